@@ -108,6 +108,7 @@ def conv(
     kernel_size: int = 3,
     strides: int = 1,
     initializer: str = initializers.DEFAULT,
+    activated: bool = True,
 ) -> keras.KerasTensor:
     """Adds `<name>`, `<name>_bn`, `<name>_relu`: a regular (or 1x1) convolution block.
 
@@ -119,6 +120,7 @@ def conv(
         kernel_size: Height and width of the kernel.
         strides: Step in both directions; borders are padded (`"same"`).
         initializer: Name of the kernel's initializer.
+        activated: Whether the activation follows.
 
     Returns:
         Output, [N, ceil(H / strides), ceil(W / strides), Co].
@@ -132,26 +134,34 @@ def conv(
         kernel_initializer=initializers.make(initializer),
         name=name,
     )(x)
-    return activate(normalize(x, name, style), name, style)
+    x = normalize(x, name, style)
+    return activate(x, name, style) if activated else x
 
 
 def depthwise(
-    x: keras.KerasTensor, name: str, style: Style, *, strides: int = 1, l2: float = 0.0
+    x: keras.KerasTensor,
+    name: str,
+    style: Style,
+    *,
+    strides: int = 1,
+    use_bias: bool | None = None,
+    l2: float = 0.0,
 ) -> keras.KerasTensor:
     """Adds `<name>`: a 3x3 depthwise convolution alone, [N, H, W, C] -> [N, H', W', C].
 
     Args:
         x: Input.
         name: Name of the layer.
-        style: Says whether a bias is needed (no batch normalization) and how to initialize.
+        style: Says how to initialize, and whether batch normalization follows.
         strides: Step in both directions; borders are padded (`"same"`).
+        use_bias: Whether to add a bias; None adds one if no batch normalization follows.
         l2: Factor of the L2 penalty on the kernel; 0 is none.
     """
     return keras.layers.DepthwiseConv2D(
         3,
         strides=strides,
         padding="same",
-        use_bias=style.batch_norm is None,
+        use_bias=style.batch_norm is None if use_bias is None else use_bias,
         depthwise_initializer=initializers.make(style.initializer_for("depthwise")),
         depthwise_regularizer=keras.regularizers.L2(l2) if l2 else None,
         name=name,
@@ -176,10 +186,12 @@ def separable(
     return pointwise(x, filters, f"conv_pw_{index}", style)
 
 
-def pointwise(x: keras.KerasTensor, filters: int, name: str, style: Style) -> keras.KerasTensor:
+def pointwise(
+    x: keras.KerasTensor, filters: int, name: str, style: Style, *, activated: bool = True
+) -> keras.KerasTensor:
     """Adds `<name>`, `<name>_bn`, `<name>_relu`: a 1x1 convolution block."""
     chosen = style.initializer_for("pointwise")
-    return conv(x, filters, name, style, kernel_size=1, initializer=chosen)
+    return conv(x, filters, name, style, kernel_size=1, initializer=chosen, activated=activated)
 
 
 def classifier(
