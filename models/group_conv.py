@@ -8,6 +8,8 @@ again, without custom objects, and computes the same numbers up to the order of 
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -61,7 +63,9 @@ def group_conv2d(
     return layer
 
 
-def _convolve(layer, native, inputs, kernel):  # noqa: ANN001, ANN202
+def _convolve(
+    layer: keras.layers.Conv2D, native: Callable[[Any, Any], Any], inputs: Any, kernel: Any
+) -> Any:
     """Keras' `convolution_op` on accelerators, ordinary convolutions side by side on a CPU."""
     if layer.data_format != "channels_last" or has_fast_groups():
         return native(inputs, kernel)
@@ -99,7 +103,7 @@ def _joined_groups(groups: int, channels: int) -> int:
     return next((d for d in divisors if d * channels >= FEWEST_CHANNELS), groups)
 
 
-def _block_diagonal(kernel, groups: int):  # noqa: ANN001, ANN202
+def _block_diagonal(kernel: Any, groups: int) -> Any:
     """(k, k, C, g Co) of g groups -> the ordinary kernel (k, k, g C, g Co) with zeros between."""
     if groups == 1:
         return kernel

@@ -1,0 +1,289 @@
+"""The training run: resumable at every epoch, and honest about runs that fail."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfqdyn import datasets
+from tfqdyn.training import inputs, optimizers
+from tfqdyn.training.dynamics import Dynamics
+from tfqdyn.training.files import State, Table, replacing
+from tfqdyn.training.recipes import Recipe
+from tfqdyn.training.record import RunRecord, identity_of
+
+CHECKPOINTS = (5, 50, 75, 150)
+EVALUATION_BATCH = 256
+STEPS_BETWEEN_LOSS_CHECKS = 20
+SMALLEST_LESSON = 0.005  # of chance's loss ln(classes): a net that gained less has learned nothing
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything about a run besides network, data and recipe.
+
+    Attributes:
+        workdir: Folder of the run's files; made if missing. A run found there is continued.
+        seed: Seed of initialization, order of images, dropout and augmentation.
+        preprocessing: A mode of `datasets.preprocess`.
+        checkpoints: Epochs after which the network is kept; the last epoch's always is.
+        validation_images: Test images evaluated every epoch (the first ones); None for all. The
+            final accuracy is of all of them in any case.
+        dynamics_images: Training images of the learning dynamics' activation ranges; 0 records no
+            learning dynamics.
+        progress: Whether to show progress bars; None shows them on a terminal alone.
+    """
+
+    workdir: Path
+    seed: int = 0
+    preprocessing: str = "tf"
+    checkpoints: tuple[int, ...] = CHECKPOINTS
+    validation_images: int | None = None
+    dynamics_images: int = 128
+    progress: bool | None = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        status: `"finished"`, `"diverged"` (the loss became NaN or infinite) or `"vanished"` (all
+            epochs done, and the loss is still that of guessing).
+        reason: The status in words.
+        epochs_done: Epochs that are in the history.
+        network: The trained network, without augmentation.
+        test_loss: Cross-entropy over all test images, nats; None for a diverged run.
+        test_accuracy: Share of all test images that are classified correctly, in [0, 1]; None for
+            a diverged run.
+        images_per_second: Training images a second, median over epochs; None if none was run.
+    """
+
+    status: str
+    reason: str
+    epochs_done: int
+    network: keras.Model
+    test_loss: float | None
+    test_accuracy: float | None
+    images_per_second: float | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run counts as failed, as the thesis' vanishing and exploding cases do."""
+        return self.status != "finished"
+
+
+def checkpoint_path(workdir: Path, epoch: int, recipe: Recipe) -> Path:
+    """Returns the path of the network kept after `epoch` epochs: the last one is `final.keras`."""
+    name = "final.keras" if epoch == recipe.epochs else f"epoch_{epoch:03d}.keras"
+    return workdir / name
+
+
+def train(
+    build: Callable[[], keras.Model],
+    dataset: datasets.Dataset,
+    recipe: Recipe,
+    config: TrainingConfig,
+) -> TrainingResult:
+    """Trains a network, or continues where an earlier run in the same folder was.
+
+    Files in the workdir, each written whole: `history.csv` (epoch, learning rate, loss and
+    accuracy of training and test images), `dynamics.csv` (fields of `LayerDynamics`), `speed.csv`,
+    `epoch_NNN.keras` and `final.keras` (the network without augmentation and optimizer),
+    `state.npz` (to continue from) and `run.json` (recipe, config, status, final accuracy).
+
+    A run that is killed and started again ends with the same files, bit for bit where the backend
+    computes on one thread; only `speed.csv` tells of it.
+
+    Args:
+        build: Makes the uncompiled network; called once, after the seed is set.
+        dataset: Training and test images and labels.
+        recipe: How to train, and for how many epochs.
+        config: Folder, seed and what to record.
+
+    Returns:
+        The outcome; a run that was already over is not trained again.
+
+    Raises:
+        ValueError: If the folder holds a run of another network, data, recipe or seed.
+    """
+    workdir = Path(config.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(config.seed)
+    network = build()
+    identity = identity_of(network, dataset, recipe, config.seed, config.preprocessing)
+    record = RunRecord(workdir / "run.json", identity)
+    if record.status == "diverged":
+        return TrainingResult(
+            record.status, record.reason, record.epochs_done, network, None, None, None
+        )
+
+    model = inputs.augmented(network, recipe.augmentation, config.seed)
+    optimizer = optimizers.make(recipe)
+    if recipe.batch_norm_momentum is not None:
+        _set_batch_norm_momentum(network, recipe.batch_norm_momentum)
+    # XLA makes convolutions on a CPU 20 times slower than TensorFlow's own kernels.
+    jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
+    model.compile(optimizer, loss=_loss(network), metrics=["accuracy"], jit_compile=jit)
+    optimizer.build(model.trainable_variables)
+    state = State(workdir / "state.npz", model)
+    epochs_done = state.restore()
+
+    run = _Run(network, dataset, recipe, config, state, epochs_done)
+    if epochs_done < recipe.epochs:
+        record.update(status="running", epochs_done=epochs_done)
+        shown = sys.stderr.isatty() if config.progress is None else config.progress
+        model.fit(
+            run.batches,
+            validation_data=run.validation,
+            epochs=recipe.epochs,
+            initial_epoch=epochs_done,
+            callbacks=[run],
+            verbose=1 if shown else 0,
+        )
+    result = run.result(model)
+    record.update(
+        status=result.status,
+        reason=result.reason,
+        epochs_done=result.epochs_done,
+        test_loss=result.test_loss,
+        test_accuracy=result.test_accuracy,
+        images_per_second=result.images_per_second,
+    )
+    return result
+
+
+class _Run(keras.callbacks.Callback):
+    """Drives each epoch (learning rate, order) and writes down what came of it."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        dataset: datasets.Dataset,
+        recipe: Recipe,
+        config: TrainingConfig,
+        state: State,
+        epochs_done: int,
+    ) -> None:
+        super().__init__()
+        self._network, self._recipe, self._config, self._state = network, recipe, config, state
+        self._workdir = Path(config.workdir)
+        self._train_images, self._classes = len(dataset.x_train), dataset.num_classes
+        self._x_train = dataset.x_train
+        self.batches = inputs.Batches(
+            dataset.x_train, dataset.y_train, recipe.batch_size, config.preprocessing, config.seed
+        )
+        first = slice(config.validation_images)
+        self.validation = inputs.Batches(
+            dataset.x_test[first], dataset.y_test[first], EVALUATION_BATCH, config.preprocessing
+        )
+        self._test = inputs.Batches(
+            dataset.x_test, dataset.y_test, EVALUATION_BATCH, config.preprocessing
+        )
+        self.epochs_done = epochs_done
+        self._diverged: str | None = None
+        self._history = Table(self._workdir / "history.csv", epochs_done)
+        self._dynamics_rows = Table(self._workdir / "dynamics.csv", epochs_done)
+        self._speed = Table(self._workdir / "speed.csv", epochs_done)
+        self._dynamics: Dynamics | None = None
+        self._began = self._seconds = 0.0
+
+    @property
+    def _optimizer(self) -> Any:
+        return self.model.optimizer
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        if self._config.dynamics_images:
+            sample = datasets.preprocess(
+                self._x_train[: self._config.dynamics_images], self._config.preprocessing
+            )
+            self._dynamics = Dynamics(self._network, self._optimizer, sample)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.batches.epoch = epoch
+        self._optimizer.learning_rate = self._recipe.learning_rate_in(epoch)
+        self._optimizer.reset_gradients()
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if batch % STEPS_BETWEEN_LOSS_CHECKS == 0:
+            self._stop_if_diverged(logs or {})
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._seconds = time.perf_counter() - self._began
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        self._stop_if_diverged(logs)
+        if self._diverged:
+            return
+        done = epoch + 1
+        measured = time.perf_counter()
+        if self._dynamics:
+            self._dynamics_rows.extend(self._dynamics.measure(done))
+        dynamics_seconds = time.perf_counter() - measured
+        rate = self._recipe.learning_rate_in(epoch)
+        kept = ("loss", "accuracy", "val_loss", "val_accuracy")
+        values = {name: float(logs[name]) for name in kept}
+        self._history.extend([{"epoch": done, "learning_rate": rate} | values])
+        self._speed.extend(
+            [
+                {
+                    "epoch": done,
+                    "train_seconds": round(self._seconds, 4),
+                    "images_per_second": round(self._train_images / self._seconds, 1),
+                    "dynamics_seconds": round(dynamics_seconds, 4),
+                }
+            ]
+        )
+        if done in self._config.checkpoints or done == self._recipe.epochs:
+            with replacing(checkpoint_path(self._workdir, done, self._recipe)) as temporary:
+                self._network.save(temporary)
+        self._state.save(done)
+        self.epochs_done = done
+
+    def _stop_if_diverged(self, logs: dict[str, float]) -> None:
+        loss = float(logs.get("loss", 0.0))
+        if not math.isfinite(loss) and not self._diverged:
+            self._diverged = f"the training loss became {loss} in epoch {self.epochs_done + 1}"
+            self.model.stop_training = True
+
+    def result(self, model: keras.Model) -> TrainingResult:
+        """Judges the run and evaluates the network on all test images."""
+        speeds = [float(row["images_per_second"]) for row in self._speed.rows]
+        speed = float(np.median(speeds)) if speeds else None
+        if self._diverged:
+            return TrainingResult(
+                "diverged", self._diverged, self.epochs_done, self._network, None, None, speed
+            )
+        loss, accuracy = model.evaluate(self._test, verbose=0)
+        chance = math.log(self._classes)
+        final = min(float(self._history.rows[-1]["loss"]), loss)  # dropout raises the former
+        vanished = final > (1 - SMALLEST_LESSON) * chance
+        return TrainingResult(
+            "vanished" if vanished else "finished",
+            f"loss {final:.4f}, that of guessing is {chance:.4f}",
+            self.epochs_done,
+            self._network,
+            float(loss),
+            float(accuracy),
+            speed,
+        )
+
+
+def _loss(network: keras.Model) -> keras.losses.Loss:
+    activation = getattr(network.layers[-1], "activation", None)
+    logits = activation is not keras.activations.softmax
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+
+
+def _set_batch_norm_momentum(network: keras.Model, momentum: float) -> None:
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum

@@ -1,0 +1,67 @@
+"""The recipes' optimizers, which also measure the gradients that pass through them.
+
+The gradient norm of a layer is wanted once an epoch. An optimizer sees every gradient of every
+step, on every Keras backend, so the sum of squares is taken there: no second backward pass, and
+the figure is of the whole epoch instead of one batch.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from tfqdyn.training.recipes import Recipe
+
+
+class _MeasuresGradients:
+    """Mixin of an optimizer: sums of squares of each variable's gradient, over steps."""
+
+    def build(self, variables: list[Any]) -> None:
+        super().build(variables)  # type: ignore[misc]
+        self._places = {id(variable): place for place, variable in enumerate(variables)}
+        self._squares = self.add_variable(  # type: ignore[attr-defined]
+            shape=(len(variables),), name="gradient_squares", initializer="zeros"
+        )
+        self._steps = self.add_variable(  # type: ignore[attr-defined]
+            shape=(), name="gradient_steps", initializer="zeros"
+        )
+
+    def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+        squares = [0.0 if g is None else ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads]
+        self._squares.assign_add(ops.stack([ops.cast(s, "float32") for s in squares]))
+        self._steps.assign_add(1.0)
+
+    def gradient_norm(self, variable: Any) -> float:
+        """Root mean square, over the steps since `reset_gradients`, of the gradient's L2 norm.
+
+        NaN before the first step.
+        """
+        squares: NDArray = ops.convert_to_numpy(self._squares)
+        steps = float(ops.convert_to_numpy(self._steps))
+        place = self._places[id(variable)]
+        return float(np.sqrt(squares[place] / steps)) if steps else float("nan")
+
+    def reset_gradients(self) -> None:
+        """Starts the sums anew."""
+        self._squares.assign(ops.zeros_like(self._squares))
+        self._steps.assign(0.0)
+
+
+class MeasuringSGD(_MeasuresGradients, keras.optimizers.SGD):
+    """SGD that measures gradients."""
+
+
+class MeasuringRMSprop(_MeasuresGradients, keras.optimizers.RMSprop):
+    """RMSprop that measures gradients."""
+
+
+def make(recipe: Recipe) -> MeasuringSGD | MeasuringRMSprop:
+    """Makes the optimizer of a recipe, with the learning rate of the first epoch."""
+    if recipe.optimizer == "sgd":
+        return MeasuringSGD(recipe.learning_rate, momentum=recipe.momentum)
+    return MeasuringRMSprop(
+        recipe.learning_rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon
+    )

@@ -1,0 +1,94 @@
+"""`run.json`: what a run is, which never changes, and how it stands."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn import datasets
+from tfqdyn.training.files import write_json
+from tfqdyn.training.recipes import Recipe
+
+
+class RunRecord:
+    """`run.json`: what the run is (never changes) and how it stands."""
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self._path = path
+        self._values: dict[str, Any] = {"status": "new", "reason": "", "epochs_done": 0}
+        identity = json.loads(json.dumps(identity))
+        if path.exists():
+            found = json.loads(path.read_text())
+            differing = [key for key in identity if found["identity"].get(key) != identity[key]]
+            if differing:
+                raise ValueError(
+                    f"{path.parent} holds another run: {', '.join(differing)} differ(s). "
+                    + " ".join(
+                        f"{key}: found {found['identity'].get(key)}, asked for {identity[key]}."
+                        for key in differing
+                    )
+                    + " Choose another workdir, or delete this one."
+                )
+            self._values.update(found)
+        self._values["identity"] = identity
+
+    @property
+    def status(self) -> str:
+        return self._values["status"]
+
+    @property
+    def reason(self) -> str:
+        return self._values["reason"]
+
+    @property
+    def epochs_done(self) -> int:
+        return self._values["epochs_done"]
+
+    def update(self, **values: object) -> None:
+        self._values.update(values)
+        write_json(self._path, self._values)
+
+
+def identity_of(
+    network: keras.Model,
+    dataset: datasets.Dataset,
+    recipe: Recipe,
+    seed: int,
+    preprocessing: str,
+) -> dict[str, Any]:
+    """Returns what must not change between the parts of a run that is continued."""
+    return {
+        "network": network.name,
+        "parameters": network.count_params(),
+        "layers_sha256": _digest_layers(network),
+        "train_images": len(dataset.x_train),
+        "train_sha256": _digest_arrays(dataset.x_train, dataset.y_train),
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "preprocessing": preprocessing,
+    }
+
+
+def _digest_layers(network: keras.Model) -> str:
+    """SHA-256 of the layers' configurations, which name initializers, dropout and penalties too."""
+    configs = [_without_ids(layer.get_config()) for layer in network.layers]
+    return hashlib.sha256(json.dumps(configs, default=str, sort_keys=True).encode()).hexdigest()
+
+
+def _without_ids(config: Any) -> Any:
+    """The configuration without the object identities that Keras writes into it."""
+    if isinstance(config, dict):
+        return {k: _without_ids(v) for k, v in config.items() if k != "shared_object_id"}
+    return [_without_ids(item) for item in config] if isinstance(config, list | tuple) else config
+
+
+def _digest_arrays(*arrays: NDArray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
