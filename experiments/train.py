@@ -88,9 +88,10 @@ def subset(dataset: datasets.Dataset, images: int | None, seed: int) -> datasets
     """
     if images is None:
         return dataset
-    if images > len(dataset.x_train):
-        raise ValueError(f"--subset={images}: there are {len(dataset.x_train)} training images.")
-    chosen = np.random.default_rng(seed).permutation(len(dataset.x_train))[:images]
+    found = 0 if dataset.y_train is None else len(dataset.y_train)
+    if dataset.y_train is None or images > found:
+        raise ValueError(f"--subset={images}: there are {found} training images.")
+    chosen = np.sort(np.random.default_rng(seed).permutation(found)[:images])
     return dataclasses.replace(
         dataset, x_train=dataset.x_train[chosen], y_train=dataset.y_train[chosen]
     )
@@ -105,7 +106,7 @@ def run(
 ) -> training.TrainingResult:
     """Trains one network on a dataset; images and classes decide its input and output."""
     arguments = {
-        "input_shape": tuple(dataset.x_train.shape[1:]),
+        "input_shape": tuple(dataset.x_test.shape[1:]),
         "num_classes": dataset.num_classes,
         **model_options,
     }

@@ -9,7 +9,7 @@ Keras' defaults (momentum 0.99, epsilon 1e-3).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import keras
 
@@ -61,8 +61,15 @@ def check_choice(argument: str, value: object, choices: Iterable[object]) -> Non
         raise ValueError(f"Unknown {argument} {value!r}. Valid choices: {listed}.")
 
 
-def check_images(input_shape: tuple[int, ...], num_classes: int, smallest: int) -> None:
-    """Raises ValueError unless images are at least `smallest` pixels wide and two classes exist."""
+def images(
+    input_shape: tuple[int, int, int], num_classes: int, *, smallest: int
+) -> keras.KerasTensor:
+    """Makes a network's input, `images`, [N, H, W, C].
+
+    Raises:
+        ValueError: Unless images are at least `smallest` pixels high and wide and there are at
+            least two classes.
+    """
     whole = all(isinstance(size, int) and size > 0 for size in input_shape)
     if len(input_shape) != 3 or not whole or min(input_shape[:2]) < smallest:
         raise ValueError(
@@ -71,6 +78,8 @@ def check_images(input_shape: tuple[int, ...], num_classes: int, smallest: int) 
         )
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2. Received {num_classes}.")
+    made: Any = keras.Input(input_shape, name="images")
+    return made
 
 
 def scaled(channels: int, width: float) -> int:

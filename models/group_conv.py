@@ -48,7 +48,7 @@ def group_conv2d(
     Raises:
         ValueError: If the groups do not divide the channels (from Keras).
     """
-    layer = keras.layers.Conv2D(
+    layer: Any = keras.layers.Conv2D(
         filters,
         kernel_size,
         strides=strides,
@@ -58,8 +58,7 @@ def group_conv2d(
         kernel_initializer=initializers.make(initializer),
         name=name,
     )
-    native = layer.convolution_op
-    vars(layer)["convolution_op"] = functools.partial(_convolve, layer, native)
+    layer.convolution_op = functools.partial(_convolve, layer, layer.convolution_op)
     return layer
 
 
@@ -72,17 +71,12 @@ def _convolve(
     channels = inputs.shape[-1] // layer.groups
     joined = _joined_groups(layer.groups, channels)
     pieces = layer.groups // joined
+    inputs_of: Any = ops.split(inputs, pieces, axis=-1)
+    kernels_of: Any = ops.split(kernel, pieces, axis=-1)
+    strides: Any = layer.strides
     outputs = [
-        ops.conv(
-            piece,
-            _block_diagonal(weights, joined),
-            strides=list(layer.strides),
-            padding=layer.padding,
-            data_format=layer.data_format,
-        )
-        for piece, weights in zip(
-            ops.split(inputs, pieces, axis=-1), ops.split(kernel, pieces, axis=-1), strict=True
-        )
+        ops.conv(piece, _block_diagonal(weights, joined), strides, padding=layer.padding)
+        for piece, weights in zip(inputs_of, kernels_of, strict=True)
     ]
     return ops.concatenate(outputs, axis=-1)
 
@@ -108,6 +102,6 @@ def _block_diagonal(kernel: Any, groups: int) -> Any:
     if groups == 1:
         return kernel
     height, width, channels, filters = kernel.shape
-    spread = ops.reshape(kernel, (height, width, 1, channels, groups, filters // groups))
+    spread: Any = ops.reshape(kernel, (height, width, 1, channels, groups, filters // groups))
     mask = ops.reshape(ops.eye(groups, dtype=kernel.dtype), (1, 1, groups, 1, groups, 1))
     return ops.reshape(spread * mask, (height, width, groups * channels, filters))

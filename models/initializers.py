@@ -54,7 +54,7 @@ STRATEGIES: Mapping[str, _Strategy] = MappingProxyType(
 )
 
 
-def make(name: str) -> keras.initializers.Initializer:
+def make(name: str) -> Any:
     """Makes a fresh initializer of thesis Table 4.1.
 
     Its values follow the global seed (`keras.utils.set_random_seed`).
@@ -63,7 +63,7 @@ def make(name: str) -> keras.initializers.Initializer:
         name: A key of `STRATEGIES`, for instance `"HeNorm"`.
 
     Returns:
-        A new Keras initializer.
+        A new `keras.initializers.Initializer` (Keras annotates its layers' arguments as text).
 
     Raises:
         ValueError: If the name is none of the twelve; the message lists them.

@@ -90,8 +90,7 @@ def assemble(
     Raises:
         ValueError: If images, classes or the multiplier are not usable.
     """
-    blocks.check_images(input_shape, head.num_classes, smallest=4)
-    inputs = keras.Input(input_shape, name="images")
+    inputs = blocks.images(input_shape, head.num_classes, smallest=4)
     x = blocks.conv(inputs, blocks.scaled(FIRST_FILTERS, width), "conv_1", style)
     for index, (filters, strides) in enumerate(PLAN, start=1):
         x = block(x, blocks.scaled(filters, width), strides, index)

@@ -108,11 +108,10 @@ def mobilenet_v1(
         ValueError: If an argument is not usable; the message lists the choices.
     """
     blocks.check_choice("form", form, FORMS)
-    blocks.check_images(input_shape, num_classes, smallest=8 if form == "cifar" else 32)
     if activation is None:
         activation = "relu" if form == "cifar" else "relu6"
     style = blocks.Style(initializer, init_scope, batch_norm, activation)
-    inputs = keras.Input(input_shape, name="images")
+    inputs = blocks.images(input_shape, num_classes, smallest=8 if form == "cifar" else 32)
     x = blocks.conv(inputs, blocks.scaled(32, width), "conv1", style, strides=2)
     for index, filters in enumerate(FILTERS, start=1):
         name = f"conv_dw_{index}"

@@ -73,9 +73,8 @@ def mobilenet_v2(
     Raises:
         ValueError: If an argument is not usable; the message lists the choices.
     """
-    blocks.check_images(input_shape, num_classes, smallest=8)
     style = blocks.Style(initializer, init_scope, batch_norm, activation)
-    inputs = keras.Input(input_shape, name="images")
+    inputs = blocks.images(input_shape, num_classes, smallest=8)
     x = blocks.conv(inputs, blocks.scaled(32, width), "conv1", style, strides=2)
     index = 0
     for expansion, filters, repeats, first_stride in STAGES:

@@ -60,9 +60,8 @@ def resnet34(
     Raises:
         ValueError: If an argument is not usable; the message lists the choices.
     """
-    blocks.check_images(input_shape, num_classes, smallest=4)
     style = blocks.Style(initializer=initializer, batch_norm=batch_norm)
-    inputs = keras.Input(input_shape, name="images")
+    inputs = blocks.images(input_shape, num_classes, smallest=4)
     x = blocks.conv(inputs, blocks.scaled(64, width), "conv1", style, kernel_size=7, strides=2)
     for stage, (filters, repeats, first_stride) in enumerate(STAGES, start=1):
         for repeat in range(1, repeats + 1):

@@ -1,7 +1,7 @@
 """VGG-19, the regular ImageNet network of the works, through `keras.applications`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -51,7 +51,7 @@ def vgg19(
     Raises:
         ValueError: If an argument is not usable; the message lists the choices.
     """
-    blocks.check_images(input_shape, num_classes, smallest=32)
+    inputs = blocks.images(input_shape, num_classes, smallest=32)
     blocks.check_choice(
         "classifier_activation", classifier_activation, blocks.CLASSIFIER_ACTIVATIONS
     )
@@ -61,7 +61,8 @@ def vgg19(
             "weights are of the published network: pass neither initializer nor batch_norm with "
             f"them. Received {initializer!r} and {batch_norm!r}."
         )
-    network = keras.applications.VGG19(
+    published: Any = keras.applications.VGG19
+    network: keras.Model = published(
         weights=weights,
         input_shape=input_shape,
         classes=num_classes,
@@ -70,13 +71,12 @@ def vgg19(
     )
     if batch_norm is None and initializer == initializers.DEFAULT:
         return network
-    return _rebuilt(network, style)
+    return _rebuilt(network, inputs, style)
 
 
-def _rebuilt(network: keras.Model, style: blocks.Style) -> keras.Model:
+def _rebuilt(network: keras.Model, inputs: keras.KerasTensor, style: blocks.Style) -> keras.Model:
     """The same chain of layers with the style's initializer and batch norm."""
-    inputs = keras.Input(network.input_shape[1:], name="images")
-    x: keras.KerasTensor = inputs
+    x = inputs
     for layer in network.layers[1:]:
         if isinstance(layer, keras.layers.Conv2D):
             first = layer.name == "block1_conv1"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -66,17 +67,16 @@ class Dynamics:
         ends = _fused_outputs(network)
         outputs = [ends[layer.name] for layer in self._layers]
         bounds = [ops.stack([ops.min(output), ops.max(output)]) for output in outputs]
-        self._bounds = keras.Model(network.inputs, ops.expand_dims(ops.stack(bounds), 0))
+        self._bounds: Any = keras.Model(network.inputs, ops.expand_dims(ops.stack(bounds), 0))
 
     def measure(self, epochs_done: int) -> list[dict[str, object]]:
         """Returns a row a layer, with the fields of `LayerDynamics`."""
-        bounds = np.asarray(
-            self._bounds.predict(self._sample, batch_size=self._batch_size, verbose=0)
-        )  # [batches, layers, 2]
+        bounds = self._bounds.predict(self._sample, batch_size=self._batch_size, verbose=0)
+        # [batches, layers, 2]
         low, high = bounds[..., 0].min(axis=0), bounds[..., 1].max(axis=0)
         rows = []
         for place, layer in enumerate(self._layers):
-            kernel = ops.convert_to_numpy(layer.kernel)
+            kernel = np.asarray(ops.convert_to_numpy(layer.kernel))
             rows.append(
                 asdict(
                     LayerDynamics(

@@ -72,8 +72,8 @@ class State:
 
     def save(self, epochs_done: int) -> None:
         """Writes the state after `epochs_done` epochs."""
-        arrays = {
-            f"v{place}": keras.ops.convert_to_numpy(variable)
+        arrays: dict[str, Any] = {
+            f"v{place}": np.asarray(keras.ops.convert_to_numpy(variable))
             for place, variable in enumerate(self._variables)
         }
         with replacing(self._path) as temporary, temporary.open("wb") as file:

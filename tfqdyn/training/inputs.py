@@ -1,6 +1,7 @@
 """What goes into a training step: seeded batches, and augmentation inside the graph."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from tfqdyn.training.recipes import Augmentation
 class Batches(keras.utils.PyDataset):
     """Batches of preprocessed images, in an order drawn from (seed, epoch) alone.
 
-    Images are kept as they come (uint8) and preprocessed batch by batch, so that memory holds them
+    Images are kept as they come (uint8, or on disk) and preprocessed batch by batch, so that memory holds them
     once. The order of an epoch does not depend on the epochs before it: a run that starts again in
     the middle sees the images as it would have.
 
@@ -23,17 +24,28 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        images: NDArray,  # [N, H, W, C]
+        images: Any,  # [N, H, W, C]
         labels: NDArray,  # [N]
         batch_size: int,
         preprocessing: str,
+        *,
         seed: int | None = None,
+        first: int | None = None,
     ) -> None:
-        """Wraps arrays; with a seed, every epoch has its own order, else the arrays' own."""
+        """Wraps images and labels.
+
+        Args:
+            images: Array, or what `datasets.Dataset` has in its place.
+            labels: Class of each image.
+            batch_size: Images a batch; the last one may be smaller.
+            preprocessing: A mode of `datasets.preprocess`.
+            seed: Seed of the order; None keeps the images' own.
+            first: Number of images to use, the first ones; None for all.
+        """
         super().__init__()
         self._images, self._labels = images, labels
         self._batch_size, self._preprocessing, self._seed = batch_size, preprocessing, seed
-        self._order = np.arange(len(images))
+        self._order = np.arange(len(labels))[:first]
         self.epoch = 0
 
     @property
@@ -44,10 +56,10 @@ class Batches(keras.utils.PyDataset):
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
         if self._seed is not None:
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._images))
+            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._order))
 
     def __len__(self) -> int:
-        return math.ceil(len(self._images) / self._batch_size)
+        return math.ceil(len(self._order) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]

@@ -111,12 +111,16 @@ def train(
         The outcome; a run that was already over is not trained again.
 
     Raises:
-        ValueError: If the folder holds a run of another network, data, recipe or seed.
+        ValueError: If the data do not fit the network or have no training images, or the folder
+            holds a run of another network, data, recipe or seed.
     """
-    workdir = Path(config.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
+    if dataset.x_train is None:
+        raise ValueError(f"Training needs training images; {dataset.name!r} has test images alone.")
     keras.utils.set_random_seed(config.seed)
     network = build()
+    datasets.validate(dataset, network.input_shape[1:], network.output_shape[-1])
+    workdir = Path(config.workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
     identity = identity_of(network, dataset, recipe, config.seed, config.preprocessing)
     record = RunRecord(workdir / "run.json", identity)
     if record.status == "diverged":
@@ -124,7 +128,7 @@ def train(
             record.status, record.reason, record.epochs_done, network, None, None, None
         )
 
-    model = inputs.augmented(network, recipe.augmentation, config.seed)
+    model: Any = inputs.augmented(network, recipe.augmentation, config.seed)
     optimizer = optimizers.make(recipe)
     if recipe.batch_norm_momentum is not None:
         _set_batch_norm_momentum(network, recipe.batch_norm_momentum)
@@ -174,18 +178,9 @@ class _Run(keras.callbacks.Callback):
         super().__init__()
         self._network, self._recipe, self._config, self._state = network, recipe, config, state
         self._workdir = Path(config.workdir)
-        self._train_images, self._classes = len(dataset.x_train), dataset.num_classes
-        self._x_train = dataset.x_train
-        self.batches = inputs.Batches(
-            dataset.x_train, dataset.y_train, recipe.batch_size, config.preprocessing, config.seed
-        )
-        first = slice(config.validation_images)
-        self.validation = inputs.Batches(
-            dataset.x_test[first], dataset.y_test[first], EVALUATION_BATCH, config.preprocessing
-        )
-        self._test = inputs.Batches(
-            dataset.x_test, dataset.y_test, EVALUATION_BATCH, config.preprocessing
-        )
+        self._dataset, self._classes = dataset, network.output_shape[-1]
+        self.batches = self._batches("train", recipe.batch_size, seed=config.seed)
+        self.validation = self._batches("test", EVALUATION_BATCH, first=config.validation_images)
         self.epochs_done = epochs_done
         self._diverged: str | None = None
         self._history = Table(self._workdir / "history.csv", epochs_done)
@@ -194,21 +189,24 @@ class _Run(keras.callbacks.Callback):
         self._dynamics: Dynamics | None = None
         self._began = self._seconds = 0.0
 
+    def _batches(self, part: str, batch_size: int, **order: int | None) -> inputs.Batches:
+        images, labels = getattr(self._dataset, f"x_{part}"), getattr(self._dataset, f"y_{part}")
+        return inputs.Batches(images, labels, batch_size, self._config.preprocessing, **order)
+
     @property
-    def _optimizer(self) -> Any:
-        return self.model.optimizer
+    def _trained(self) -> Any:
+        return self.model
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if self._config.dynamics_images:
-            sample = datasets.preprocess(
-                self._x_train[: self._config.dynamics_images], self._config.preprocessing
-            )
-            self._dynamics = Dynamics(self._network, self._optimizer, sample)
+            images = self._config.dynamics_images
+            sample, _ = self._batches("train", images, first=images)[0]
+            self._dynamics = Dynamics(self._network, self._trained.optimizer, sample)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.batches.epoch = epoch
-        self._optimizer.learning_rate = self._recipe.learning_rate_in(epoch)
-        self._optimizer.reset_gradients()
+        self._trained.optimizer.learning_rate = self._recipe.learning_rate_in(epoch)
+        self._trained.optimizer.reset_gradients()
         self._began = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -237,7 +235,7 @@ class _Run(keras.callbacks.Callback):
                 {
                     "epoch": done,
                     "train_seconds": round(self._seconds, 4),
-                    "images_per_second": round(self._train_images / self._seconds, 1),
+                    "images_per_second": round(len(self._dataset.x_train) / self._seconds, 1),
                     "dynamics_seconds": round(dynamics_seconds, 4),
                 }
             ]
@@ -252,9 +250,9 @@ class _Run(keras.callbacks.Callback):
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss) and not self._diverged:
             self._diverged = f"the training loss became {loss} in epoch {self.epochs_done + 1}"
-            self.model.stop_training = True
+            self._trained.stop_training = True
 
-    def result(self, model: keras.Model) -> TrainingResult:
+    def result(self, model: Any) -> TrainingResult:
         """Judges the run and evaluates the network on all test images."""
         speeds = [float(row["images_per_second"]) for row in self._speed.rows]
         speed = float(np.median(speeds)) if speeds else None
@@ -262,7 +260,7 @@ class _Run(keras.callbacks.Callback):
             return TrainingResult(
                 "diverged", self._diverged, self.epochs_done, self._network, None, None, speed
             )
-        loss, accuracy = model.evaluate(self._test, verbose=0)
+        loss, accuracy = model.evaluate(self._batches("test", EVALUATION_BATCH), verbose=0)
         chance = math.log(self._classes)
         final = min(float(self._history.rows[-1]["loss"]), loss)  # dropout raises the former
         vanished = final > (1 - SMALLEST_LESSON) * chance

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from tfqdyn.training.recipes import Recipe
 
@@ -18,11 +17,11 @@ from tfqdyn.training.recipes import Recipe
 class _MeasuresGradients:
     """Mixin of an optimizer: sums of squares of each variable's gradient, over steps."""
 
-    def build(self, variables: list[Any]) -> None:
-        super().build(variables)  # type: ignore[misc]
-        self._places = {id(variable): place for place, variable in enumerate(variables)}
+    def build(self, var_list: list[Any]) -> None:
+        super().build(var_list)  # type: ignore[misc]
+        self._places = {id(variable): place for place, variable in enumerate(var_list)}
         self._squares = self.add_variable(  # type: ignore[attr-defined]
-            shape=(len(variables),), name="gradient_squares", initializer="zeros"
+            shape=(len(var_list),), name="gradient_squares", initializer="zeros"
         )
         self._steps = self.add_variable(  # type: ignore[attr-defined]
             shape=(), name="gradient_steps", initializer="zeros"
@@ -39,10 +38,9 @@ class _MeasuresGradients:
 
         NaN before the first step.
         """
-        squares: NDArray = ops.convert_to_numpy(self._squares)
-        steps = float(ops.convert_to_numpy(self._steps))
-        place = self._places[id(variable)]
-        return float(np.sqrt(squares[place] / steps)) if steps else float("nan")
+        squares, steps = np.asarray(self._squares), float(np.asarray(self._steps))
+        square = squares[self._places[id(variable)]]
+        return float(np.sqrt(square / steps)) if steps else float("nan")
 
     def reset_gradients(self) -> None:
         """Starts the sums anew."""
@@ -50,7 +48,10 @@ class _MeasuresGradients:
         self._steps.assign(0.0)
 
 
-class MeasuringSGD(_MeasuresGradients, keras.optimizers.SGD):
+# Keras' SGD and RMSprop name the argument of `build` differently.
+class MeasuringSGD(  # pyright: ignore[reportIncompatibleMethodOverride]
+    _MeasuresGradients, keras.optimizers.SGD
+):
     """SGD that measures gradients."""
 
 

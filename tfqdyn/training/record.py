@@ -8,15 +8,16 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from tfqdyn import datasets
 from tfqdyn.training.files import write_json
 from tfqdyn.training.recipes import Recipe
 
+DIGESTED_IMAGES = 256
+
 
 class RunRecord:
-    """`run.json`: what the run is (never changes) and how it stands."""
+    """The record in the run's folder, read at the start and written at each change."""
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self._path = path
@@ -67,7 +68,7 @@ def identity_of(
         "parameters": network.count_params(),
         "layers_sha256": _digest_layers(network),
         "train_images": len(dataset.x_train),
-        "train_sha256": _digest_arrays(dataset.x_train, dataset.y_train),
+        "train_sha256": _digest_images(dataset.x_train, dataset.y_train),
         "recipe": asdict(recipe),
         "seed": seed,
         "preprocessing": preprocessing,
@@ -87,8 +88,9 @@ def _without_ids(config: Any) -> Any:
     return [_without_ids(item) for item in config] if isinstance(config, list | tuple) else config
 
 
-def _digest_arrays(*arrays: NDArray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+def _digest_images(images: Any, labels: Any) -> str:
+    """SHA-256 of all labels and of some images, spread evenly (all may be long on disk)."""
+    chosen = np.linspace(0, len(labels) - 1, num=min(len(labels), DIGESTED_IMAGES), dtype=np.int64)
+    digest = hashlib.sha256(np.ascontiguousarray(labels, np.int64).tobytes())
+    digest.update(np.ascontiguousarray(images[chosen]).tobytes())
     return digest.hexdigest()
