@@ -1,0 +1,44 @@
+"""Installs `tfqdyn`; `models` and `experiments` run from the repository's root."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = (HERE / "tfqdyn" / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+
+setup(
+    name="tfqdyn",
+    version=VERSION,
+    description="Why a Keras network loses accuracy in 8 bits, in which layer, and what helps",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["tfqdyn", "tfqdyn.*"]),
+    package_data={"tfqdyn": ["py.typed", "*.mplstyle"]},
+    install_requires=[
+        "absl-py>=1.4",
+        "ai-edge-litert>=2.0",
+        "keras>=3.10",
+        "matplotlib>=3.8",
+        "numba>=0.61",
+        "numpy>=2.0",
+        "pillow>=10.0",
+        "rich>=13.0",
+        "scikit-learn>=1.4",
+        "tensorflow>=2.19",
+        "tensorflow-model-optimization>=0.8.0",
+        "tf-keras>=2.19",
+    ],
+    extras_require={
+        "dev": ["jax>=0.5", "pyright>=1.1.390", "pytest>=8.0", "ruff>=0.9", "scipy>=1.12"],
+        "notebooks": ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"],
+    },
+    entry_points={"console_scripts": ["tfqdyn = tfqdyn.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

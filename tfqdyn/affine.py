@@ -1,0 +1,106 @@
+"""Affine quantization: real = scale * (code - zero_point), Jacob et al. 2018, Eq. 1.
+
+Conventions
+    `codes` are integers of `QuantParams.dtype`; `values` are real numbers (any float dtype).
+    Per-tensor parameters hold arrays of shape (), per-channel ones arrays of shape [C] that run
+    along `axis` of the tensor.
+
+References
+    Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference"; Yun's thesis Eq. 2.5-2.8; SPEC, part II B (the nudge).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LIMITS = {
+    "uint8": (0, 255),
+    "int8": (-128, 127),
+    "int16": (-32768, 32767),
+    "int32": (-(2**31), 2**31 - 1),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class QuantParams:
+    """Scale and zero point of one tensor.
+
+    Attributes:
+        scale: step between neighbouring codes, > 0; shape () or [C], float64.
+        zero_point: code of the real number 0; shape of `scale`, int64.
+        dtype: one of `LIMITS`.
+        axis: the channel axis when the parameters are per channel, else None.
+    """
+
+    scale: NDArray[np.float64]
+    zero_point: NDArray[np.int64]
+    dtype: str = "uint8"
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", np.asarray(self.scale, np.float64))
+        object.__setattr__(self, "zero_point", np.asarray(self.zero_point, np.int64))
+        if self.dtype not in LIMITS:
+            raise ValueError(f"dtype must be one of {sorted(LIMITS)}, received {self.dtype!r}")
+        if self.scale.shape != self.zero_point.shape or self.scale.ndim != (self.axis is not None):
+            raise ValueError(
+                "scale and zero_point must both have shape () with axis=None, or [C] with an "
+                f"axis; received {self.scale.shape}, {self.zero_point.shape}, axis={self.axis}"
+            )
+        if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
+            raise ValueError(f"scale must be positive and finite, received {self.scale}")
+
+    @property
+    def range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The smallest and the largest representable values; both of the shape of `scale`."""
+        low, high = LIMITS[self.dtype]
+        return self.scale * (low - self.zero_point), self.scale * (high - self.zero_point)
+
+
+def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> QuantParams:
+    """Per-tensor asymmetric parameters whose grid spans a range and holds 0 exactly.
+
+    The range is widened to contain 0 and its low end nudged to a multiple of the scale
+    (thesis Eq. 2.5-2.8; SPEC, part II B, "Nudge"). An empty range at 0 becomes [0, 1], so that
+    a constant-zero tensor has a code.
+
+    Raises:
+        ValueError: the ends are not finite, or minimum > maximum.
+    """
+    low, high = float(np.asarray(minimum)), float(np.asarray(maximum))
+    if not (np.isfinite(low) and np.isfinite(high)) or low > high:
+        raise ValueError(f"a range needs finite minimum <= maximum, received [{low}, {high}]")
+    low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        high = 1.0
+    first, last = LIMITS[dtype]
+    scale = max((high - low) / (last - first), float(np.finfo(np.float32).tiny))
+    zero_point = np.clip(np.floor(first - low / scale + 0.5), first, last)
+    return QuantParams(np.asarray(scale), np.asarray(zero_point), dtype)
+
+
+def _along_axis(parameter: NDArray, axis: int | None, ndim: int) -> NDArray:
+    """`parameter` shaped to broadcast along `axis` of a tensor of `ndim` dimensions."""
+    if axis is None:
+        return parameter
+    shape = [1] * ndim
+    shape[axis] = -1
+    return parameter.reshape(shape)
+
+
+def quantize(values: ArrayLike, params: QuantParams) -> NDArray:
+    """The nearest codes, saturated; exact ties go up, as in TensorFlow's fake quantization."""
+    x = np.asarray(values, np.float64)
+    scale = _along_axis(params.scale, params.axis, x.ndim)
+    zero_point = _along_axis(params.zero_point, params.axis, x.ndim)
+    low, high = LIMITS[params.dtype]
+    return np.clip(np.floor(x / scale + 0.5) + zero_point, low, high).astype(params.dtype)
+
+
+def dequantize(codes: ArrayLike, params: QuantParams) -> NDArray[np.float64]:
+    """Real values of codes, in float64: scale * (code - zero_point)."""
+    q = np.asarray(codes).astype(np.int64)
+    scale = _along_axis(params.scale, params.axis, q.ndim)
+    return scale * (q - _along_axis(params.zero_point, params.axis, q.ndim))

@@ -1,0 +1,244 @@
+"""Measured figures -> the records of `results`: a row a layer, and the summary."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tfqdyn
+from tfqdyn import classification, metrics
+from tfqdyn.capture import interpreter_name
+from tfqdyn.folding import Folded
+from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
+from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
+from tfqdyn.measurement import Measured, Trial
+from tfqdyn.results import (
+    ActivationRow,
+    ChannelRow,
+    LayerResult,
+    Spread,
+    Summary,
+    WeightRow,
+    spread,
+)
+
+TOP5_FROM = 20
+"""From how many classes up top-5 accuracy is given."""
+
+
+def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
+    """Position of the row whose output are the logits: the one before a last softmax or sigmoid.
+
+    Raises:
+        ValueError: the model does not end in one score a class.
+    """
+    names = [row.name for row in rows]
+    if max(graph.output.output_shape) != np.prod(graph.output.output_shape):
+        raise ValueError(
+            "expected a classifier whose output is one score a class, received output shape "
+            f"{graph.output.output_shape}"
+        )
+    last = rows[-1]
+    if last.kind in ("softmax", "sigmoid") and last.producers[0] in names:
+        return names.index(last.producers[0])
+    return len(rows) - 1
+
+
+def num_classes(graph: Graph) -> int:
+    """How many classes the model tells apart: its outputs, or 2 for a single score."""
+    return max(2, int(np.prod(graph.output.output_shape)))
+
+
+def summarize(measured: Measured, labels: NDArray[np.int64], trials: Sequence[Trial]) -> Summary:
+    """Accuracies and output metrics over trials."""
+    reference = _two_classes(measured.logits, 0.0)
+    quantized = [_two_classes(logits, 0.0) for logits in measured.quantized_logits]
+    scores = [
+        _two_classes(codes, _decision_code(trial))
+        for codes, trial in zip(measured.scores, trials, strict=True)
+    ]
+    fp32 = classification.top_k_accuracy(reference, labels)
+    accuracies = [classification.top_k_accuracy(s, labels) for s in scores]
+    outputs = [classification.compare_outputs(reference, logits) for logits in quantized]
+    many = reference.shape[1] >= TOP5_FROM
+    return Summary(
+        fp32_accuracy=fp32,
+        quantized_accuracy=spread(accuracies),
+        percent_accuracy_decrease=spread(
+            [classification.percent_decrease(fp32, a) for a in accuracies]
+        ),
+        qmse=spread([o.qmse for o in outputs]),
+        qce=spread([o.qce for o in outputs]),
+        qkl_div=spread([o.qkl_div for o in outputs]),
+        fp32_top5_accuracy=(
+            classification.top_k_accuracy(reference, labels, 5) if many else None
+        ),
+        quantized_top5_accuracy=(
+            spread([classification.top_k_accuracy(s, labels, 5) for s in scores]) if many else None
+        ),
+    )
+
+
+def _two_classes(scores: NDArray, threshold: float) -> NDArray:
+    """A single score as the scores of two classes, the first of which is the threshold."""
+    if scores.shape[1] > 1:
+        return scores
+    return np.concatenate([np.full_like(scores, threshold), scores], axis=1)
+
+
+def _decision_code(trial: Trial) -> float:
+    """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
+    model = trial.converted.model
+    params = model.tensors[model.outputs[0]].params
+    if params is None:
+        return 0.0
+    threshold = 0.5 if trial.converted.pairs[-1].row.kind == "sigmoid" else 0.0
+    return float(threshold / params.scale + params.zero_point)
+
+
+def layer_results(
+    folded: Folded, trials: Sequence[Trial], measured: Measured, bins: int
+) -> tuple[LayerResult, ...]:
+    """The rows of the layer table, in graph order."""
+    rows = [pair.row for pair in trials[0].converted.pairs]
+    return tuple(
+        _layer_result(
+            row,
+            [trial.sites[i] for trial in trials],
+            [sums[i] for sums in measured.pairs],
+            measured.values[i],
+            _kernels(folded, row, bins),
+        )
+        for i, row in enumerate(rows)
+    )
+
+
+def _kernels(
+    folded: Folded, row: LayerNode, bins: int
+) -> tuple[WeightStats, WeightStats] | None:
+    """Statistics of a layer's kernel before and after folding."""
+    if not row.has_kernel:
+        return None
+    node = folded.graph.by_name[row.name]
+    axes = CHANNEL_AXES[node.op]
+    before = weight_stats(folded.kernels[row.name], axes, bins)
+    return before, weight_stats(node.weights["kernel"], axes, bins)
+
+
+def _layer_result(
+    row: LayerNode,
+    sites: Sequence,
+    sums: Sequence[PairSums],
+    values: ValueSums,
+    kernels: tuple[WeightStats, WeightStats] | None,
+) -> LayerResult:
+    ranges = [site.high - site.low for site in sites]
+    channel_ranges = [site.channel_high - site.channel_low for site in sites]
+    precisions = [
+        metrics.precision_of_ranges(c, r) for c, r in zip(channel_ranges, ranges, strict=True)
+    ]
+    divergences = [s.divergences for s in sums]
+    weights, folded_weights = kernels or (None, None)
+    return LayerResult(
+        number=row.number,
+        name=row.name,
+        kind=row.kind,
+        output_shape=row.output_shape,
+        producers=row.producers,
+        macs=row.macs,
+        params=row.params,
+        weights=_weight_row(weights),
+        folded_weights=_weight_row(folded_weights),
+        activations=ActivationRow(spread(ranges), spread(precisions)),
+        qmse=spread([s.qmse for s in sums]),
+        qce=spread([d[1] for d in divergences]),
+        qkl_div=spread([d[2] for d in divergences]),
+        entropy=spread([d[0] for d in divergences]),
+        sqnr_db=spread([s.sqnr_db for s in sums]),
+        sqnr_pooled_db=spread([s.sqnr_pooled_db for s in sums]),
+        outside_share=spread([s.outside_share for s in sums]),
+        clipped_share=spread([s.clipped_share for s in sums]),
+        sparsity=values.sparsity,
+        kurtosis=values.kurtosis,
+        kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
+        quantization=tuple(
+            None if s.params is None else (float(s.params.scale), int(s.params.zero_point))
+            for s in sums
+        ),
+        channels=ChannelRow(
+            weight_range=None if weights is None else _numbers(weights.channel_ranges),
+            folded_weight_range=(
+                None if folded_weights is None else _numbers(folded_weights.channel_ranges)
+            ),
+            folded_weight_precision=_precisions(folded_weights),
+            activation_range=_numbers(np.mean(channel_ranges, axis=0)),
+            activation_precision=_numbers(_channel_precisions(channel_ranges, ranges)),
+            sqnr_db=_numbers(_pooled_channels(sums)),
+        ),
+        flags=_flags(folded_weights, ranges),
+    )
+
+
+def _weight_row(stats: WeightStats | None) -> WeightRow | None:
+    if stats is None:
+        return None
+    return WeightRow(
+        stats.range, stats.average_precision, stats.sparsity, stats.kurtosis, stats.kl_to_uniform
+    )
+
+
+def _numbers(array: NDArray) -> tuple[float, ...]:
+    return tuple(float(x) for x in array)
+
+
+def _precisions(stats: WeightStats | None) -> tuple[float, ...] | None:
+    if stats is None:
+        return None
+    if stats.range == 0:
+        return (1.0,) * len(stats.channel_ranges)
+    return _numbers(stats.channel_ranges / stats.range)
+
+
+def _channel_precisions(channel_ranges: Sequence[NDArray], ranges: Sequence[float]) -> NDArray:
+    return np.mean(
+        [c / r if r else np.ones_like(c) for c, r in zip(channel_ranges, ranges, strict=True)],
+        axis=0,
+    )
+
+
+def _pooled_channels(sums: Sequence[PairSums]) -> NDArray[np.float64]:
+    """SQNR of every channel in dB, of the sums over all trials."""
+    signal, error = np.sum([s.channels for s in sums], axis=0)
+    return metrics.decibels(signal, error)
+
+
+def _flags(folded_weights: WeightStats | None, ranges: Sequence[float]) -> tuple[str, ...]:
+    found = []
+    if folded_weights is not None and folded_weights.range == 0:
+        found.append("constant kernel: range 0, precision 1 by definition")
+    if any(r == 0 for r in ranges):
+        found.append("constant activations: range 0, precision 1 by definition")
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "numpy": version("numpy"),
+        "tfqdyn": tfqdyn.__version__,
+        "interpreter": interpreter_name(),
+    }
+
+
+def digest_of(digests: Sequence[bytes], labels: NDArray[np.int64]) -> str:
+    """SHA-256 over the images' digests, in order, and the labels."""
+    return hashlib.sha256(b"".join(digests) + labels.astype("<i8").tobytes()).hexdigest()
+
+
+__all__ = ["Spread", "digest_of", "layer_results", "logits_row", "num_classes", "summarize"]

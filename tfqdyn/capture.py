@@ -1,0 +1,95 @@
+"""The two readings of one network: fp32 activations from Keras, codes from the TFLite interpreter.
+
+Both take a chunk of images of a fixed size and return views, not copies. LiteRT's interpreter is
+the default and `tf.lite`'s the fallback. The op resolver is pinned: built-in kernels without
+default delegates, which equal TFLite's reference kernels bit for bit (with the default resolver,
+reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn import kernels
+from tfqdyn.conversion import Converted
+from tfqdyn.graph import Graph
+from tfqdyn.rebuild import to_keras
+
+RESOLVER = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+
+
+class KerasActivations:
+    """fp32 values of chosen nodes of a folded graph, several threads at a time."""
+
+    def __init__(self, graph: Graph, nodes: Sequence[str]) -> None:
+        self.model: keras.Model = to_keras(graph, nodes)
+        self._run = tf.function(lambda images: self.model(images, training=False), autograph=False)
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Activations of preprocessed images [N, H, W, C]: for every node an array [N, ...]."""
+        outputs = self._run(tf.constant(images, tf.float32))
+        tensors = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+        return [np.asarray(memoryview(tensor)) for tensor in tensors]
+
+
+class TfliteTensors:
+    """Codes of every paired tensor of a converted model, for chunks of one fixed size.
+
+    One interpreter with one thread: run several of them in threads of their own (invoking releases
+    Python's lock), which scales better than threads inside the kernels.
+    """
+
+    def __init__(self, converted: Converted, chunk: int) -> None:
+        self.converted = converted
+        self._interpreter = _interpreter(converted.content)
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self.output = self._interpreter.get_output_details()[0]["index"]
+        shape = self._interpreter.get_input_details()[0]["shape"]
+        self._interpreter.resize_tensor_input(self._input, [chunk, *shape[1:]])
+        self._interpreter.allocate_tensors()
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray]:
+        """Runs preprocessed images [chunk, H, W, C]; the codes of every pair, then the output's.
+
+        The arrays are views into the interpreter, valid until the next call; every one of them
+        must be gone by then. Layers that run in fp32 give float32 values.
+        """
+        params = self.converted.input_params
+        codes = self._interpreter.tensor(self._input)()
+        flat = np.ascontiguousarray(images).reshape(-1)
+        kernels.quantize_uint8(flat, float(params.scale), float(params.zero_point), codes.ravel())
+        del codes
+        self._interpreter.invoke()
+        indices = [pair.tensor for pair in self.converted.pairs]
+        return [self._interpreter.tensor(index)() for index in (*indices, self.output)]
+
+
+def interpreter_name() -> str:
+    """Which interpreter runs, with its version and the pinned op resolver."""
+    try:
+        import ai_edge_litert  # noqa: PLC0415 (the fallback below needs no LiteRT)
+        from importlib.metadata import version
+
+        return f"{ai_edge_litert.__name__} {version('ai-edge-litert')}, {RESOLVER}"
+    except ImportError:
+        return f"tf.lite {tf.__version__}, {RESOLVER}"
+
+
+def _interpreter(content: bytes) -> Any:
+    try:
+        from ai_edge_litert import interpreter as litert
+    except ImportError:
+        litert = tf.lite
+        resolver = tf.lite.experimental.OpResolverType[RESOLVER]
+    else:
+        resolver = litert.OpResolverType[RESOLVER]
+    return litert.Interpreter(
+        model_content=content,
+        num_threads=1,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=resolver,
+    )

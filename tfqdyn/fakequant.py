@@ -1,0 +1,250 @@
+"""`Graph` + ranges -> TensorFlow graph with fake quantization at every point that TFLite quantizes.
+
+Each node lives in a name scope of its own, `scope_of(k)` for the k-th row, which is how `pairing`
+finds its tensor again in the converted file. The input, every row's output and every kernel get
+a `fake_quant_with_min_max_args` node (TensorFlow's name for: round to the 8-bit grid); rows that
+`inherit_quantization` keep the grid of what they read, as TFLite's kernels do.
+
+An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 offset.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn.affine import QuantParams, from_range
+from tfqdyn.graph import Graph, Node, layers_of
+
+INHERITING = ("average_pool", "global_max", "max_pool", "upsample")
+"""Ops whose TFLite kernels need one quantization for input and output."""
+FIXED_RANGES = {"softmax": (0.0, 255 / 256), "sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
+"""Ops whose output scale TFLite fixes."""
+INPUT = "input"
+OUTPUT = "output"
+
+
+def scope_of(row: int) -> str:
+    """Name scope of the k-th row's ops; the slash at its end makes TensorFlow re-enter it."""
+    return f"row{row:04d}/"
+
+
+def kernel_of(node: Node) -> NDArray[np.float32]:
+    """The array that the op multiplies with: its kernel, or an affine op's scale."""
+    role = "scale" if node.op == "affine" else "kernel"
+    return np.asarray(node.weights[role], np.float32)
+
+
+def kernel_params(node: Node) -> QuantParams:
+    """uint8 parameters of a kernel: the whole tensor's raw extrema, asymmetric (SPEC, part I)."""
+    weights = kernel_of(node)
+    return from_range(weights.min(), weights.max())
+
+
+def quantization_of(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, QuantParams]:
+    """The uint8 parameters of the input and of every row's output, by row name.
+
+    Args:
+        graph: a folded graph.
+        ranges: calibrated (minimum, maximum) of the input and of every row, by name.
+    """
+    source = graph.nodes[0].name
+    params = {source: from_range(*ranges[source])}
+    for row in layers_of(graph):
+        op = graph.by_name[row.name].op
+        if op in INHERITING:
+            params[row.name] = params[row.producers[0]]
+        else:
+            params[row.name] = from_range(*FIXED_RANGES.get(op, ranges[row.name]))
+    return params
+
+
+def emit(
+    graph: Graph, params: Mapping[str, QuantParams], float_layers: frozenset[str] = frozenset()
+) -> tf.Graph:
+    """The fake-quantized TensorFlow graph, from placeholder `INPUT` to identity `OUTPUT`.
+
+    Args:
+        graph: a folded graph.
+        params: uint8 parameters of the input and of every row's output, by row name.
+        float_layers: rows whose arithmetic stays in fp32.
+    """
+    rows = layers_of(graph)
+    row_of = {node: row for row in rows for node in (row.name, row.output)}
+    scopes = {row.name: scope_of(index) for index, row in enumerate(rows)}
+    emitted = tf.Graph()
+    with emitted.as_default():
+        first = graph.nodes[0]
+        placeholder = tf.compat.v1.placeholder(tf.float32, (None, *first.output_shape), INPUT)
+        quantized = {first.name: _fake_quantize(placeholder, params[first.name])}
+        exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
+        for node in graph.nodes[1:]:
+            row = row_of.get(node.name)
+            if row is None:
+                quantized[node.name] = _EMITTERS[node.op](node, quantized[node.inputs[0]])
+                if node.inputs[0] in exact:
+                    exact[node.name] = _EMITTERS[node.op](node, exact[node.inputs[0]])
+                continue
+            in_fp32 = row.name in float_layers
+            if in_fp32:
+                inputs = [exact.get(i, _detached(quantized[i])) for i in node.inputs]
+            else:
+                inputs = [quantized[name] for name in node.inputs]
+            with tf.name_scope(scopes[row.name]):
+                value = _emit_node(node, inputs, quantized=not in_fp32)
+                quantized[node.name] = value
+                if in_fp32:
+                    exact[node.name] = value
+                if node.name == row.output and (in_fp32 or node.op not in INHERITING):
+                    quantized[node.name] = _fake_quantize(value, params[row.name])
+        tf.identity(quantized[graph.output.name], OUTPUT)
+    return emitted
+
+
+def _detached(value: tf.Tensor) -> tf.Tensor:
+    """The same numbers; TFLite's converter quantizes no op across this pair of casts."""
+    return tf.cast(tf.cast(value, tf.float64), tf.float32)
+
+
+def _fake_quantize(value: tf.Tensor, params: QuantParams) -> tf.Tensor:
+    low, high = params.range
+    return tf.quantization.fake_quant_with_min_max_args(value, min=float(low), max=float(high))
+
+
+def _emit_node(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
+    if node.op not in _LINEAR:
+        return _EMITTERS[node.op](node, *inputs)
+    kernel = tf.constant(kernel_of(node))
+    if quantized:
+        kernel = _fake_quantize(kernel, kernel_params(node))
+    return _LINEAR[node.op](node, inputs[0], kernel)
+
+
+def _bias_of(node: Node) -> tf.Tensor:
+    role = "offset" if node.op == "affine" else "bias"
+    return tf.constant(np.asarray(node.weights[role], np.float32))
+
+
+def _conv(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    c = node.config
+    y = tf.nn.conv2d(x, kernel, c["strides"], c["padding"].upper(), dilations=c["dilation"])
+    return tf.nn.bias_add(y, _bias_of(node))
+
+
+def _depthwise(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    c = node.config
+    y = tf.nn.depthwise_conv2d(
+        x, kernel, (1, *c["strides"], 1), c["padding"].upper(), dilations=c["dilation"]
+    )
+    return tf.nn.bias_add(y, _bias_of(node))
+
+
+def _transposed_conv(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    c = node.config
+    shape = tf.stack([tf.shape(x)[0], *node.output_shape])
+    y = tf.nn.conv2d_transpose(x, kernel, shape, c["strides"], c["padding"].upper())
+    return tf.nn.bias_add(y, _bias_of(node))
+
+
+def _dense(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    flat = x if len(x.shape) == 2 else tf.reshape(x, (-1, x.shape[-1]))
+    y = tf.nn.bias_add(tf.matmul(flat, kernel), _bias_of(node))
+    return y if len(x.shape) == 2 else tf.reshape(y, (-1, *node.output_shape))
+
+
+def _affine(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    channels = node.output_shape[-1]
+    image = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
+    filters = tf.reshape(kernel, (1, 1, channels, 1))
+    y = tf.nn.depthwise_conv2d(image, filters, (1, 1, 1, 1), "VALID")
+    y = tf.nn.bias_add(y, _bias_of(node))
+    return y if len(x.shape) == 4 else tf.reshape(y, (-1, *node.output_shape))
+
+
+def _relu(node: Node, x: tf.Tensor) -> tf.Tensor:
+    top = node.config["max_value"]
+    if top is None or top == 6.0:
+        return tf.nn.relu(x) if top is None else tf.nn.relu6(x)
+    return tf.nn.relu(x)  # the calibrated range ends at or below `top`: saturation clips
+
+
+def _pool(kind: Callable[..., tf.Tensor]) -> Callable[[Node, tf.Tensor], tf.Tensor]:
+    def emit_pool(node: Node, x: tf.Tensor) -> tf.Tensor:
+        c = node.config
+        return kind(x, c["pool_size"], c["strides"], c["padding"].upper())
+
+    return emit_pool
+
+
+def _reduce(kind: Callable[..., tf.Tensor]) -> Callable[[Node, tf.Tensor], tf.Tensor]:
+    return lambda node, x: kind(x, (1, 2), keepdims=node.config["keepdims"])
+
+
+def _pad(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return tf.pad(x, ((0, 0), *node.config["padding"], (0, 0)))
+
+
+def _crop(node: Node, x: tf.Tensor) -> tf.Tensor:
+    (top, _), (left, _) = node.config["cropping"]
+    height, width, channels = node.output_shape
+    return tf.slice(x, (0, top, left, 0), (-1, height, width, channels))
+
+
+def _reshape(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(x, (-1, *node.output_shape))
+
+
+def _permute(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(x, (0, *node.config["dims"]))
+
+
+def _upsample(node: Node, x: tf.Tensor) -> tf.Tensor:
+    method = node.config["interpolation"]
+    if method == "nearest":
+        return tf.compat.v1.image.resize_nearest_neighbor(
+            x, node.output_shape[:2], half_pixel_centers=True
+        )
+    return tf.compat.v1.image.resize_bilinear(x, node.output_shape[:2], half_pixel_centers=True)
+
+
+def _prelu(node: Node, x: tf.Tensor) -> tf.Tensor:
+    alpha = np.asarray(node.weights["alpha"], np.float32)
+    slopes = _fake_quantize(tf.constant(alpha), from_range(alpha.min(), alpha.max()))
+    return tf.nn.relu(x) + slopes * -tf.nn.relu(-x)
+
+
+_LINEAR: dict[str, Callable[[Node, Any, Any], Any]] = {
+    "affine": _affine,
+    "conv": _conv,
+    "dense": _dense,
+    "depthwise": _depthwise,
+    "transposed_conv": _transposed_conv,
+}
+
+_EMITTERS: dict[str, Callable[..., Any]] = {
+    "add": lambda node, a, b: tf.add(a, b),
+    "average_pool": _pool(tf.nn.avg_pool2d),
+    "concatenate": lambda node, *values: tf.concat(values, node.config["axis"]),
+    "crop": _crop,
+    "global_max": _reduce(tf.reduce_max),
+    "leaky_relu": lambda node, x: tf.nn.leaky_relu(x, node.config["alpha"]),
+    "max_pool": _pool(tf.nn.max_pool2d),
+    "maximum": lambda node, a, b: tf.maximum(a, b),
+    "mean": _reduce(tf.reduce_mean),
+    "minimum": lambda node, a, b: tf.minimum(a, b),
+    "multiply": lambda node, a, b: tf.multiply(a, b),
+    "pad": _pad,
+    "permute": _permute,
+    "prelu": _prelu,
+    "relu": _relu,
+    "reshape": _reshape,
+    "sigmoid": lambda node, x: tf.sigmoid(x),
+    "softmax": lambda node, x: tf.nn.softmax(x),
+    "subtract": lambda node, a, b: tf.subtract(a, b),
+    "tanh": lambda node, x: tf.tanh(x),
+    "upsample": _upsample,
+}

@@ -1,0 +1,194 @@
+"""A network as data: canonical nodes with their weights, and the rows of the layer tables.
+
+`lowering.lower` makes a `Graph` from a Keras model, `folding` and the remedies make a new one from
+an old one, `rebuild` makes a Keras model of it and `fakequant` a TensorFlow graph. Nothing here
+imports Keras.
+
+Glossary of shapes
+    H, W height and width; C channels in; K channels out; M depth multiplier; G groups.
+    conv kernel [H, W, C / G, K], depthwise kernel [H, W, C, M], dense kernel [C, K],
+    transposed convolution kernel [H, W, K, C]; shapes of nodes leave out the batch axis.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
+
+KERNEL_OPS = ("conv", "depthwise", "dense", "transposed_conv")
+LAYOUT_OPS = {
+    "pad": "pads with zeros",
+    "crop": "cuts the border off",
+    "reshape": "only changes the shape",
+    "permute": "only permutes the axes",
+}
+"""Ops that move values without computing any; their input's quantization holds for them too."""
+RELU_FUSERS = ("conv", "depthwise", "dense", "affine", "add", "multiply")
+"""Ops into which TFLite fuses a following ReLU, ReLU6 or clip."""
+CHANNEL_AXES = {"conv": (3,), "depthwise": (2, 3), "dense": (1,), "transposed_conv": (2,)}
+"""Axes of each kernel that count output channels."""
+
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation.
+
+    Attributes:
+        name: unique in its graph.
+        op: canonical kind: "input", one of `KERNEL_OPS` or `LAYOUT_OPS`, "batch_norm", "affine",
+            "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "softmax", "add", "subtract",
+            "multiply", "maximum", "minimum", "concatenate", "max_pool", "average_pool", "mean",
+            "global_max", "upsample".
+        inputs: names of the nodes it reads.
+        output_shape: without the batch axis.
+        config: what else defines the op (strides, padding, axis, ...).
+        weights: float32 arrays by role ("kernel", "bias", "gamma", ...).
+        source: the Keras layer that it comes from.
+        shared: whether that layer is called more than once.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, NDArray] = field(default_factory=dict)
+    source: str = ""
+    shared: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one image; 0 for ops without a kernel."""
+        if self.op not in KERNEL_OPS:
+            return 0
+        kernel = self.weights["kernel"]
+        if self.op == "depthwise":
+            return prod(self.output_shape) * prod(kernel.shape[:2])
+        if self.op == "transposed_conv":
+            return prod(self.config["input_shape"]) * prod(kernel.shape[:3])
+        return prod(self.output_shape) * prod(kernel.shape[:-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in graph order, inputs before their readers; the first is the input.
+
+    Attributes:
+        name: the model's name.
+        nodes: all nodes; the last is the output.
+        skipped: Keras layers that compute nothing at inference, with the reason.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by their names."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """For every node the names of the nodes that read it."""
+        found: dict[str, list[str]] = {node.name: [] for node in self.nodes}
+        for node in self.nodes:
+            for name in node.inputs:
+                found[name].append(node.name)
+        return {name: tuple(readers) for name, readers in found.items()}
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The input's shape, without the batch axis."""
+        return self.nodes[0].output_shape
+
+    @property
+    def output(self) -> Node:
+        """The node whose value the model returns."""
+        return self.nodes[-1]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+
+@dataclass(frozen=True)
+class LayerNode:
+    """One row of the layer tables: an op with the ReLU that TFLite fuses into it.
+
+    Attributes:
+        number: 1-based over the layers that own a kernel, else None (SPEC, "Layer numbering").
+        name: the op's node, named as the Keras layer.
+        kind: "conv", "pointwise", "group", "depthwise", "dense", or the op's name.
+        output: the node whose value is the layer's output: the op, or its fused ReLU.
+        producers: names of the rows (or of the input) that it reads, across layout ops.
+        output_shape: without the batch axis.
+        has_kernel: whether the node owns a kernel.
+        macs: multiply-accumulates for one image.
+        params: numbers in kernel and bias.
+    """
+
+    number: int | None
+    name: str
+    kind: str
+    output: str
+    producers: tuple[str, ...]
+    output_shape: tuple[int, ...]
+    has_kernel: bool
+    macs: int
+    params: int
+
+
+def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
+    """The rows of a graph, in graph order: everything that computes, ReLUs fused where TFLite does.
+
+    Batch norms must have been folded or made affine first.
+    """
+    fused = {
+        graph.readers[node.name][0]: node.name for node in graph if _fuses_its_reader(graph, node)
+    }
+    row_of: dict[str, str] = {graph.nodes[0].name: graph.nodes[0].name}
+    rows: list[LayerNode] = []
+    number = 0
+    for node in graph.nodes[1:]:
+        if node.name in fused:
+            row_of[node.name] = fused[node.name]
+        elif node.op in LAYOUT_OPS:
+            row_of[node.name] = row_of[node.inputs[0]]
+        else:
+            owns = node.op in KERNEL_OPS
+            number += owns
+            relu = next(iter(graph.readers[node.name]), node.name)
+            rows.append(
+                LayerNode(
+                    number=number if owns else None,
+                    name=node.name,
+                    kind=_kind(node),
+                    output=relu if fused.get(relu) == node.name else node.name,
+                    producers=tuple(row_of[name] for name in node.inputs),
+                    output_shape=node.output_shape,
+                    has_kernel=owns,
+                    macs=node.macs,
+                    params=sum(w.size for w in node.weights.values()),
+                )
+            )
+            row_of[node.name] = node.name
+    return tuple(rows)
+
+
+def _fuses_its_reader(graph: Graph, node: Node) -> bool:
+    readers = graph.readers[node.name]
+    return (
+        node.op in RELU_FUSERS and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
+    )
+
+
+def _kind(node: Node) -> str:
+    if node.op != "conv":
+        return node.op
+    if node.config["groups"] > 1:
+        return "group"
+    return "pointwise" if node.weights["kernel"].shape[:2] == (1, 1) else "conv"

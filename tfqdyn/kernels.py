@@ -1,0 +1,230 @@
+"""The loops over activations, compiled by Numba: every value is read from memory once.
+
+Glossary of shapes
+    N images, P positions (height x width), C channels, B histogram bins. `x` is fp32 [N, P, C];
+    `q` holds codes or values of the same shape, real = scale * (q - zero).
+
+Rules
+    Sums run in float64. Everything is added image by image in order, so that neither the batch
+    size nor the number of threads changes a figure. Kernels release Python's lock.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+COMPILED = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+BLOCK = 4096
+"""Values handled at a time: fp32 values and codes of a block stay in the first-level cache."""
+LANES = 4
+"""Interleaved copies of each histogram: runs of equal values then do not wait for each other."""
+MOMENTS = 6
+"""Rows of the moments array: count, zeros, and the sums of x, x^2, x^3, x^4."""
+
+
+@njit(**COMPILED)
+def _add_moments(x, q, scale, zero, sums, error):  # x, q [R, C]; sums [4, C]; error [C]
+    first, second, third, fourth = sums[0], sums[1], sums[2], sums[3]
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            v = np.float64(x[r, c])
+            e = v - scale * (np.float64(q[r, c]) - zero)
+            v2 = v * v
+            first[c] += v
+            second[c] += v2
+            third[c] += v2 * v
+            fourth[c] += v2 * v2
+            error[c] += e * e
+
+
+@njit(**COMPILED)
+def _add_errors(x, q, scale, zero, signal, error):  # x, q [R, C]; signal, error [C]
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            v = np.float64(x[r, c])
+            e = v - scale * (np.float64(q[r, c]) - zero)
+            signal[c] += v * v
+            error[c] += e * e
+
+
+@njit(**COMPILED)
+def _count_values(x, low, high, bins, index, counts):  # x [M], index [>= M], counts [LANES, B]
+    inverse = bins / (high - low)
+    top = np.float64(bins - 1)
+    for i in range(x.size):
+        place = (np.float64(x[i]) - low) * inverse
+        index[i] = np.int32(min(max(place, 0.0), top))
+    full = x.size - x.size % LANES
+    for i in range(0, full, LANES):
+        counts[0, index[i]] += 1
+        counts[1, index[i + 1]] += 1
+        counts[2, index[i + 2]] += 1
+        counts[3, index[i + 3]] += 1
+    for i in range(full, x.size):
+        counts[0, index[i]] += 1
+
+
+@njit(**COMPILED)
+def _count_codes(q, counts):  # q [M] uint8, counts [LANES, 256]
+    full = q.size - q.size % LANES
+    for i in range(0, full, LANES):
+        counts[0, q[i]] += 1
+        counts[1, q[i + 1]] += 1
+        counts[2, q[i + 2]] += 1
+        counts[3, q[i + 3]] += 1
+    for i in range(full, q.size):
+        counts[0, q[i]] += 1
+
+
+def _count_quantized(q, scale, zero, edges, index, counts):
+    """Counts uint8 by code, floats by value; compiled for each by the overload below."""
+    raise AssertionError("only ever called from compiled code")
+
+
+@overload(_count_quantized)
+def _count_quantized_typed(q, scale, zero, edges, index, counts):
+    if q.dtype == types.uint8:
+        return lambda q, scale, zero, edges, index, counts: _count_codes(q, counts)
+    return lambda q, scale, zero, edges, index, counts: _count_values(
+        q, edges[0], edges[1], counts.shape[1], index, counts
+    )
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+def _count_special(x, inside, grid):  # x [M <= 2^24]; float32 bounds, inclusive
+    """How many values are 0, lie outside `inside`, lie outside `grid`.
+
+    Counts are kept in float32, where they are exact, so that the loop runs on full vectors.
+    """
+    one, none = np.float32(1), np.float32(0)
+    zeros, beyond, clipped = none, none, none
+    for i in range(x.size):
+        v = x[i]
+        zeros += one if v == none else none
+        beyond += (one if v < inside[0] else none) + (one if v > inside[1] else none)
+        clipped += (one if v < grid[0] else none) + (one if v > grid[1] else none)
+    return zeros, beyond, clipped
+
+
+@njit(**COMPILED)
+def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p_counts, q_counts):
+    """Adds one chunk to a layer's running figures.
+
+    Args:
+        x: fp32 activations [N, P, C].
+        q: uint8 codes, or fp32 values, of the quantized network [N, P, C].
+        scale, zero: real value of q; 1 and 0 where q holds values.
+        edges: (low, high) of the common histogram.
+        inside: (low, high) in float32; values beyond are counted as outside the histogram.
+        grid: (smallest, largest) representable value in float32; values beyond were clipped.
+        moments: [MOMENTS] float64, added to; empty when another trial already did.
+        channels: [2, C] float64: per channel sum x^2 and sum (x - x^)^2, added to.
+        totals: [6] float64, added to: images, sum x^2, sum (x - x^)^2, sum over images of SQNR in
+            dB, values outside `inside`, values outside `grid`.
+        p_counts: [LANES, B] int64, histogram of x, added to.
+        q_counts: [LANES, 256] int64 of codes, or [LANES, B] of values, added to.
+    """
+    images, positions, width = x.shape
+    rows = max(1, BLOCK // width)
+    index = np.empty(rows * width, np.int32)
+    sums = np.zeros((4, width))
+    error = np.zeros(width)
+    for n in range(images):
+        error[:] = 0.0
+        sums[:] = 0.0
+        start = 0
+        while start < positions:
+            stop = min(positions, start + rows)
+            xs = x[n, start:stop]
+            qs = q[n, start:stop]
+            flat = xs.reshape(xs.size)
+            if moments.size:
+                _add_moments(xs, qs, scale, zero, sums, error)
+            else:
+                _add_errors(xs, qs, scale, zero, sums[1], error)
+            _count_values(flat, edges[0], edges[1], p_counts.shape[1], index, p_counts)
+            _count_quantized(qs.reshape(qs.size), scale, zero, edges, index, q_counts)
+            zeros, beyond, clipped = _count_special(flat, inside, grid)
+            totals[4] += beyond
+            totals[5] += clipped
+            if moments.size:
+                moments[1] += zeros
+            start = stop
+        image_signal, image_error = 0.0, 0.0
+        for c in range(width):
+            channels[0, c] += sums[1, c]
+            channels[1, c] += error[c]
+            image_signal += sums[1, c]
+            image_error += error[c]
+        totals[0] += 1.0
+        totals[1] += image_signal
+        totals[2] += image_error
+        totals[3] += _decibels(image_signal, image_error)
+        if moments.size:
+            moments[0] += positions * width
+            for k in range(4):
+                moments[2 + k] += sums[k].sum()
+
+
+@njit(**COMPILED)
+def _decibels(signal, error):
+    if error == 0.0:
+        return math.inf
+    if signal == 0.0:
+        return -math.inf
+    return 10.0 * (math.log10(signal) - math.log10(error))
+
+
+@njit(**COMPILED)
+def quantize_uint8(x, scale, zero, codes):
+    """The nearest uint8 codes of x [M], ties up, as `affine.quantize` gives them."""
+    for i in range(x.size):
+        place = math.floor(np.float64(x[i]) / scale + 0.5) + zero
+        codes[i] = np.uint8(min(max(place, 0.0), 255.0))
+
+
+@njit(**COMPILED)
+def channel_extrema(x, low, high):
+    """Smallest and largest value of every image's channels: x [N, P, C] into low, high [N, C]."""
+    for n in range(x.shape[0]):
+        smallest, largest = low[n], high[n]
+        for c in range(x.shape[2]):
+            smallest[c] = largest[c] = x[n, 0, c]
+        for p in range(1, x.shape[1]):
+            for c in range(x.shape[2]):
+                v = x[n, p, c]
+                smallest[c] = min(smallest[c], v)
+                largest[c] = max(largest[c], v)
+
+
+@njit(**COMPILED)
+def count_signed(x, inverse_width, counts):
+    """Counts x [R, C] into bins of 1 / inverse_width[c], zero at the middle of counts [C, 2 H].
+
+    One column of `inverse_width` and `counts` serves all channels where they have one row only.
+    Exact zeros are left out (the caller knows how many values there are).
+    """
+    half = counts.shape[1] // 2
+    shared = counts.shape[0] == 1
+    for r in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            v = x[r, c]
+            if v != 0:
+                row = 0 if shared else c
+                place = math.floor(np.float64(v) * inverse_width[row]) + half
+                counts[row, min(max(place, 0), 2 * half - 1)] += 1
+
+
+@njit(**COMPILED)
+def error_of_range(centres, counts, low, high, levels):
+    """Sum of counts * (centre - quantized)^2 on a grid of `levels` steps over [low, high] with 0."""
+    step = (high - low) / levels
+    zero = math.floor(-low / step + 0.5)
+    total = 0.0
+    for i in range(centres.size):
+        code = min(max(math.floor(centres[i] / step + 0.5) + zero, 0.0), np.float64(levels))
+        e = centres[i] - step * (code - zero)
+        total += counts[i] * e * e
+    return total

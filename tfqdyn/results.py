@@ -1,0 +1,243 @@
+"""What an analysis comes to: records, and their files `results.json` and `layers.csv` (SPEC).
+
+JSON holds +-infinity as the strings "inf" and "-inf" and an undefined number as null.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over trials: mean, standard deviation (ddof = 1; None for one trial), and each."""
+
+    mean: float
+    std: float | None
+    trials: tuple[float, ...]
+
+
+def spread(trials: Sequence[float]) -> Spread:
+    """Mean and standard deviation of a figure over trials.
+
+    Raises:
+        ValueError: no trials.
+    """
+    if not trials:
+        raise ValueError("a spread needs at least one trial, received none")
+    values = np.array(trials, np.float64)
+    with np.errstate(invalid="ignore"):  # infinite SQNRs: their mean is infinite, their std nan
+        std = float(values.std(ddof=1)) if len(values) > 1 else None
+        return Spread(float(values.mean()), std, tuple(map(float, values)))
+
+
+@dataclass(frozen=True)
+class WeightRow:
+    """A kernel's statistics; see `layerstats.WeightStats`."""
+
+    range: float
+    average_precision: float
+    sparsity: float
+    kurtosis: float
+    kl_to_uniform: float
+
+
+@dataclass(frozen=True)
+class ActivationRow:
+    """Calibrated range of a layer's fp32 output, and the mean of its channels' over it."""
+
+    range: Spread
+    average_precision: Spread
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """Figures per output channel, each [C]; weights are None for layers without a kernel."""
+
+    weight_range: tuple[float, ...] | None
+    folded_weight_range: tuple[float, ...] | None
+    folded_weight_precision: tuple[float, ...] | None
+    activation_range: tuple[float, ...]
+    activation_precision: tuple[float, ...]
+    sqnr_db: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One row of the layer table; SPEC, "results.json", and `layerstats.PairSums`.
+
+    `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32. `flags`
+    are remarks in words. Per-channel activation figures are means over the trials; per-channel
+    SQNR is that of the sums over all trials.
+    """
+
+    number: int | None
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    producers: tuple[str, ...]
+    macs: int
+    params: int
+    weights: WeightRow | None
+    folded_weights: WeightRow | None
+    activations: ActivationRow
+    qmse: Spread
+    qce: Spread
+    qkl_div: Spread
+    entropy: Spread
+    sqnr_db: Spread
+    sqnr_pooled_db: Spread
+    outside_share: Spread
+    clipped_share: Spread
+    sparsity: float
+    kurtosis: float
+    kl_to_uniform: Spread
+    quantization: tuple[tuple[float, int] | None, ...]
+    channels: ChannelRow
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up)."""
+
+    fp32_accuracy: float
+    quantized_accuracy: Spread
+    percent_accuracy_decrease: Spread
+    qmse: Spread
+    qce: Spread
+    qkl_div: Spread
+    fp32_top5_accuracy: float | None = None
+    quantized_top5_accuracy: Spread | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """Everything about one analysis. `tflite` holds every trial's converted model."""
+
+    config: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    summary: Summary
+    layers: tuple[LayerResult, ...]
+    skipped: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    tflite: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def to_json(self) -> str:
+        """The text of `results.json`."""
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tflite"}
+        return json.dumps(_plain({"schema": SCHEMA, **record}), indent=1, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """The text of `layers.csv`: a line a layer, without channels and single trials."""
+        rows = [_flat(asdict(layer)) for layer in self.layers]
+        columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+
+FIRST_COLUMNS = (
+    "number", "name", "kind",
+    "weight_range", "weight_average_precision",
+    "folded_weight_range", "folded_weight_average_precision",
+    "activation_range_mean", "activation_range_std",
+    "activation_average_precision_mean", "activation_average_precision_std",
+    "qmse_mean", "qmse_std", "qce_mean", "qce_std", "qkl_div_mean", "qkl_div_std",
+    "sqnr_db_mean", "sqnr_db_std",
+)  # fmt: skip
+"""The columns that `layers.csv` begins with, in SPEC's order."""
+
+_PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
+_LEFT_OUT = ("channels", "quantization", "producers", "flags")
+
+
+def write(result: RunResult, folder: Path) -> None:
+    """Writes results.json, layers.csv and every trial's `trial_K.tflite` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for trial, content in enumerate(result.tflite):
+        write_whole(folder / f"trial_{trial}.tflite", content)
+    write_whole(folder / "layers.csv", result.to_csv().encode())
+    write_whole(folder / "results.json", result.to_json().encode())
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The record in a run folder's `results.json`; "inf" and "-inf" come back as floats.
+
+    Raises:
+        FileNotFoundError: no results.json there.
+        ValueError: another schema version.
+    """
+    record = json.loads((folder / "results.json").read_text(), object_hook=_with_infinities)
+    if record.get("schema") != SCHEMA:
+        raise ValueError(f"expected results of schema {SCHEMA}, received {record.get('schema')}")
+    return record
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name and renames it, so that it is never half there."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        if math.isnan(number):
+            return None
+        return number if math.isfinite(number) else ("inf" if number > 0 else "-inf")
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _with_infinities(record: dict[str, Any]) -> dict[str, Any]:
+    def restored(value: Any) -> Any:
+        if isinstance(value, list):
+            return [restored(item) for item in value]
+        return float(value) if value in ("inf", "-inf") else value
+
+    return {k: v if k == "name" else restored(v) for k, v in record.items()}
+
+
+def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in layer.items():
+        if key in _LEFT_OUT or key == "trials":
+            continue
+        name = f"{prefix}{_PREFIXES.get(key, key)}"
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{name}_"))
+        elif key == "output_shape":
+            flat[name] = "x".join(map(str, value))
+        elif key not in _PREFIXES:  # a layer without a kernel has no weight columns
+            flat[name] = "" if value is None or value != value else value
+    return flat

@@ -1,0 +1,216 @@
+"""The calls of a Keras functional or sequential model, nested models flattened, in graph order.
+
+Works on Keras 3 models and on tf_keras ones (Keras 2 files that Keras 3 refuses); it reads the
+call graph and no weights, and imports neither. Graph order is depth-first from the output: at an
+addition the branch with more kernel layers comes first, so that a residual block's projection
+follows the block's convolutions (SPEC, "Layer numbering"); elsewhere inputs keep their order.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+KERNEL_CLASSES = (
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "EinsumDense",
+    "SeparableConv1D",
+    "SeparableConv2D",
+)
+
+
+class UnsupportedModelError(ValueError):
+    """The model, or a layer of it, is of a kind that the analysis does not cover."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Stands for an input tensor among a call's arguments: `Call.inputs[index]`."""
+
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of one layer (or of a `keras.ops` operation).
+
+    Attributes:
+        name: unique; the layer's name, with `_call_2`, ... for further calls of a shared layer.
+        layer: the Keras layer or operation.
+        inputs: names of the calls whose outputs it reads; empty for the model's input.
+        arguments: positional, then keyword arguments: constants, `Slot`s, and lists of them.
+        output_shape: without the batch axis; None where a size is not fixed.
+        shared: whether the layer is called more than once.
+    """
+
+    name: str
+    layer: Any
+    inputs: tuple[str, ...]
+    arguments: tuple[Any, ...]
+    output_shape: tuple[int | None, ...]
+    shared: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The class name; of a user's subclass that computes nothing new, its Keras ancestor's."""
+        own = type(self.layer)
+        for base in own.__mro__:
+            if base.__module__.split(".")[0] in ("keras", "tf_keras"):
+                return base.__name__ if base.call is own.call else own.__name__
+        return own.__name__
+
+
+def trace(model: Any) -> tuple[Call, ...]:
+    """All calls between the model's one input and its one output, in graph order.
+
+    Raises:
+        UnsupportedModelError: not a functional or sequential model, not built, several inputs or
+            outputs, or a layer with several outputs.
+    """
+    if not is_model(model):
+        raise UnsupportedModelError(
+            f"expected a functional or sequential Keras model, received {type(model).__name__}; "
+            "rebuild a subclassed model as keras.Model(inputs, outputs)"
+        )
+    inputs, outputs = _ends(model)
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UnsupportedModelError(
+            f"expected a model with one input and one output, received one with {len(inputs)} "
+            f"inputs and {len(outputs)} outputs"
+        )
+    layer = inputs[0]._keras_history[0]
+    calls = [Call(layer.name, layer, (), (), tuple(inputs[0].shape)[1:])]
+    (output,) = _replay(model, [0], calls)
+    return _named([calls[i] for i in _graph_order(output, calls)], calls)
+
+
+def is_model(layer: Any) -> bool:
+    """Whether a layer is itself a functional or sequential model (Keras 3 or tf_keras)."""
+    return bool({base.__name__ for base in type(layer).__mro__} & {"Functional", "Sequential"})
+
+
+def _ends(model: Any) -> tuple[list[Any], list[Any]]:
+    """The symbolic inputs and outputs of a functional or sequential model."""
+    try:
+        inputs, outputs = model.inputs, model.outputs
+    except (AttributeError, ValueError):
+        inputs = outputs = None
+    if not inputs or not outputs:
+        raise UnsupportedModelError(
+            f"model {model.name!r} is not built: give it an Input of fixed shape, or build() it"
+        )
+    return list(inputs), list(outputs)
+
+
+def _replay(model: Any, sources: list[int], calls: list[Call]) -> list[int]:
+    """Appends the calls of `model`, called on `sources`; returns the indices of its outputs.
+
+    While calls are collected, `Call.inputs` holds indices into `calls`, as decimal strings.
+    """
+    inputs, outputs = _ends(model)
+    known = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
+    graph = getattr(model, "_functional", None) or model
+    by_depth = graph._nodes_by_depth
+    for depth in sorted(by_depth, reverse=True):
+        for node in by_depth[depth]:
+            layer, arriving, leaving = _node_parts(node)
+            if not arriving:
+                continue
+            feeds = [known[id(tensor)] for tensor in arriving]
+            if is_model(layer):
+                produced = _replay(layer, feeds, calls)
+            else:
+                produced = [_append(layer, node, arriving, feeds, leaving, calls)]
+            known.update({id(t): i for t, i in zip(leaving, produced, strict=True)})
+    return [known[id(tensor)] for tensor in outputs]
+
+
+def _node_parts(node: Any) -> tuple[Any, list[Any], list[Any]]:
+    """Layer, input tensors and output tensors of a call's node, in Keras 3 or in tf_keras."""
+    if hasattr(node, "operation"):
+        return node.operation, list(node.input_tensors), _tensors(node.output_tensors)
+    return node.layer, list(node.keras_inputs), _tensors(node.outputs)
+
+
+def _append(
+    layer: Any, node: Any, arriving: list, feeds: list[int], leaving: list, calls: list[Call]
+) -> int:
+    if len(leaving) != 1:
+        raise UnsupportedModelError(
+            f"layer {layer.name!r} ({type(layer).__name__}) has {len(leaving)} outputs; only "
+            "layers with one output are supported"
+        )
+    if hasattr(node, "arguments"):
+        args, kwargs = node.arguments.args, node.arguments.kwargs
+    else:
+        args, kwargs = node.call_args, node.call_kwargs
+    slots = {id(tensor): Slot(i) for i, tensor in enumerate(arriving)}
+    arguments = tuple(_with_slots(a, slots) for a in (*args, *kwargs.values()))
+    shape = tuple(leaving[0].shape)[1:]
+    calls.append(Call(layer.name, layer, tuple(str(i) for i in feeds), arguments, shape))
+    return len(calls) - 1
+
+
+def _tensors(structure: Any) -> list[Any]:
+    if isinstance(structure, Mapping):
+        structure = list(structure.values())
+    if isinstance(structure, (list, tuple)):
+        return [tensor for item in structure for tensor in _tensors(item)]
+    return [structure]
+
+
+def _with_slots(argument: Any, slots: Mapping[int, Slot]) -> Any:
+    if isinstance(argument, (list, tuple)):
+        return [_with_slots(item, slots) for item in argument]
+    return slots.get(id(argument), argument)
+
+
+def _graph_order(output: int, calls: Sequence[Call]) -> list[int]:
+    """Indices of the calls behind `output`, depth-first, inputs before outputs."""
+    kernels = [0] * len(calls)  # kernel layers on the longest path up to each call
+    for i, call in enumerate(calls):
+        longest = max((kernels[int(k)] for k in call.inputs), default=0)
+        kernels[i] = longest + (call.kind in KERNEL_CLASSES)
+    order: list[int] = []
+    placed = set()
+    stack = [output]
+    while stack:
+        i = stack[-1]
+        branches = [int(k) for k in calls[i].inputs]
+        if calls[i].kind == "Add":
+            branches.sort(key=lambda k: -kernels[k])
+        waiting = [k for k in branches if k not in placed]
+        if waiting:
+            stack.append(waiting[0])
+            continue
+        stack.pop()
+        if i not in placed:
+            placed.add(i)
+            order.append(i)
+    return order
+
+
+def _named(ordered: list[Call], calls: Sequence[Call]) -> tuple[Call, ...]:
+    """The calls with unique names, and inputs given by name."""
+    times = Counter(id(call.layer) for call in ordered)
+    taken: Counter[str] = Counter()
+    names: dict[int, str] = {}
+    for call in ordered:
+        taken[call.name] += 1
+        nth = taken[call.name]
+        names[id(call)] = call.name if nth == 1 else f"{call.name}_call_{nth}"
+    return tuple(
+        replace(
+            call,
+            name=names[id(call)],
+            inputs=tuple(names[id(calls[int(k)])] for k in call.inputs),
+            shared=times[id(call.layer)] > 1,
+        )
+        for call in ordered
+    )
