@@ -4,6 +4,7 @@ import hashlib
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,6 @@ from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
     LayerResult,
-    Spread,
     Summary,
     WeightRow,
     spread,
@@ -73,9 +73,7 @@ def summarize(measured: Measured, labels: NDArray[np.int64], trials: Sequence[Tr
         qmse=spread([o.qmse for o in outputs]),
         qce=spread([o.qce for o in outputs]),
         qkl_div=spread([o.qkl_div for o in outputs]),
-        fp32_top5_accuracy=(
-            classification.top_k_accuracy(reference, labels, 5) if many else None
-        ),
+        fp32_top5_accuracy=(classification.top_k_accuracy(reference, labels, 5) if many else None),
         quantized_top5_accuracy=(
             spread([classification.top_k_accuracy(s, labels, 5) for s in scores]) if many else None
         ),
@@ -116,9 +114,7 @@ def layer_results(
     )
 
 
-def _kernels(
-    folded: Folded, row: LayerNode, bins: int
-) -> tuple[WeightStats, WeightStats] | None:
+def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, WeightStats] | None:
     """Statistics of a layer's kernel before and after folding."""
     if not row.has_kernel:
         return None
@@ -161,6 +157,7 @@ def _layer_result(
         sqnr_pooled_db=spread([s.sqnr_pooled_db for s in sums]),
         outside_share=spread([s.outside_share for s in sums]),
         clipped_share=spread([s.clipped_share for s in sums]),
+        rms=values.rms,
         sparsity=values.sparsity,
         kurtosis=values.kurtosis,
         kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
@@ -224,6 +221,19 @@ def _flags(folded_weights: WeightStats | None, ranges: Sequence[float]) -> tuple
     return tuple(found)
 
 
+def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Name and sizes of the network; parameters are those of the folded one."""
+    parameters = sum(w.size for node in graph for w in node.weights.values())
+    return {
+        "name": graph.name,
+        "parameters": parameters,
+        "macs": sum(node.macs for node in graph),
+        "bytes_fp32": 4 * parameters,
+        "bytes_quantized": len(trials[0].converted.content),
+        "weight_ties": [trial.converted.ties for trial in trials],
+    }
+
+
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
     return {
@@ -239,6 +249,3 @@ def versions() -> dict[str, str]:
 def digest_of(digests: Sequence[bytes], labels: NDArray[np.int64]) -> str:
     """SHA-256 over the images' digests, in order, and the labels."""
     return hashlib.sha256(b"".join(digests) + labels.astype("<i8").tobytes()).hexdigest()
-
-
-__all__ = ["Spread", "digest_of", "layer_results", "logits_row", "num_classes", "summarize"]

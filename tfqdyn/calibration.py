@@ -15,7 +15,7 @@ Every range is widened to contain 0 when it is made into parameters; here it is 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -226,8 +226,29 @@ CALIBRATORS: dict[str, Callable[[Observer, float], tuple[NDArray, NDArray]]] = {
 }
 
 
-def observe(
-    observers: Sequence[Observer], activations: Sequence[NDArray], executor: Executor
-) -> None:
-    """Gives each observer its site's activations [N, ..., C], sites in parallel."""
-    list(executor.map(Observer.add, observers, activations))
+def calibrate(
+    activations: Callable[[NDArray[np.float32]], list[NDArray[np.float32]]],
+    chunks: Iterable[tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]],
+    images: int,
+    calibrator: Calibrator,
+    bins: int,
+    executor: Executor,
+) -> list[SiteRange]:
+    """The ranges of every site over one draw of images, sites in parallel.
+
+    Args:
+        activations: gives the fp32 values of every site for a chunk of images.
+        chunks: as `datasets.chunks` yields them.
+        images: how many images will come.
+        calibrator: how ranges are chosen.
+        bins: of each site's histogram between its extrema.
+        executor: runs the observers.
+    """
+    observers: list[Observer] = []
+    for chunk, indices, _ in chunks:
+        values = [site[: len(indices)] for site in activations(chunk)]
+        if not observers:
+            observers = [Observer(site.shape[-1], images, calibrator) for site in values]
+        list(executor.map(Observer.add, observers, values))
+        del values
+    return list(executor.map(lambda o: o.site_range(calibrator, bins), observers))

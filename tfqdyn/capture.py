@@ -7,6 +7,7 @@ reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
 """
 
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import keras
@@ -71,11 +72,8 @@ class TfliteTensors:
 def interpreter_name() -> str:
     """Which interpreter runs, with its version and the pinned op resolver."""
     try:
-        import ai_edge_litert  # noqa: PLC0415 (the fallback below needs no LiteRT)
-        from importlib.metadata import version
-
-        return f"{ai_edge_litert.__name__} {version('ai-edge-litert')}, {RESOLVER}"
-    except ImportError:
+        return f"ai_edge_litert {version('ai-edge-litert')}, {RESOLVER}"
+    except PackageNotFoundError:
         return f"tf.lite {tf.__version__}, {RESOLVER}"
 
 

@@ -65,13 +65,10 @@ def to_tflite(
     """
     rows = layers_of(graph)
     kept = frozenset(float_layers)
-    unknown = sorted(kept - {row.name for row in rows})
-    if unknown:
-        names = ", ".join(row.name for row in rows)
-        raise ValueError(f"float_layers names {unknown}, which are no layers; layers are: {names}")
+    check_layers(graph, kept)
     params = quantization_of(graph, ranges)
     input_params = params[graph.nodes[0].name]
-    content = _convert(emit(graph, params, kept), input_params)
+    content = _convert(emit(graph, params, kept), graph.input_shape, input_params)
     model = parse(content)
     pairs = pair_layers(rows, model, params, kept)
     if not kept:
@@ -80,12 +77,23 @@ def to_tflite(
     return Converted(content, model, pairs, input_params, ties)
 
 
-def _convert(emitted: tf.Graph, input_params: QuantParams) -> bytes:
-    converter = tf.compat.v1.lite.TFLiteConverter(
-        emitted.as_graph_def(),
-        [emitted.get_tensor_by_name(f"{INPUT}:0")],
-        [emitted.get_tensor_by_name(f"{OUTPUT}:0")],
-    )
+def check_layers(graph: Graph, names: Collection[str]) -> None:
+    """Raises ValueError, listing the layers, if a name is not a layer's."""
+    layers = [row.name for row in layers_of(graph)]
+    unknown = sorted(set(names) - set(layers))
+    if unknown:
+        raise ValueError(f"{unknown} are no layers; layers are: {', '.join(layers)}")
+
+
+def _convert(
+    emitted: tf.compat.v1.GraphDef, input_shape: tuple[int, ...], input_params: QuantParams
+) -> bytes:
+    with tf.Graph().as_default():  # stand-ins: the graph that was emitted need not stay in memory
+        ends = [
+            tf.compat.v1.placeholder(tf.float32, shape, name)
+            for name, shape in ((INPUT, (None, *input_shape)), (OUTPUT, None))
+        ]
+    converter = tf.compat.v1.lite.TFLiteConverter(emitted, ends[:1], ends[1:])
     converter.inference_type = tf.uint8
     mean, scale = float(input_params.zero_point), float(input_params.scale)
     converter.quantized_input_stats = {INPUT: (mean, 1.0 / scale)}

@@ -7,6 +7,7 @@ Conventions
 
 import hashlib
 import os
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class DataError(ValueError):
 class Dataset:
     """A data set; `x_train` is None where there are no training images.
 
-    `named_classes` counts the classes where labels are positions among folder names. Image arrays support `len`, `shape` and indexing with an array of indices, and need not be in
-    memory.
+    `named_classes` counts the classes where labels are positions among folder names. Image arrays
+    support `len`, `shape` and indexing with an array of indices, and need not be in memory.
     """
 
     name: str
@@ -155,8 +156,8 @@ def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> No
 def _from_npz(path: Path) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files if key in _KEYS}
             found = archive.files
+            arrays = {key: _member(path, key, archive) for key in found if key in _KEYS}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable .npz archive: {error}") from error
     missing = {"x_test", "y_test"} - set(arrays)
@@ -173,10 +174,71 @@ def _from_npz(path: Path) -> Dataset:
     return Dataset(path.stem, **arrays)
 
 
+@dataclass(frozen=True)
+class ArchivedImages:
+    """Images that an archive stores uncompressed, read from the file when indexed.
+
+    Attributes:
+        path: the archive.
+        dtype: of the images.
+        shape: [N, H, W, C], or [N, H, W].
+        offset: of the first image in the file, in bytes.
+    """
+
+    path: Path
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, indices: Sequence[int]) -> NDArray:
+        one = self.shape[1:]
+        size = int(np.prod(one)) * self.dtype.itemsize
+        with self.path.open("rb") as stream:
+            read = []
+            for index in indices:
+                stream.seek(self.offset + int(index) * size)
+                read.append(np.frombuffer(stream.read(size), self.dtype).reshape(one))
+        return np.stack(read)
+
+
+def _member(path: Path, key: str, archive: Any) -> Any:
+    """An array of an archive; images that it stores uncompressed stay in the file."""
+    info = archive.zip.getinfo(f"{key}.npy")
+    if key.startswith("y") or info.compress_type != zipfile.ZIP_STORED:
+        return archive[key]
+    with path.open("rb") as stream:
+        stream.seek(info.header_offset)
+        header = stream.read(30)  # the zip format's local header, then name and extra field
+        stream.seek(sum(struct.unpack("<HH", header[26:30])), os.SEEK_CUR)
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADER_READERS:
+            return archive[key]
+        shape, fortran_order, dtype = _HEADER_READERS[version](stream)
+        offset = stream.tell()
+    if dtype.hasobject or fortran_order or len(shape) != 4:
+        return archive[key]
+    end = offset + dtype.itemsize * int(np.prod(shape))
+    if end > path.stat().st_size:
+        raise ValueError(f"{key} should end at byte {end}, the file ends before")
+    return ArchivedImages(path, dtype, shape, offset)
+
+
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def _images(x: NDArray, what: str) -> NDArray:
+def _images(x: Any, what: str) -> Any:
     if x.ndim == 3:
         x = x[..., None]
     if x.ndim != 4 or x.dtype.kind not in "uif":

@@ -65,7 +65,7 @@ def quantization_of(
 
 def emit(
     graph: Graph, params: Mapping[str, QuantParams], float_layers: frozenset[str] = frozenset()
-) -> tf.Graph:
+) -> tf.compat.v1.GraphDef:
     """The fake-quantized TensorFlow graph, from placeholder `INPUT` to identity `OUTPUT`.
 
     Args:
@@ -102,7 +102,7 @@ def emit(
                 if node.name == row.output and (in_fp32 or node.op not in INHERITING):
                     quantized[node.name] = _fake_quantize(value, params[row.name])
         tf.identity(quantized[graph.output.name], OUTPUT)
-    return emitted
+    return emitted.as_graph_def()
 
 
 def _detached(value: tf.Tensor) -> tf.Tensor:

@@ -32,7 +32,6 @@ CHANNEL_AXES = {"conv": (3,), "depthwise": (2, 3), "dense": (1,), "transposed_co
 """Axes of each kernel that count output channels."""
 
 
-
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operation.
@@ -181,9 +180,7 @@ def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
 
 def _fuses_its_reader(graph: Graph, node: Node) -> bool:
     readers = graph.readers[node.name]
-    return (
-        node.op in RELU_FUSERS and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
-    )
+    return node.op in RELU_FUSERS and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
 
 
 def _kind(node: Node) -> str:

@@ -219,7 +219,7 @@ def count_signed(x, inverse_width, counts):
 
 @njit(**COMPILED)
 def error_of_range(centres, counts, low, high, levels):
-    """Sum of counts * (centre - quantized)^2 on a grid of `levels` steps over [low, high] with 0."""
+    """Sum of counts * (centre - quantized)^2; the grid has `levels` steps over [low, high]."""
     step = (high - low) / levels
     zero = math.floor(-low / step + 0.5)
     total = 0.0

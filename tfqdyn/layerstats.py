@@ -77,6 +77,11 @@ class ValueSums:
         return float(self.sums[1] / self.sums[0])
 
     @property
+    def rms(self) -> float:
+        """Root mean square."""
+        return float(np.sqrt(self.sums[3] / self.sums[0]))
+
+    @property
     def kurtosis(self) -> float:
         """Excess kurtosis from raw moments; NaN where all values are equal."""
         mean, second, third, fourth = self.sums[2:] / self.sums[0]

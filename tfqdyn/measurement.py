@@ -19,6 +19,15 @@ from tfqdyn.conversion import Converted
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+Chunk = tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Threads, and into how many parts they cut a chunk for the interpreters."""
+
+    executor: Executor
+    parts: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +63,8 @@ def measure(
     activations: Activations,
     trials: Sequence[Trial],
     logits_row: int,
-    chunks: Iterable[tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]],
-    executor: Executor,
-    parts: int,
+    chunks: Iterable[Chunk],
+    workers: Workers,
     config: HistogramConfig,
 ) -> Measured:
     """Runs every chunk through all networks and compares all layers.
@@ -65,65 +73,93 @@ def measure(
         activations: gives the fp32 output of every row for a chunk of images.
         trials: at least one; their pairs list the same rows.
         logits_row: position of the row whose output are the logits.
-        chunks: as `datasets.chunks` yields them; all of one size, which `parts` divides.
-        executor: runs interpreters and comparisons.
-        parts: into how many parts a chunk is cut.
+        chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
+        workers: what runs interpreters and comparisons.
         config: bins and epsilon of the histograms.
     """
-    rows = [pair.row for pair in trials[0].converted.pairs]
-    values = [ValueSums() for _ in rows]
-    sums = [
-        [
-            PairSums(site, pair.params, pair.row.output_shape[-1], config)
-            for site, pair in zip(trial.sites, trial.converted.pairs, strict=True)
+    comparison = _Comparison(trials, logits_row, workers, config)
+    for images, indices, digests in chunks:
+        comparison.add(activations(images), comparison.run(images), len(indices))
+        comparison.digests += digests
+    return comparison.measured()
+
+
+class _Comparison:
+    """The running state of `measure`."""
+
+    def __init__(
+        self, trials: Sequence[Trial], logits_row: int, workers: Workers, config: HistogramConfig
+    ) -> None:
+        self._trials, self._logits_row, self._workers = trials, logits_row, workers
+        rows = [pair.row for pair in trials[0].converted.pairs]
+        self.values = [ValueSums() for _ in rows]
+        self.pairs = [
+            [
+                PairSums(site, pair.params, pair.row.output_shape[-1], config)
+                for site, pair in zip(trial.sites, trial.converted.pairs, strict=True)
+            ]
+            for trial in trials
         ]
-        for trial in trials
-    ]
-    logits: list[NDArray] = []
-    quantized_logits: list[list[NDArray]] = [[] for _ in trials]
-    scores: list[list[NDArray]] = [[] for _ in trials]
-    digests: list[bytes] = []
-    networks: list[list[TfliteTensors]] = []
-    for images, indices, image_digests in chunks:
-        size = len(images) // parts
-        if not networks:
-            networks = [[TfliteTensors(t.converted, size) for _ in range(parts)] for t in trials]
-        valid = len(indices)
-        used = range(-(-valid // size))
-        cuts = [slice(p * size, min((p + 1) * size, valid)) for p in used]
-        fp32 = activations(images)
+        self.digests: list[bytes] = []
+        self._logits: list[NDArray] = []
+        self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
+        self._scores: list[list[NDArray]] = [[] for _ in trials]
+        self._networks: list[list[TfliteTensors]] = []
+
+    def run(self, images: NDArray[np.float32]) -> list[list[list[NDArray]]]:
+        """What every trial's interpreters hold after a chunk: by trial, part and row."""
+        parts = np.split(images, self._workers.parts)
+        if not self._networks:
+            size = len(parts[0])
+            self._networks = [
+                [TfliteTensors(t.converted, size) for _ in parts] for t in self._trials
+            ]
+        submit = self._workers.executor.submit
         jobs = [
-            [executor.submit(networks[t][p], images[p * size : (p + 1) * size]) for p in used]
-            for t in range(len(trials))
+            [submit(network, part) for network, part in zip(networks, parts, strict=True)]
+            for networks in self._networks
         ]
-        captured = [[job.result() for job in row] for row in jobs]
+        return [[job.result() for job in row] for row in jobs]
 
-        def add(layer: int) -> None:
-            for t in range(len(trials)):
-                for p, cut in enumerate(cuts):
-                    q = captured[t][p][layer][: cut.stop - cut.start]
-                    x = fp32[layer][cut]
-                    sums[t][layer].add(x, q, values[layer] if t == 0 else None)
+    def add(self, fp32: list[NDArray], codes: list[list[list[NDArray]]], valid: int) -> None:
+        """Takes in the first `valid` images of a chunk.
 
-        largest_first = sorted(range(len(rows)), key=lambda layer: -fp32[layer].size)
-        list(executor.map(add, largest_first))
-        logits.append(_flat(fp32[logits_row][:valid]).copy())
-        for t, trial in enumerate(trials):
-            params = trial.converted.pairs[logits_row].params
-            for p, cut in enumerate(cuts):
-                n = cut.stop - cut.start
-                quantized_logits[t].append(_real(captured[t][p][logits_row][:n], params))
-                scores[t].append(_flat(captured[t][p][-1][:n]).copy())
-        digests += image_digests
-        del captured, jobs, add  # interpreters refuse to run while views into them live
-    return Measured(
-        values=values,
-        pairs=sums,
-        logits=np.concatenate(logits),
-        quantized_logits=[np.concatenate(parts_) for parts_ in quantized_logits],
-        scores=[np.concatenate(parts_) for parts_ in scores],
-        digests=digests,
-    )
+        `fp32` and `codes` are let go before this returns: interpreters refuse to run while views
+        into them live, and two chunks of activations would not fit.
+        """
+        size = len(fp32[0]) // self._workers.parts
+        cuts = [slice(start, min(start + size, valid)) for start in range(0, valid, size)]
+
+        def compare(row: int) -> None:
+            for trial, sums in enumerate(self.pairs):
+                values = self.values[row] if trial == 0 else None
+                for part, cut in enumerate(cuts):
+                    q = codes[trial][part][row][: cut.stop - cut.start]
+                    sums[row].add(fp32[row][cut], q, values)
+
+        largest_first = sorted(range(len(fp32)), key=lambda row: -fp32[row].size)
+        list(self._workers.executor.map(compare, largest_first))
+        self._logits.append(_flat(fp32[self._logits_row][:valid]).copy())
+        for trial, parts in enumerate(codes):
+            params = self._trials[trial].converted.pairs[self._logits_row].params
+            for part, cut in enumerate(cuts):
+                count = cut.stop - cut.start
+                logits = _real(parts[part][self._logits_row][:count], params)
+                self._quantized_logits[trial].append(logits)
+                self._scores[trial].append(_flat(parts[part][-1][:count]).copy())
+        fp32.clear()
+        codes.clear()
+
+    def measured(self) -> Measured:
+        """What was taken in so far."""
+        return Measured(
+            values=self.values,
+            pairs=self.pairs,
+            logits=np.concatenate(self._logits),
+            quantized_logits=[np.concatenate(chunks) for chunks in self._quantized_logits],
+            scores=[np.concatenate(chunks) for chunks in self._scores],
+            digests=self.digests,
+        )
 
 
 def _flat(array: NDArray) -> NDArray:

@@ -1,9 +1,9 @@
 """Which tensor of a converted file holds which layer's output; nothing is guessed.
 
 `fakequant` puts every row into a name scope of its own. An operator's result belongs to the row in
-whose scope its last op lies, and the pair counts only if operator kind, shape and quantization are those
-that the row must have (a pool's scale is TFLite's to choose: it moves requantization across pools
-that feed a concatenation). Whatever stays unpaired on either side is named in an error.
+whose scope its last op lies, and the pair counts only if operator kind, shape and quantization are
+those that the row must have (a pool's scale is TFLite's to choose: it moves requantization across
+pools that feed a concatenation). Whatever stays unpaired on either side is named in an error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,19 @@ OPERATORS_OF = {
     "upsample": ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"),
 }
 CARRIERS = frozenset(
-    "QUANTIZE DEQUANTIZE RESHAPE PAD PADV2 SLICE STRIDED_SLICE TRANSPOSE SHAPE PACK CAST".split()
+    (
+        "CAST",
+        "DEQUANTIZE",
+        "PACK",
+        "PAD",
+        "PADV2",
+        "QUANTIZE",
+        "RESHAPE",
+        "SHAPE",
+        "SLICE",
+        "STRIDED_SLICE",
+        "TRANSPOSE",
+    )
 )
 """Operators that move values or change their encoding; they need no row."""
 
@@ -99,7 +111,9 @@ def pair_layers(
             found = [_maker_of_output(model, made_by)]
         if len(found) != 1:
             kinds = ", ".join(op.kind for op in found) or "none"
-            problems.append(f"layer {row.name!r} ({row.kind}): one operator expected, found {kinds}")
+            problems.append(
+                f"layer {row.name!r} ({row.kind}): one operator expected, found {kinds}"
+            )
             continue
         expected = None if row.name in float_layers else params[row.name]
         pair = _pair(row, found[0], model, problems, expected)
@@ -144,8 +158,7 @@ def _pair(
     settled_by_tflite = kind in INHERITING and expected is not None and tensor.params is not None
     if not settled_by_tflite and not _agree(tensor.params, expected):
         problems.append(
-            f"layer {row.name!r}: quantization {expected} became {tensor.params} "
-            f"({tensor.dtype})"
+            f"layer {row.name!r}: quantization {expected} became {tensor.params} ({tensor.dtype})"
         )
     owns = row.has_kernel or kind == "affine"
     inputs = operator.inputs

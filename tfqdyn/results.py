@@ -78,7 +78,8 @@ class LayerResult:
     """One row of the layer table; SPEC, "results.json", and `layerstats.PairSums`.
 
     `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32. `flags`
-    are remarks in words. Per-channel activation figures are means over the trials; per-channel
+    are remarks in words. `rms` is the root mean square of the fp32 activations, like `sparsity` and
+    `kurtosis`. Per-channel activation figures are means over the trials; per-channel
     SQNR is that of the sums over all trials.
     """
 
@@ -100,6 +101,7 @@ class LayerResult:
     sqnr_pooled_db: Spread
     outside_share: Spread
     clipped_share: Spread
+    rms: float
     sparsity: float
     kurtosis: float
     kl_to_uniform: Spread

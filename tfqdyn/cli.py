@@ -1,0 +1,139 @@
+"""tfqdyn: what 8-bit inference does to a trained Keras network, layer by layer.
+
+    tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=DIR
+
+writes DIR/results.json, DIR/layers.csv, DIR/layers.png and every trial's .tflite file, and prints
+the summary and the worst layers. `tfqdyn --help` lists the flags.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl import app, flags
+
+from tfqdyn.console import failure, print_tables, progress_bar
+
+if TYPE_CHECKING:
+    from tfqdyn.config import AnalysisConfig
+
+_MODEL = flags.DEFINE_string("model", None, "The trained model: a .keras or .h5 file.")
+_DATA = flags.DEFINE_string(
+    "data", None, "An .npz file, a folder of class subfolders, 'cifar10' or 'digits'."
+)
+_OUT = flags.DEFINE_string("out", None, "The folder for the results.")
+_PREPROCESSING = flags.DEFINE_string(
+    "preprocessing", "none", "What the network expects: none, unit, tf, caffe or torch."
+)
+_SCHEME = flags.DEFINE_string("scheme", "uint8", "The quantization scheme: uint8.")
+_CALIBRATOR = flags.DEFINE_string(
+    "calibrator", "percentile_of_runs", "minmax, percentile, percentile_of_runs or mse."
+)
+_PERCENTILE = flags.DEFINE_float(
+    "percentile", None, "What the percentile calibrators cut at each end, in percent."
+)
+_CALIBRATION_SIZE = flags.DEFINE_integer("calibration_size", 64, "Images in a calibration draw.")
+_TRIALS = flags.DEFINE_integer("trials", 5, "How many calibration draws.")
+_MAX_IMAGES = flags.DEFINE_integer("max_images", None, "Score at most this many test images.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 50, "Most images in one forward pass.")
+_THREADS = flags.DEFINE_integer("threads", 2, "Threads.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seeds the draws of images.")
+_BINS = flags.DEFINE_integer("bins", 128, "Bins of the layers' histograms.")
+_EPSILON = flags.DEFINE_float("epsilon", 1e-9, "What each bin's probability gains.")
+_FLOAT_LAYERS = flags.DEFINE_list("float_layers", [], "Layers that stay in fp32.")
+
+
+def _config() -> "AnalysisConfig":
+    from tfqdyn.config import AnalysisConfig
+
+    return AnalysisConfig(
+        preprocessing=_PREPROCESSING.value,
+        scheme=_SCHEME.value,
+        calibrator=_CALIBRATOR.value,
+        percentile=_PERCENTILE.value,
+        calibration_size=_CALIBRATION_SIZE.value,
+        trials=_TRIALS.value,
+        max_images=_MAX_IMAGES.value,
+        batch_size=_BATCH_SIZE.value,
+        threads=_THREADS.value,
+        seed=_SEED.value,
+        bins=_BINS.value,
+        epsilon=_EPSILON.value,
+        float_layers=tuple(_FLOAT_LAYERS.value),
+    )
+
+
+def _analyze() -> None:
+    """The command `analyze`."""
+    for flag in (_MODEL, _DATA, _OUT):
+        if not flag.value:
+            raise ValueError(f"--{flag.name} is missing")
+    out = writable_folder(Path(_OUT.value))
+    _quiet_tensorflow()
+    from tfqdyn import datasets, figures, modelfile, pipeline, results, tables
+
+    config = _config()
+    model = modelfile.load(_MODEL.value)
+    shape = model.input_shape
+    size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
+    dataset = datasets.load(_DATA.value, size)
+    result = pipeline.analyze(model, dataset, config, progress_bar)
+    results.write(result, out)
+    figures.save(figures.overview({"": result.layers}), out / "layers.png")
+    print_tables([tables.summary_table([result]), tables.worst_table(result)], result.notes)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"analyze": _analyze}
+
+
+def writable_folder(path: Path) -> Path:
+    """The folder, once it is known that files can be written there; left as it was.
+
+    Raises:
+        ValueError: it cannot be made or written to.
+    """
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    probe = path / ".tfqdyn-probe"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"--out={path} cannot be written: {error}") from error
+    finally:
+        for made in missing:
+            if made.is_dir():
+                made.rmdir()
+    return path
+
+
+def _quiet_tensorflow() -> None:
+    """No banner of TensorFlow's C++ code unless --verbosity=1 or the environment asks for it."""
+    if flags.FLAGS.verbosity < 1:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def run(argv: list[str]) -> None:
+    """Runs one command; known errors become one message and exit status 1."""
+    if len(argv) != 2 or argv[1] not in COMMANDS:
+        received = " ".join(argv[1:]) or "nothing"
+        failure(f"expected one command of {sorted(COMMANDS)}, received {received}")
+        sys.exit(2)
+    try:
+        COMMANDS[argv[1]]()
+    except (ValueError, OSError, RuntimeError) as error:
+        if flags.FLAGS.verbosity >= 1:
+            raise
+        failure(str(error))
+        sys.exit(1)
+
+
+def main() -> None:
+    """Entry of the console script."""
+    app.run(run)
+
+
+if __name__ == "__main__":
+    main()

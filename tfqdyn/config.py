@@ -1,0 +1,58 @@
+"""What an analysis does, as one record; the command line's flags become it."""
+
+from dataclasses import dataclass
+
+from tfqdyn import datasets
+from tfqdyn.calibration import DEFAULT_PERCENTILES, Calibrator
+from tfqdyn.conversion import SCHEMES
+
+
+@dataclass(frozen=True)
+class AnalysisConfig:
+    """What an analysis does; every field is a flag of `tfqdyn analyze`.
+
+    `percentile` is None for the calibrator's own default; `max_images` None for all;
+    `batch_size` is the largest number of images in one forward pass (fewer where activations
+    would not fit; no figure depends on it).
+    """
+
+    preprocessing: str = "none"
+    scheme: str = "uint8"
+    calibrator: str = "percentile_of_runs"
+    percentile: float | None = None
+    calibration_size: int = 64
+    trials: int = 5
+    max_images: int | None = None
+    batch_size: int = 50
+    threads: int = 2
+    seed: int = 0
+    bins: int = 128
+    epsilon: float = 1e-9
+    float_layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, received {value}")
+        if self.scheme not in SCHEMES:
+            raise ValueError(f"scheme must be one of {list(SCHEMES)}, received {self.scheme!r}")
+        if self.preprocessing not in datasets.PREPROCESSING:
+            raise ValueError(
+                f"preprocessing must be one of {sorted(datasets.PREPROCESSING)}, received "
+                f"{self.preprocessing!r}"
+            )
+        if not 0 < self.epsilon < 1 or self.seed < 0:
+            raise ValueError(
+                f"epsilon must lie in (0, 1) and seed be >= 0, received {self.epsilon}, {self.seed}"
+            )
+        Calibrator(self.calibrator, self.percentile or 0.0)
+
+    @property
+    def rule(self) -> Calibrator:
+        """The calibrator with its percentile."""
+        own = DEFAULT_PERCENTILES.get(self.calibrator, 0.0)
+        return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
+
+
+DEFAULTS = AnalysisConfig()

@@ -1,0 +1,43 @@
+"""What a user sees in a terminal: progress bars and errors on stderr, tables on stdout."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+PIPED_WIDTH = 120
+"""Columns of a table that does not go to a terminal."""
+
+
+def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
+    """Yields the items behind a progress bar; nothing is drawn where stderr is not a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from items
+        return
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield from progress.track(items, total, description=what)
+
+
+def print_tables(tables: Sequence[Table], notes: Sequence[str] = ()) -> None:
+    """Prints tables, then remarks, to stdout."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(width=width)
+    for table in tables:
+        console.print(table)
+    for note in notes:
+        console.print(note, markup=False, highlight=False)
+
+
+def failure(message: str) -> None:
+    """One error, on stderr."""
+    print(f"tfqdyn: {message}", file=sys.stderr)

@@ -1,0 +1,159 @@
+"""Keras model -> `Graph`: every layer as one or several canonical nodes, weights copied.
+
+Dropout and augmentation vanish (they do nothing at inference), a layer's own activation becomes a
+node, separable convolutions become their two convolutions, swish and the hard sigmoids their
+parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node.
+
+`LOWERINGS` is the list of what is supported: class name -> function.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tfqdyn.graph import Graph, Node
+from tfqdyn.lowering import elementwise, linear, spatial
+from tfqdyn.lowering.builder import Builder
+from tfqdyn.trace import Call, UnsupportedModelError, trace
+
+IDENTITIES = {
+    "Activation": "is linear",
+    "ActivityRegularization": "acts on the loss only",
+    "Dropout": "is off at inference",
+    "GaussianDropout": "is off at inference",
+    "GaussianNoise": "is off at inference",
+    "Identity": "passes its input on",
+    "SpatialDropout2D": "is off at inference",
+    "AlphaDropout": "is off at inference",
+}
+
+
+def lower(model: Any) -> Graph:
+    """The model as canonical nodes; its function is unchanged.
+
+    Args:
+        model: a functional or sequential model of Keras 3 or tf_keras, one input, one output,
+            channels last, fixed input size.
+
+    Raises:
+        UnsupportedModelError: names every layer that is not supported, and what is.
+    """
+    calls = trace(model)
+    if None in calls[0].output_shape:
+        raise UnsupportedModelError(
+            f"the input size must be fixed, received {calls[0].output_shape}; rebuild the model "
+            "with an Input of the size of your images"
+        )
+    builder = Builder()
+    problems: list[str] = []
+    for call in calls:
+        builder.call = call
+        inputs = tuple(builder.value.get(name, name) for name in call.inputs)
+        try:
+            value = _lower_call(builder, call, inputs)
+        except UnsupportedModelError as error:
+            problems.append(str(error))
+            value = builder.node("unsupported", inputs)
+        builder.value[call.name] = value
+    if problems:
+        known = ", ".join(sorted({*LOWERINGS, *IDENTITIES}))
+        raise UnsupportedModelError("\n".join([*problems, f"supported layers: {known}"]))
+    return _without_twins(model.name, builder, builder.value[calls[-1].name])
+
+
+def _without_twins(name: str, builder: Builder, output: str) -> Graph:
+    """The graph with nodes that compute the same from the same merged, the output node last.
+
+    TFLite's converter merges them too (NASNet applies the same ReLU to one tensor four times).
+    """
+    kept: dict[Any, Node] = {}
+    merged: dict[str, str] = {}
+    for node in builder.nodes:
+        node = replace(node, inputs=tuple(merged.get(i, i) for i in node.inputs))
+        key = (node.op, node.inputs, repr(node.config), node.output_shape)
+        twin = None if node.weights or not node.inputs else kept.get(key)
+        if twin is None:
+            kept[node.name if node.weights else key] = node
+        else:
+            merged[node.name] = twin.name
+            builder.skipped[node.name] = f"computes the same as {twin.name}"
+    output = merged.get(output, output)
+    nodes = sorted(kept.values(), key=lambda node: node.name == output)
+    return Graph(name, tuple(nodes), builder.skipped)
+
+
+def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    kind = call.kind
+    layer = call.layer
+    if not call.inputs:
+        return b.node("input", ())
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is channels_first; use NHWC")
+    linear = kind == "Activation" and getattr(layer.activation, "__name__", "") == "linear"
+    if linear or (kind in IDENTITIES and kind != "Activation") or kind.startswith("Random"):
+        b.skipped[call.name] = IDENTITIES.get(kind, "augments training images only")
+        return inputs[0]
+    if kind in ("TFOpLambda", "SlicingOpLambda"):
+        kind = _TF_FUNCTIONS.get(str(layer.get_config().get("function")), kind)
+    if kind not in LOWERINGS:
+        raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is not supported")
+    return LOWERINGS[kind](b, call, inputs)
+
+
+LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
+    "Activation": elementwise.activation,
+    "Add": elementwise.merge("add"),
+    "Average": elementwise.average,
+    "AveragePooling2D": spatial.pool("average_pool"),
+    "BatchNormalization": linear.batch_norm,
+    "Concatenate": spatial.concatenate,
+    "Conv2D": linear.conv2d,
+    "Conv2DTranspose": linear.conv2d_transpose,
+    "Cropping2D": spatial.crop,
+    "CustomScaleLayer": elementwise.scaled_residual,
+    "Dense": linear.dense,
+    "DepthwiseConv2D": linear.depthwise_conv2d,
+    "Divide": elementwise.merge("divide"),
+    "Flatten": spatial.reshape,
+    "GlobalAveragePooling2D": spatial.global_pool("mean"),
+    "GlobalMaxPooling2D": spatial.global_pool("global_max"),
+    "HardSigmoid": elementwise.named_activation("hard_sigmoid"),
+    "HardSilu": elementwise.named_activation("hard_silu"),
+    "LeakyReLU": elementwise.leaky_relu,
+    "MaxPooling2D": spatial.pool("max_pool"),
+    "Maximum": elementwise.merge("maximum"),
+    "Minimum": elementwise.merge("minimum"),
+    "Multiply": elementwise.merge("multiply"),
+    "Normalization": linear.normalization,
+    "PReLU": elementwise.prelu,
+    "Permute": spatial.permute,
+    "ReLU": elementwise.relu,
+    "Relu": elementwise.named_activation("relu"),
+    "Relu6": elementwise.named_activation("relu6"),
+    "Rescaling": linear.rescaling,
+    "Reshape": spatial.reshape,
+    "SeparableConv2D": linear.separable_conv2d,
+    "Sigmoid": elementwise.named_activation("sigmoid"),
+    "Silu": elementwise.named_activation("silu"),
+    "Softmax": elementwise.named_activation("softmax"),
+    "Subtract": elementwise.merge("subtract"),
+    "Tanh": elementwise.named_activation("tanh"),
+    "TrueDivide": elementwise.merge("divide"),
+    "UpSampling2D": spatial.upsampling,
+    "ZeroPadding2D": spatial.pad,
+}
+
+_TF_FUNCTIONS = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.truediv": "Divide",
+    "nn.relu": "Relu",
+    "nn.relu6": "Relu6",
+    "nn.silu": "Silu",
+    "nn.sigmoid": "Sigmoid",
+    "math.sigmoid": "Sigmoid",
+    "math.tanh": "Tanh",
+    "nn.softmax": "Softmax",
+}

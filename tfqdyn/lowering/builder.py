@@ -1,0 +1,105 @@
+"""Collects canonical nodes while a model's calls are lowered one by one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.graph import Node
+from tfqdyn.trace import Call, UnsupportedModelError
+
+SUPPORTED_ACTIVATIONS = (
+    "linear, relu, relu6, leaky_relu, sigmoid, hard_sigmoid, silu (swish), hard_silu (hard_swish), "
+    "tanh, softmax"
+)
+
+
+class Builder:
+    """Collects nodes; `value[call]` is the name of the node that holds a call's output."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.value: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self._names: set[str] = set()
+        self.call: Call
+
+    def node(
+        self,
+        op: str,
+        inputs: tuple[str, ...],
+        *,
+        name: str | None = None,
+        shape: tuple[int, ...] | None = None,
+        weights: Mapping[str, NDArray] | None = None,
+        **config: Any,
+    ) -> str:
+        """Adds a node of the current call; returns its name."""
+        name = self._unique(name or self.call.name)
+        self.nodes.append(
+            Node(
+                name=name,
+                op=op,
+                inputs=inputs,
+                output_shape=tuple(shape if shape is not None else self.shape),
+                config=config,
+                weights=weights or {},
+                source=self.call.layer.name,
+                shared=self.call.shared,
+            )
+        )
+        return name
+
+    def _unique(self, name: str) -> str:
+        candidate, n = name, 1
+        while candidate in self._names:
+            n += 1
+            candidate = f"{name}_{n}"
+        self._names.add(candidate)
+        return candidate
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The output shape of the current call."""
+        return tuple(int(size) for size in self.call.output_shape if size is not None)
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The output shape of a node already added."""
+        return next(node.output_shape for node in reversed(self.nodes) if node.name == name)
+
+    def activated(self, value: str, activation: Any, name: str | None = None) -> str:
+        """`value` after a Keras activation (a name or a function); adds what nodes it takes."""
+        kind = activation if isinstance(activation, str) else activation.__name__
+        name, shape = name or f"{self.call.name}_{kind}", self.shape_of(value)
+        if kind == "linear":
+            return value
+        if kind in ("relu", "relu6"):
+            top = 6.0 if kind == "relu6" else None
+            return self.node("relu", (value,), name=name, shape=shape, max_value=top)
+        if kind == "leaky_relu":
+            return self.node("leaky_relu", (value,), name=name, shape=shape, alpha=0.2)
+        if kind in ("sigmoid", "tanh", "softmax"):
+            return self.node(kind, (value,), name=name, shape=shape)
+        if kind == "hard_sigmoid":
+            moved = self.affine(value, 1.0, 3.0, f"{name}_shift")
+            clipped = self.node("relu", (moved,), name=f"{name}_relu6", shape=shape, max_value=6.0)
+            return self.affine(clipped, 1.0 / 6.0, 0.0, name)
+        if kind in ("silu", "swish", "hard_silu", "hard_swish"):
+            gate = "hard_sigmoid" if kind.startswith("hard") else "sigmoid"
+            gated = self.activated(value, gate, f"{name}_{gate}")
+            return self.node("multiply", (value, gated), name=name, shape=shape)
+        raise UnsupportedModelError(
+            f"layer {self.call.name!r}: activation {kind!r} has no uint8 form; supported are "
+            f"{SUPPORTED_ACTIVATIONS}"
+        )
+
+    def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
+        """Adds value * scale + offset, scalars or one number a channel."""
+        shape = self.shape_of(value)
+        channels = shape[-1]
+        weights = {
+            "scale": np.broadcast_to(np.asarray(scale, np.float32).reshape(-1), (channels,)),
+            "offset": np.broadcast_to(np.asarray(offset, np.float32).reshape(-1), (channels,)),
+        }
+        return self.node("affine", (value,), name=name, shape=shape, weights=weights)

@@ -1,0 +1,77 @@
+"""Results as tables for a terminal: rows in, rich tables out."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from tfqdyn.reasons import worst_layers
+from tfqdyn.results import RunResult, Spread
+
+
+def percent(value: float | Spread) -> str:
+    """A fraction of 1 as percent, with the deviation over trials where there is one."""
+    if isinstance(value, float):
+        return f"{100 * value:.2f} %"
+    deviation = "" if value.std is None else f" ± {100 * value.std:.2f}"
+    return f"{100 * value.mean:.2f}{deviation} %"
+
+
+def figure(value: float | Spread) -> str:
+    """Three significant digits, with the deviation over trials where there is one."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    deviation = "" if value.std is None else f" ± {value.std:.2g}"
+    return f"{value.mean:.3g}{deviation}"
+
+
+def summary_table(results: Sequence[RunResult]) -> Table:
+    """The summaries of one or several runs, side by side."""
+    table = Table(title="fp32 against 8 bits", title_justify="left")
+    table.add_column("")
+    for result in results:
+        table.add_column(str(result.model["name"]), justify="right")
+    summaries = [result.summary for result in results]
+    rows = {
+        "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
+        "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],
+        "percent accuracy decrease": [figure(s.percent_accuracy_decrease) for s in summaries],
+        "output QMSE": [figure(s.qmse) for s in summaries],
+        "output QCE": [figure(s.qce) for s in summaries],
+        "output QKL-Div": [figure(s.qkl_div) for s in summaries],
+        "fp32 top-5": [
+            "" if s.fp32_top5_accuracy is None else percent(s.fp32_top5_accuracy) for s in summaries
+        ],
+        "quantized top-5": [
+            "" if s.quantized_top5_accuracy is None else percent(s.quantized_top5_accuracy)
+            for s in summaries
+        ],
+        "parameters": [f"{r.model['parameters']:,}" for r in results],
+        "bytes, fp32 / quantized": [
+            f"{r.model['bytes_fp32']:,} / {r.model['bytes_quantized']:,}" for r in results
+        ],
+        "images / trials": [
+            f"{r.data['images']:,} / {len(r.summary.qmse.trials)}" for r in results
+        ],
+    }
+    for name, cells in rows.items():
+        if any(cells):
+            table.add_row(name, *cells)
+    return table
+
+
+def worst_table(result: RunResult, count: int = 5) -> Table:
+    """The layers that add most error of their own, each with the reason in words."""
+    table = Table(title=f"the {count} worst layers of {result.model['name']}", title_justify="left")
+    for heading, justify in (("no.", "right"), ("layer", "left"), ("kind", "left")):
+        table.add_column(heading, justify=justify)
+    table.add_column("SQNR dB", justify="right")
+    table.add_column("own (est.)", justify="right")
+    table.add_column("why", overflow="fold")
+    for reason in worst_layers(result.layers, count):
+        layer = reason.layer
+        number = "" if layer.number is None else str(layer.number)
+        table.add_row(
+            number, layer.name, layer.kind, f"{layer.sqnr_db.mean:.1f}",
+            f"{reason.own_sqnr_db:.1f}", reason.text,
+        )  # fmt: skip
+    return table
