@@ -32,28 +32,40 @@ from tfqdyn import datasets, training
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_enum("arch", None, list(models.BUILDERS), "Network to train.")
-flags.DEFINE_multi_string("model_option", [], "NAME=VALUE for the network's builder; repeatable.")
-flags.DEFINE_string("dataset", "cifar10", "cifar10, digits, or the path of an .npz archive.")
-flags.DEFINE_enum("recipe", "thesis", list(training.RECIPES), "How to train.")
-flags.DEFINE_integer("epochs", None, "Epochs; the recipe's 200 by default.", lower_bound=1)
-flags.DEFINE_bool("scale_decay", True, "Whether the learning rate's course fits --epochs.")
-flags.DEFINE_float("batch_norm_momentum", None, "Of batch norm's statistics; 0.9 for short runs.")
-flags.DEFINE_integer("subset", None, "Train on this many images, drawn by --seed.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
-flags.DEFINE_string("workdir", None, "Folder of the run's files.")
-flags.DEFINE_list(
-    "checkpoints",
-    [str(epoch) for epoch in training.CHECKPOINTS],
-    "Epochs to keep the network of, besides the last.",
-)
-flags.DEFINE_integer(
-    "validation_images", None, "Test images evaluated every epoch; all by default.", lower_bound=1
-)
-flags.DEFINE_integer(
-    "dynamics_images", 128, "Images of the learning dynamics; 0 for none.", lower_bound=0
-)
-flags.mark_flags_as_required(["arch", "workdir"])
+
+def define_flags() -> None:
+    """Defines the command line; a function, so that importing this module defines nothing."""
+    flags.DEFINE_enum("arch", None, list(models.BUILDERS), "Network to train.")
+    flags.DEFINE_multi_string(
+        "model_option", [], "NAME=VALUE for the network's builder; repeatable."
+    )
+    flags.DEFINE_string("dataset", "cifar10", "cifar10, digits, or the path of an .npz archive.")
+    flags.DEFINE_enum("recipe", "thesis", list(training.RECIPES), "How to train.")
+    flags.DEFINE_integer("epochs", None, "Epochs; the recipe's 200 by default.", lower_bound=1)
+    flags.DEFINE_bool("scale_decay", True, "Whether the learning rate's course fits --epochs.")
+    flags.DEFINE_float(
+        "batch_norm_momentum", None, "Of batch norm's statistics; 0.9 for short runs."
+    )
+    flags.DEFINE_integer(
+        "subset", None, "Train on this many images, drawn by --seed.", lower_bound=1
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of everything random.", lower_bound=0)
+    flags.DEFINE_string("workdir", None, "Folder of the run's files.")
+    flags.DEFINE_list(
+        "checkpoints",
+        [str(epoch) for epoch in training.CHECKPOINTS],
+        "Epochs to keep the network of, besides the last.",
+    )
+    flags.DEFINE_integer(
+        "validation_images",
+        None,
+        "Test images evaluated every epoch; all by default.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer(
+        "dynamics_images", 128, "Images of the learning dynamics; 0 for none.", lower_bound=0
+    )
+    flags.mark_flags_as_required(["arch", "workdir"])
 
 
 def parse_model_options(arch: str, options: Sequence[str]) -> dict[str, Any]:
@@ -144,4 +156,5 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -43,6 +43,7 @@ class Style:
     activation: Activation = "relu"
 
     def __post_init__(self) -> None:
+        """Raises ValueError, with the valid choices, if an attribute is none of them."""
         check_choice("initializer", self.initializer, initializers.STRATEGIES)
         check_choice("init_scope", self.init_scope, initializers.INIT_SCOPES)
         check_choice("batch_norm", self.batch_norm, BATCH_NORMS)

@@ -50,6 +50,7 @@ class DenseHead:
     activation: Literal["softmax"] | None = "softmax"
 
     def __post_init__(self) -> None:
+        """Raises ValueError if a number is out of its range."""
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1). Received {self.dropout}.")
         if any(units < 1 for units in self.units):

@@ -63,5 +63,5 @@ def test_values_follow_the_global_seed():
 
 
 def test_unknown_name_lists_the_choices():
-    with pytest.raises(ValueError, match="'Xavier'.*RandNorm_Large.*HeNorm"):
+    with pytest.raises(ValueError, match=r"'Xavier'.*RandNorm_Large.*HeNorm"):
         initializers.make("Xavier")

@@ -38,7 +38,7 @@ def test_imagenet_form_computes_what_keras_applications_computes(published: kera
 
 def test_weights_that_do_not_fit_are_all_named(published: keras.Model):
     network = mobilenet_v1((64, 64, 3), 7, form="imagenet", depthwise_batch_norm=False)
-    with pytest.raises(ValueError, match="conv_dw_1, .*conv_preds.*conv_dw_13_bn"):
+    with pytest.raises(ValueError, match=r"conv_dw_1, .*conv_preds.*conv_dw_13_bn"):
         copy_weights(published, network)
 
 

@@ -14,12 +14,9 @@ from tfqdyn.training.recipes import Augmentation
 class Batches(keras.utils.PyDataset):
     """Batches of preprocessed images, in an order drawn from (seed, epoch) alone.
 
-    Images are kept as they come (uint8, or on disk) and preprocessed batch by batch, so that memory holds them
-    once. The order of an epoch does not depend on the epochs before it: a run that starts again in
-    the middle sees the images as it would have.
-
-    Attributes:
-        epoch: The epoch, counted from 0, whose order is in force.
+    Images are kept as they come (uint8, or on disk) and preprocessed batch by batch. The order of
+    an epoch does not depend on the epochs before it: a run that starts again in the middle sees
+    the images as it would have.
     """
 
     def __init__(
@@ -50,6 +47,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
+        """The epoch, counted from 0, whose order is in force."""
         return self._epoch
 
     @epoch.setter
@@ -59,9 +57,11 @@ class Batches(keras.utils.PyDataset):
             self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._order))
 
     def __len__(self) -> int:
+        """Number of batches in an epoch."""
         return math.ceil(len(self._order) / self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Images [N, H, W, C], preprocessed, and labels [N] of one batch of the epoch."""
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         images = datasets.preprocess(self._images[chosen], self._preprocessing)
         return np.asarray(images, np.float32), np.asarray(self._labels[chosen], np.int32)
@@ -100,6 +100,7 @@ def _layers(augmentation: Augmentation, seed: int) -> list[keras.layers.Layer]:
         )
     if augmentation.zoom:
         layers.append(keras.layers.RandomZoom(zoom, zoom, fill_mode="nearest", seed=seed + 2))
-    if augmentation.flips:
-        layers.append(keras.layers.RandomFlip("horizontal_and_vertical", seed=seed + 3))
+    if augmentation.flips:  # two layers: Keras' "horizontal_and_vertical" flips both or neither
+        layers.append(keras.layers.RandomFlip("horizontal", seed=seed + 3))
+        layers.append(keras.layers.RandomFlip("vertical", seed=seed + 4))
     return layers

@@ -149,6 +149,7 @@ def train(
             epochs=recipe.epochs,
             initial_epoch=epochs_done,
             callbacks=[run],
+            shuffle=False,  # `Batches` does, by seed and epoch; Keras would shuffle its batches too
             verbose=1 if shown else 0,
         )
     result = run.result(model)

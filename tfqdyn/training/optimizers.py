@@ -44,7 +44,7 @@ class _MeasuresGradients:
 
     def reset_gradients(self) -> None:
         """Starts the sums anew."""
-        self._squares.assign(ops.zeros_like(self._squares))
+        self._squares.assign(ops.zeros(self._squares.shape))
         self._steps.assign(0.0)
 
 

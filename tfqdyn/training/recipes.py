@@ -94,6 +94,7 @@ class Recipe:
     batch_norm_momentum: float | None = None
 
     def __post_init__(self) -> None:
+        """Raises ValueError if a number is out of its range."""
         if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0:
             raise ValueError(
                 "epochs and batch_size must be at least 1 and learning_rate positive. Received "

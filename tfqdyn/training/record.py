@@ -20,6 +20,11 @@ class RunRecord:
     """The record in the run's folder, read at the start and written at each change."""
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        """Reads the record, if there is one.
+
+        Raises:
+            ValueError: If the folder holds a run of another identity; the message says in what.
+        """
         self._path = path
         self._values: dict[str, Any] = {"status": "new", "reason": "", "epochs_done": 0}
         identity = json.loads(json.dumps(identity))
@@ -40,17 +45,21 @@ class RunRecord:
 
     @property
     def status(self) -> str:
+        """`"new"`, `"running"`, or how the run ended (`loop.TrainingResult`)."""
         return self._values["status"]
 
     @property
     def reason(self) -> str:
+        """The status in words."""
         return self._values["reason"]
 
     @property
     def epochs_done(self) -> int:
+        """Epochs done when the record was last written."""
         return self._values["epochs_done"]
 
     def update(self, **values: object) -> None:
+        """Changes values and writes the record."""
         self._values.update(values)
         write_json(self._path, self._values)
 

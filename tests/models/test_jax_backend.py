@@ -1,0 +1,53 @@
+"""Builders and a training step on Keras' JAX backend, in a process of their own."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import dataclasses, tempfile
+import keras, numpy as np
+import models
+from tfqdyn import datasets, training
+
+assert keras.backend.backend() == "jax"
+small = {
+    "dws_convnet": {"width": 0.125, "dense_units": (8,)},
+    "mobilenet_v1": {"width": 0.125},
+    "mobilenet_v2": {"width": 0.25},
+    "resnet34": {"width": 0.125},
+}
+for name, options in small.items():
+    assert models.BUILDERS[name](**options).output_shape == (None, 10), name
+rng = np.random.default_rng(0)
+x, y = rng.integers(0, 256, (32, 32, 32, 3)).astype("uint8"), np.arange(32) % 10
+dataset = datasets.Dataset("noise", x, y, x, y)
+recipe = dataclasses.replace(training.RECIPES["thesis"].with_epochs(2), batch_size=32)
+with tempfile.TemporaryDirectory() as workdir:
+    config = training.TrainingConfig(workdir, dynamics_images=8)
+    build = lambda: models.BUILDERS["factorizenet"](
+        width=0.125, dense_units=(8,), factorization="finit2"
+    )
+    result = training.train(build, dataset, recipe, config)
+    assert result.epochs_done == 2 and np.isfinite(result.test_loss), result
+print("passed")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_builders_and_training_run_on_jax():
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip().endswith("passed")
