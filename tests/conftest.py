@@ -1,0 +1,102 @@
+"""Small networks and data for the tests; the real network and photographs where they are."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import numpy as np
+import pytest
+
+from tfqdyn.datasets import Dataset
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Gives batch norms and biases the values of a trained network instead of 0 and 1."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if "gamma" in weight.path or "variance" in weight.path:
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif any(role in weight.path for role in ("beta", "mean", "bias")):
+            weight.assign(rng.normal(0, 0.2, weight.shape))
+    return model
+
+
+def residual_net(classes: int = 4, size: int = 12) -> keras.Model:
+    """Every op of a common CNN: padding, depthwise and grouped convolutions, add, concat, pools."""
+    k = keras.layers
+    x = inputs = keras.Input((size, size, 3))
+    x = k.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(x)
+    x = k.BatchNormalization(name="stem_bn")(x)
+    x = skip = k.ReLU(6.0, name="stem_relu")(x)
+    x = k.DepthwiseConv2D(3, padding="same", use_bias=False, name="dw")(x)
+    x = k.BatchNormalization(name="dw_bn")(x)
+    x = k.ReLU(name="dw_relu")(x)
+    x = k.Conv2D(8, 1, name="pw")(x)
+    x = k.BatchNormalization(scale=False, name="pw_bn")(x)
+    x = k.Add(name="add")([x, skip])
+    x = k.ReLU(name="add_relu")(x)
+    x = k.ZeroPadding2D(((0, 1), (0, 1)), name="pad")(x)
+    a = k.Conv2D(8, 3, strides=2, groups=2, activation="relu", name="grouped")(x)
+    b = k.AveragePooling2D(2, padding="valid", name="pool")(x)
+    x = k.Concatenate(name="concat")([a, b])
+    x = k.Dropout(0.5, name="dropout")(x)
+    x = k.GlobalAveragePooling2D(name="gap")(x)
+    x = k.Dense(classes, activation="softmax", name="logits")(x)
+    return randomize(keras.Model(inputs, x, name="residual"))
+
+
+@pytest.fixture
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return residual_net()
+
+
+def images(count: int, size: int = 12, classes: int = 4, seed: int = 3) -> Dataset:
+    """Random uint8 images with labels, for training and for testing."""
+    rng = np.random.default_rng(seed)
+
+    def split(n: int) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.integers(0, 256, (n, size, size, 3)).astype(np.uint8)
+        return x, rng.integers(0, classes, n)
+
+    (x_train, y_train), (x_test, y_test) = split(count), split(count)
+    return Dataset("random", x_test, y_test, x_train, y_train)
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return images(24)
+
+
+@pytest.fixture(scope="session")
+def real_mobilenet_file() -> Path:
+    path = SHARED / "models" / "mobilenet_v1_1.0_224.keras"
+    if not path.exists():
+        pytest.skip("the real MobileNet-V1 is not here")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_mobilenet(real_mobilenet_file: Path) -> keras.Model:
+    return keras.saving.load_model(real_mobilenet_file, compile=False)
+
+
+@pytest.fixture(scope="session")
+def real_photographs() -> Dataset:
+    files = sorted((SHARED / "data" / "imagenet_sample").glob("*.jpg"))
+    if not files:
+        pytest.skip("the photographs are not here")
+    from PIL import Image
+
+    x = np.stack([np.asarray(Image.open(f).convert("RGB")) for f in files])
+    return Dataset("photographs", x, np.array([int(f.name[:3]) for f in files], np.int64))

@@ -1,0 +1,126 @@
+"""The house's plan, asserted: who may import whom, and how large a module may grow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RANKS = {
+    "tfqdyn.affine": 0,
+    "tfqdyn.classification": 0,
+    "tfqdyn.console": 0,
+    "tfqdyn.datasets": 0,
+    "tfqdyn.graph": 0,
+    "tfqdyn.kernels": 0,
+    "tfqdyn.metrics": 0,
+    "tfqdyn.trace": 0,
+    "tfqdyn.rangehistogram": 1,
+    "tfqdyn.tflitefile": 1,
+    "tfqdyn.modelfile": 1,
+    "tfqdyn.training": 1,
+    "tfqdyn.lowering": 1,
+    "tfqdyn.sizes": 2,
+    "tfqdyn.folding": 2,
+    "tfqdyn.rebuild": 2,
+    "tfqdyn.calibration": 2,
+    "tfqdyn.fakequant": 2,
+    "tfqdyn.pairing": 3,
+    "tfqdyn.conversion": 4,
+    "tfqdyn.config": 5,
+    "tfqdyn.capture": 5,
+    "tfqdyn.layerstats": 5,
+    "tfqdyn.measurement": 6,
+    "tfqdyn.results": 6,
+    "tfqdyn.assembly": 7,
+    "tfqdyn.reasons": 7,
+    "tfqdyn.tables": 8,
+    "tfqdyn.figures": 8,
+    "tfqdyn.pipeline": 8,
+    "tfqdyn.cli": 10,
+}
+ONLY_USER = {
+    "TFLiteConverter": {"tfqdyn.conversion"},
+    "Interpreter": {"tfqdyn.capture"},
+    "matplotlib": {"tfqdyn.figures"},
+}
+LONGEST = 350
+
+
+def modules(package: str) -> dict[str, Path]:
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = list(path.relative_to(ROOT).with_suffix("").parts)
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def unit(module: str) -> str:
+    """The ranked unit of a module: packages below tfqdyn count as one."""
+    return ".".join(module.split(".")[:2])
+
+
+LIBRARY = modules("tfqdyn")
+
+
+@pytest.mark.parametrize("module", [m for m in LIBRARY if m != "tfqdyn"])
+def test_modules_import_lower_ranks_only(module: str) -> None:
+    own = unit(module)
+    assert own in RANKS, f"{own} has no rank: add it to the plan"
+    for imported in imports(LIBRARY[module]):
+        other = unit(imported)
+        if other in RANKS and other != own:
+            assert RANKS[other] < RANKS[own], f"{module} imports {imported}"
+
+
+def test_the_library_knows_no_architecture() -> None:
+    for module, path in LIBRARY.items():
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"models", "experiments"}, module
+    for module, path in modules("models").items():
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"tfqdyn", "experiments", "tensorflow"}, module
+
+
+def test_training_never_imports_tensorflow() -> None:
+    for module, path in LIBRARY.items():
+        if module.startswith("tfqdyn.training"):
+            assert not {n for n in imports(path) if n.split(".")[0] == "tensorflow"}, module
+
+
+@pytest.mark.parametrize("name", ONLY_USER)
+def test_one_module_wraps_each_heavy_dependency(name: str) -> None:
+    users = {
+        module
+        for module, path in LIBRARY.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr == name)
+        or (isinstance(node, ast.Import) and any(a.name.split(".")[0] == name for a in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == name)
+    }
+    assert users == ONLY_USER[name]
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys, tfqdyn; assert not {'tensorflow', 'matplotlib', 'keras'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("package", ["tfqdyn", "models", "experiments"])
+def test_modules_stay_small(package: str) -> None:
+    for module, path in modules(package).items():
+        lines = len(path.read_text().splitlines())
+        assert lines <= LONGEST, f"{module} has {lines} lines: is it two things?"
+        assert path.stem not in ("utils", "common", "helpers"), f"name the thing: {module}"
