@@ -115,10 +115,10 @@ def layer_results(
 
 
 def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, WeightStats] | None:
-    """Statistics of a layer's kernel before and after folding."""
+    """Statistics of a layer's kernel before folding, and as it is quantized."""
     if not row.has_kernel:
         return None
-    node = folded.graph.by_name[row.name]
+    node = folded.deployed.by_name[row.name]
     axes = CHANNEL_AXES[node.op]
     before = weight_stats(folded.kernels[row.name], axes, bins)
     return before, weight_stats(node.weights["kernel"], axes, bins)

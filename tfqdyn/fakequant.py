@@ -95,7 +95,7 @@ def emit(
             else:
                 inputs = [quantized[name] for name in node.inputs]
             with tf.name_scope(scopes[row.name]):
-                value = _emit_node(node, inputs, quantized=not in_fp32)
+                value = compute(node, inputs, quantized=not in_fp32)
                 quantized[node.name] = value
                 if in_fp32:
                     exact[node.name] = value
@@ -115,7 +115,11 @@ def _fake_quantize(value: tf.Tensor, params: QuantParams) -> tf.Tensor:
     return tf.quantization.fake_quant_with_min_max_args(value, min=float(low), max=float(high))
 
 
-def _emit_node(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
+def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
+    """One op on tensors, in a graph or eagerly; `quantized` puts its kernel on the 8-bit grid.
+
+    A layer with a kernel gives its output before any activation.
+    """
     if node.op not in _LINEAR:
         return _EMITTERS[node.op](node, *inputs)
     kernel = tf.constant(kernel_of(node))
@@ -212,9 +216,8 @@ def _upsample(node: Node, x: tf.Tensor) -> tf.Tensor:
 
 
 def _prelu(node: Node, x: tf.Tensor) -> tf.Tensor:
-    alpha = np.asarray(node.weights["alpha"], np.float32)
-    slopes = _fake_quantize(tf.constant(alpha), from_range(alpha.min(), alpha.max()))
-    return tf.nn.relu(x) + slopes * -tf.nn.relu(-x)
+    """In the form that the converter takes for a PReLU, whose slopes it quantizes itself."""
+    return tf.nn.relu(x) + tf.constant(-np.asarray(node.weights["alpha"])) * tf.nn.relu(-x)
 
 
 _LINEAR: dict[str, Callable[[Node, Any, Any], Any]] = {

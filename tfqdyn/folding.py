@@ -8,7 +8,8 @@ layer that something else reads or that is called more than once, stays an affin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +48,26 @@ class Folded:
         kernels: for every layer with a kernel the kernel before folding.
         batch_norms: for every layer that took one in, its batch norm.
         affine: batch norms that stayed affine ops, with the reason.
+        quantized: weights by layer and role that take the graph's place in the quantized network
+            only (a remedy's corrected biases or chosen codes); the graph stays the fp32 reference.
+        float_layers: rows that a remedy leaves in fp32.
     """
 
     graph: Graph
     kernels: Mapping[str, NDArray]
     batch_norms: Mapping[str, BatchNorm]
     affine: Mapping[str, str]
+    quantized: Mapping[str, Mapping[str, NDArray]] = field(default_factory=dict)
+    float_layers: tuple[str, ...] = ()
+
+    @cached_property
+    def deployed(self) -> Graph:
+        """The network that gets quantized: the graph with the weights of `quantized`."""
+        nodes = tuple(
+            replace(node, weights={**node.weights, **self.quantized.get(node.name, {})})
+            for node in self.graph
+        )
+        return replace(self.graph, nodes=nodes)
 
 
 def fold_weights(

@@ -4,7 +4,7 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -69,17 +69,44 @@ def analyze_folded(
     progress: Progress = silent,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
-    graph, rows = folded.graph, layers_of(folded.graph)
-    check_layers(graph, config.float_layers)
-    logits = assembly.logits_row(graph, rows)
-    chunk, parts = _chunking(graph, rows, config)
-    run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
-    split = "x_test" if dataset.x_train is None else "x_train"
-    images = getattr(dataset, split)
-    draws = [
-        draw(len(images), config.calibration_size, config.seed, k) for k in range(config.trials)
-    ]
+    available = len(getattr(dataset, calibration_split(dataset)))
+    draws = [draw(available, config.calibration_size, config.seed, k) for k in range(config.trials)]
     scored = _scored(len(dataset.x_test), config)
+    return analyze_draws([folded] * config.trials, dataset, draws, scored, config, progress)
+
+
+def calibration_split(dataset: Dataset) -> str:
+    """Which images calibration draws from: "x_train", or "x_test" where that is all there is."""
+    return "x_test" if dataset.x_train is None else "x_train"
+
+
+def analyze_draws(
+    trials_of: Sequence[Folded],
+    dataset: Dataset,
+    draws: Sequence[NDArray[np.int64]],
+    scored: NDArray[np.int64],
+    config: AnalysisConfig,
+    progress: Progress = silent,
+) -> RunResult:
+    """`analyze_folded` with given calibration images and scored images.
+
+    Args:
+        trials_of: for every trial the network; all share one fp32 graph, and may differ in what
+            is quantized.
+        dataset: as for `analyze`.
+        draws: for every trial the indices of its calibration images in `calibration_split`.
+        scored: indices of the scored images in `x_test`.
+        config: all else.
+        progress: wraps the long loops.
+    """
+    graph, rows = trials_of[0].graph, layers_of(trials_of[0].graph)
+    kept = [{*config.float_layers, *folded.float_layers} for folded in trials_of]
+    check_layers(graph, set().union(*kept))
+    logits = assembly.logits_row(graph, rows)
+    chunk, parts = chunking(graph, rows, config)
+    run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
+    split = calibration_split(dataset)
+    images = getattr(dataset, split)
 
     def stream(source: Any, indices: NDArray, what: str) -> Iterable[Any]:
         batches = datasets.chunks(source, indices, chunk, config.preprocessing)
@@ -87,12 +114,12 @@ def analyze_folded(
 
     with ThreadPoolExecutor(config.threads) as executor:
         trials = []
-        for k, drawn in enumerate(draws):
-            chunks = stream(images, drawn, f"calibrate {k + 1}/{config.trials}")
+        for k, (folded, drawn) in enumerate(zip(trials_of, draws, strict=True)):
+            chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             sites = calibrate(run, chunks, len(drawn), config.rule, config.bins, executor)
             names = [graph.nodes[0].name, *(row.name for row in rows)]
             ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-            trials.append(Trial(sites[1:], to_tflite(graph, ranges, config.float_layers)))
+            trials.append(Trial(sites[1:], to_tflite(folded.deployed, ranges, kept[k])))
         measured = measure(
             lambda chunk: run(chunk)[1:],
             trials,
@@ -102,7 +129,8 @@ def analyze_folded(
             HistogramConfig(config.bins, config.epsilon),
         )
     labels = dataset.y_test[scored]
-    notes = () if split == "x_train" else ("Calibration drew from the scored images: no x_train.",)
+    overlap = split == "x_test" and any(np.isin(drawn, scored).any() for drawn in draws)
+    notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
     return RunResult(
         config=asdict(config) | {"percentile": config.rule.percentile},
         seed=config.seed,
@@ -117,14 +145,17 @@ def analyze_folded(
             "calibration_images": [drawn.tolist() for drawn in draws],
         },
         summary=assembly.summarize(measured, labels, trials),
-        layers=assembly.layer_results(folded, trials, measured, config.bins),
-        skipped={**graph.skipped, **{n: f"affine: {why}" for n, why in folded.affine.items()}},
+        layers=assembly.layer_results(trials_of[0], trials, measured, config.bins),
+        skipped={
+            **graph.skipped,
+            **{n: f"affine: {why}" for n, why in trials_of[0].affine.items()},
+        },
         notes=notes,
         tflite=tuple(trial.converted.content for trial in trials),
     )
 
 
-def _chunking(graph: Graph, rows: tuple[LayerNode, ...], config: AnalysisConfig) -> tuple[int, int]:
+def chunking(graph: Graph, rows: Sequence[LayerNode], config: AnalysisConfig) -> tuple[int, int]:
     """(images in a chunk, parts it is cut into): parts divide chunks, chunks are at least 2.
 
     Keras' kernels give an image the same activations in any batch but a batch of one.
