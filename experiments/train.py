@@ -92,6 +92,18 @@ def parse_model_options(arch: str, options: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
+def parse_checkpoints(epochs: Sequence[str]) -> tuple[int, ...]:
+    """Turns texts into epochs.
+
+    Raises:
+        ValueError: If one is not a whole number from 1.
+    """
+    bad = [epoch for epoch in epochs if not epoch.isdecimal() or int(epoch) == 0]
+    if bad:
+        raise ValueError(f"--checkpoints must be epochs from 1, separated by commas; not {bad}.")
+    return tuple(int(epoch) for epoch in epochs)
+
+
 def subset(dataset: datasets.Dataset, images: int | None, seed: int) -> datasets.Dataset:
     """Returns the dataset with this many training images, drawn by the seed; None keeps all.
 
@@ -138,7 +150,7 @@ def main(argv: Sequence[str]) -> None:
         config = training.TrainingConfig(
             workdir=Path(FLAGS.workdir),
             seed=FLAGS.seed,
-            checkpoints=tuple(int(epoch) for epoch in FLAGS.checkpoints),
+            checkpoints=parse_checkpoints(FLAGS.checkpoints),
             validation_images=FLAGS.validation_images,
             dynamics_images=FLAGS.dynamics_images,
         )

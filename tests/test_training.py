@@ -81,9 +81,18 @@ class TestRecipes:
             recipe.learning_rate_in(200)
         )
 
-    @pytest.mark.parametrize("change", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
-    def test_impossible_values_are_refused(self, change: dict[str, Any]):
-        with pytest.raises(ValueError, match="at least 1 and learning_rate positive"):
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"epochs": 0}, "at least 1 and learning_rate positive"),
+            ({"batch_size": 0}, "at least 1 and learning_rate positive"),
+            ({"learning_rate": 0.0}, "at least 1 and learning_rate positive"),
+            ({"momentum": 1.0}, "must lie in"),
+            ({"batch_norm_momentum": 1.5}, "must lie in"),
+        ],
+    )
+    def test_impossible_values_are_refused(self, change: dict[str, Any], message: str):
+        with pytest.raises(ValueError, match=message):
             dataclasses.replace(PLAIN, **change)
 
 

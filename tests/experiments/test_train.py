@@ -110,6 +110,12 @@ def test_unknown_model_options_list_the_names(option: str):
         train.parse_model_options("toynet", [option])
 
 
+def test_checkpoints_are_epochs():
+    assert train.parse_checkpoints(["5", "50"]) == (5, 50)
+    with pytest.raises(ValueError, match=r"epochs from 1.*last"):
+        train.parse_checkpoints(["5", "last"])
+
+
 def test_subset_is_drawn_by_the_seed():
     x, y = np.arange(100).reshape(100, 1, 1, 1), np.arange(100)
     dataset = datasets.Dataset("count", x[:2], y[:2], x, y)

@@ -18,7 +18,6 @@ from tfqdyn import datasets, training
 assert keras.backend.backend() == "jax"
 small = {
     "dws_convnet": {"width": 0.125, "dense_units": (8,)},
-    "mobilenet_v1": {"width": 0.125},
     "mobilenet_v2": {"width": 0.25},
     "resnet34": {"width": 0.125},
 }
@@ -44,7 +43,12 @@ def test_builders_and_training_run_on_jax():
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env=os.environ
+        | {
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiling is what takes long here
+        },
         capture_output=True,
         text=True,
         check=False,

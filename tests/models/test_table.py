@@ -10,6 +10,7 @@ import pytest
 
 import models
 from models.factorizenet import FACTORIZATIONS, factorizenet
+from tfqdyn.lowering import lower
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,7 @@ def test_layers_parameters_and_macs(case):
     assert len(layers) == expected.layers
     assert network.count_params() == expected.parameters
     assert sum(map(macs, layers)) == expected.macs
+    assert sum(node.macs for node in lower(network)) == expected.macs
 
 
 def test_layer_numbers_of_the_papers(case):

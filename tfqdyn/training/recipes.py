@@ -100,6 +100,12 @@ class Recipe:
                 "epochs and batch_size must be at least 1 and learning_rate positive. Received "
                 f"{self.epochs}, {self.batch_size} and {self.learning_rate}."
             )
+        moving = self.batch_norm_momentum
+        if not (0 <= self.momentum < 1 and (moving is None or 0 <= moving < 1)):
+            raise ValueError(
+                "momentum and batch_norm_momentum must lie in [0, 1). Received "
+                f"{self.momentum} and {moving}."
+            )
 
     def learning_rate_in(self, epoch: int) -> float:
         """Returns the learning rate in force in epoch `epoch`, counted from 0."""
