@@ -34,7 +34,7 @@ def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
 def residual_net(classes: int = 4, size: int = 12) -> keras.Model:
     """Every op of a common CNN: padding, depthwise and grouped convolutions, add, concat, pools."""
     k = keras.layers
-    x = inputs = keras.Input((size, size, 3))
+    x = inputs = keras.Input((size, size, 3), name="images")
     x = k.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(x)
     x = k.BatchNormalization(name="stem_bn")(x)
     x = skip = k.ReLU(6.0, name="stem_relu")(x)

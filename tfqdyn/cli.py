@@ -6,7 +6,6 @@ writes DIR/results.json, DIR/layers.csv, DIR/layers.png and every trial's .tflit
 the summary and the worst layers. `tfqdyn --help` lists the flags.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags
 
-from tfqdyn.console import failure, print_tables, progress_bar
+from tfqdyn.console import failure, print_tables, progress_bar, quiet_tensorflow
 
 if TYPE_CHECKING:
     from tfqdyn.config import AnalysisConfig
@@ -71,7 +70,8 @@ def _analyze() -> None:
         if not flag.value:
             raise ValueError(f"--{flag.name} is missing")
     out = writable_folder(Path(_OUT.value))
-    _quiet_tensorflow()
+    if flags.FLAGS.verbosity < 1:
+        quiet_tensorflow()
     from tfqdyn import datasets, figures, modelfile, pipeline, results, tables
 
     config = _config()
@@ -107,12 +107,6 @@ def writable_folder(path: Path) -> Path:
             if made.is_dir():
                 made.rmdir()
     return path
-
-
-def _quiet_tensorflow() -> None:
-    """No banner of TensorFlow's C++ code unless --verbosity=1 or the environment asks for it."""
-    if flags.FLAGS.verbosity < 1:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def run(argv: list[str]) -> None:

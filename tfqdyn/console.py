@@ -1,5 +1,7 @@
 """What a user sees in a terminal: progress bars and errors on stderr, tables on stdout."""
 
+import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -36,6 +38,25 @@ def print_tables(tables: Sequence[Table], notes: Sequence[str] = ()) -> None:
         console.print(table)
     for note in notes:
         console.print(note, markup=False, highlight=False)
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its banners: what its C++ code prints while it loads is dropped.
+
+    Errors of the import itself are raised as ever.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            import tensorflow  # noqa: F401 (for its messages alone)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def failure(message: str) -> None:

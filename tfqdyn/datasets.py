@@ -155,7 +155,7 @@ def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> No
 
 def _from_npz(path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             found = archive.files
             arrays = {key: _member(path, key, archive) for key in found if key in _KEYS}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
