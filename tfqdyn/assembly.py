@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import tfqdyn
 from tfqdyn import classification, metrics
 from tfqdyn.capture import interpreter_name
-from tfqdyn.folding import Folded
+from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
 from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement import Measured, Trial
@@ -109,6 +109,7 @@ def layer_results(
             [sums[i] for sums in measured.pairs],
             measured.values[i],
             _kernels(folded, row, bins),
+            folded.batch_norms.get(row.name),
         )
         for i, row in enumerate(rows)
     )
@@ -130,6 +131,7 @@ def _layer_result(
     sums: Sequence[PairSums],
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
+    batch_norm: BatchNorm | None,
 ) -> LayerResult:
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
@@ -174,6 +176,8 @@ def _layer_result(
             activation_range=_numbers(np.mean(channel_ranges, axis=0)),
             activation_precision=_numbers(_channel_precisions(channel_ranges, ranges)),
             sqnr_db=_numbers(_pooled_channels(sums)),
+            batch_norm_variance=None if batch_norm is None else _numbers(batch_norm.variance),
+            batch_norm_epsilon=None if batch_norm is None else batch_norm.epsilon,
         ),
         flags=_flags(folded_weights, ranges),
     )

@@ -6,7 +6,7 @@ default delegates, which equal TFLite's reference kernels bit for bit (with the 
 reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn import kernels
-from tfqdyn.conversion import Converted
+from tfqdyn.conversion import Converted, CutModel
 from tfqdyn.graph import Graph
 from tfqdyn.rebuild import to_keras
 
@@ -67,6 +67,36 @@ class TfliteTensors:
         self._interpreter.invoke()
         indices = [pair.tensor for pair in self.converted.pairs]
         return [self._interpreter.tensor(index)() for index in (*indices, self.output)]
+
+
+class CutTensors:
+    """Codes of every row of a cut model, each computed from given values; one fixed chunk size."""
+
+    def __init__(self, cut: CutModel, chunk: int) -> None:
+        self._interpreter = _interpreter(cut.converted.content)
+        self._feeds = []
+        for detail in self._interpreter.get_input_details():
+            source, params = cut.feeds[detail["name"]]
+            shape = [chunk, *detail["shape"][1:]]
+            self._interpreter.resize_tensor_input(detail["index"], shape)
+            self._feeds.append((detail["index"], source, params))
+        self._interpreter.allocate_tensors()
+        self._rows = [pair.tensor for pair in cut.converted.pairs]
+
+    def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> list[NDArray]:
+        """Codes of all rows, fed with fp32 values [chunk, ...] of rows and input, by name.
+
+        Views into the interpreter, as with `TfliteTensors`.
+        """
+        for index, source, params in self._feeds:
+            codes = self._interpreter.tensor(index)()
+            flat = np.ascontiguousarray(values[source]).reshape(-1)
+            kernels.quantize_uint8(
+                flat, float(params.scale), float(params.zero_point), codes.reshape(-1)
+            )
+            del codes
+        self._interpreter.invoke()
+        return [self._interpreter.tensor(index)() for index in self._rows]
 
 
 def interpreter_name() -> str:

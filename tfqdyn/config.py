@@ -13,7 +13,8 @@ class AnalysisConfig:
 
     `percentile` is None for the calibrator's own default; `max_images` None for all;
     `batch_size` is the largest number of images in one forward pass (fewer where activations
-    would not fit; no figure depends on it).
+    would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
+    sources, one more pass over the images.
     """
 
     preprocessing: str = "none"
@@ -29,6 +30,7 @@ class AnalysisConfig:
     bins: int = 128
     epsilon: float = 1e-9
     float_layers: tuple[str, ...] = ()
+    own_error: bool = False
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):

@@ -5,7 +5,7 @@ is read back: every row must have its tensor (`pairing`), every tensor the dtype
 and every kernel the codes that our own affine quantization gives.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.affine import QuantParams, quantize
-from tfqdyn.fakequant import INPUT, OUTPUT, emit, kernel_of, quantization_of
+from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, kernel_of, quantization_of
 from tfqdyn.graph import Graph, Node, layers_of
 from tfqdyn.pairing import LayerPair, pair_layers
 from tfqdyn.tflitefile import TfliteModel, parse
@@ -68,13 +68,56 @@ def to_tflite(
     check_layers(graph, kept)
     params = quantization_of(graph, ranges)
     input_params = params[graph.nodes[0].name]
-    content = _convert(emit(graph, params, kept), graph.input_shape, input_params)
+    ends = {INPUT: (graph.input_shape, input_params)}
+    content = _convert(emit(graph, params, kept), ends, [OUTPUT])
     model = parse(content)
     pairs = pair_layers(rows, model, params, kept)
     if not kept:
         _check_dtypes(model)
     ties = _check_kernels(graph, pairs, model)
     return Converted(content, model, pairs, input_params, ties)
+
+
+@dataclass(frozen=True, eq=False)
+class CutModel:
+    """A converted model whose rows read inputs of the file in place of each other.
+
+    Attributes:
+        converted: the file; every row is an output of it.
+        feeds: for every input of the file the row (or the graph's input) that it stands for, and
+            its quantization, by the tensor's name.
+    """
+
+    converted: Converted
+    feeds: Mapping[str, tuple[str, QuantParams]]
+
+
+def to_cut_tflite(
+    graph: Graph,
+    ranges: Mapping[str, tuple[float, float]],
+    float_layers: Collection[str] = (),
+) -> CutModel:
+    """`to_tflite` with every row cut off from the rows before it: one run, all rows on their own.
+
+    Args and errors are those of `to_tflite`.
+    """
+    rows = layers_of(graph)
+    kept = frozenset(float_layers)
+    check_layers(graph, kept)
+    params = quantization_of(graph, ranges)
+    source = graph.nodes[0].name
+    ends = {INPUT: (graph.input_shape, params[source])}
+    feeds = {INPUT: (source, params[source])}
+    for index, row in enumerate(rows):
+        if graph.readers[row.output]:
+            feed = cut_names(index)[1]
+            ends[feed] = (row.output_shape, params[row.name])
+            feeds[feed] = (row.name, params[row.name])
+    outputs = [cut_names(index)[0] for index in range(len(rows))]
+    content = _convert(emit(graph, params, kept, cut=True), ends, outputs)
+    model = parse(content)
+    pairs = pair_layers(rows, model, params, kept)
+    return CutModel(Converted(content, model, pairs, params[source], 0), feeds)
 
 
 def check_layers(graph: Graph, names: Collection[str]) -> None:
@@ -86,17 +129,23 @@ def check_layers(graph: Graph, names: Collection[str]) -> None:
 
 
 def _convert(
-    emitted: tf.compat.v1.GraphDef, input_shape: tuple[int, ...], input_params: QuantParams
+    emitted: tf.compat.v1.GraphDef,
+    inputs: Mapping[str, tuple[tuple[int, ...], QuantParams]],
+    outputs: Sequence[str],
 ) -> bytes:
+    """The file with inputs of given shapes and quantization, and outputs by name."""
     with tf.Graph().as_default():  # stand-ins: the graph that was emitted need not stay in memory
-        ends = [
-            tf.compat.v1.placeholder(tf.float32, shape, name)
-            for name, shape in ((INPUT, (None, *input_shape)), (OUTPUT, None))
+        first = [
+            tf.compat.v1.placeholder(tf.float32, (None, *shape), name)
+            for name, (shape, _) in inputs.items()
         ]
-    converter = tf.compat.v1.lite.TFLiteConverter(emitted, ends[:1], ends[1:])
+        last = [tf.compat.v1.placeholder(tf.float32, None, name) for name in outputs]
+    converter = tf.compat.v1.lite.TFLiteConverter(emitted, first, last)
     converter.inference_type = tf.uint8
-    mean, scale = float(input_params.zero_point), float(input_params.scale)
-    converter.quantized_input_stats = {INPUT: (mean, 1.0 / scale)}
+    converter.quantized_input_stats = {
+        name: (float(params.zero_point), 1.0 / float(params.scale))
+        for name, (_, params) in inputs.items()
+    }
     try:
         return bytes(converter.convert())
     except Exception as error:  # the converter's errors share no narrower type

@@ -26,6 +26,10 @@ INPUT = "input"
 OUTPUT = "output"
 
 
+WITH_KERNEL = ("affine", "conv", "dense", "depthwise", "transposed_conv")
+"""Ops that multiply with a kernel (an affine op: with its scale) and add a bias."""
+
+
 def scope_of(row: int) -> str:
     """Name scope of the k-th row's ops; the slash at its end makes TensorFlow re-enter it."""
     return f"row{row:04d}/"
@@ -63,8 +67,16 @@ def quantization_of(
     return params
 
 
+def cut_names(index: int) -> tuple[str, str]:
+    """Names of the identity that ends the k-th row of a cut graph, and of what its readers read."""
+    return f"{scope_of(index)}cut", f"feed{index:04d}"
+
+
 def emit(
-    graph: Graph, params: Mapping[str, QuantParams], float_layers: frozenset[str] = frozenset()
+    graph: Graph,
+    params: Mapping[str, QuantParams],
+    float_layers: frozenset[str] = frozenset(),
+    cut: bool = False,
 ) -> tf.compat.v1.GraphDef:
     """The fake-quantized TensorFlow graph, from placeholder `INPUT` to identity `OUTPUT`.
 
@@ -72,6 +84,8 @@ def emit(
         graph: a folded graph.
         params: uint8 parameters of the input and of every row's output, by row name.
         float_layers: rows whose arithmetic stays in fp32.
+        cut: rows do not read each other's outputs but placeholders, named by `cut_names`, and
+            every row is an output.
     """
     rows = layers_of(graph)
     row_of = {node: row for row in rows for node in (row.name, row.output)}
@@ -80,7 +94,7 @@ def emit(
     with emitted.as_default():
         first = graph.nodes[0]
         placeholder = tf.compat.v1.placeholder(tf.float32, (None, *first.output_shape), INPUT)
-        quantized = {first.name: _fake_quantize(placeholder, params[first.name])}
+        quantized = {first.name: fake_quantize(placeholder, params[first.name])}
         exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
         for node in graph.nodes[1:]:
             row = row_of.get(node.name)
@@ -100,7 +114,14 @@ def emit(
                 if in_fp32:
                     exact[node.name] = value
                 if node.name == row.output and (in_fp32 or node.op not in INHERITING):
-                    quantized[node.name] = _fake_quantize(value, params[row.name])
+                    quantized[node.name] = fake_quantize(value, params[row.name])
+            if cut and node.name == row.output:
+                end, feed = cut_names(rows.index(row))
+                tf.identity(quantized[node.name], end)
+                if graph.readers[node.name]:
+                    fed = tf.compat.v1.placeholder(tf.float32, value.shape, feed)
+                    quantized[node.name] = fake_quantize(fed, params[row.name])
+                exact.pop(node.name, None)
         tf.identity(quantized[graph.output.name], OUTPUT)
     return emitted.as_graph_def()
 
@@ -110,7 +131,8 @@ def _detached(value: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.cast(value, tf.float64), tf.float32)
 
 
-def _fake_quantize(value: tf.Tensor, params: QuantParams) -> tf.Tensor:
+def fake_quantize(value: tf.Tensor, params: QuantParams) -> tf.Tensor:
+    """Values rounded to the grid of their parameters."""
     low, high = params.range
     return tf.quantization.fake_quant_with_min_max_args(value, min=float(low), max=float(high))
 
@@ -124,7 +146,7 @@ def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
         return _EMITTERS[node.op](node, *inputs)
     kernel = tf.constant(kernel_of(node))
     if quantized:
-        kernel = _fake_quantize(kernel, kernel_params(node))
+        kernel = fake_quantize(kernel, kernel_params(node))
     return _LINEAR[node.op](node, inputs[0], kernel)
 
 

@@ -178,6 +178,42 @@ def _decibels(signal, error):
 
 
 @njit(**COMPILED)
+def compare_own(x, q, scale, zero, channels, totals):
+    """Adds one chunk to a row's own error.
+
+    Args:
+        x: fp32 activations [N, P, C].
+        q: codes, or values where scale is 1 and zero 0, of the same size.
+        scale, zero: real value of q.
+        channels: [2, C] float64: per channel sum (x^ - x) and sum (x^ - x)^2, added to.
+        totals: [3] float64: images, sum x^2, sum over images of SQNR in dB, added to.
+    """
+    for n in range(x.shape[0]):
+        signal, error = 0.0, 0.0
+        for p in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                v = np.float64(x[n, p, c])
+                e = scale * (np.float64(q[n, p, c]) - zero) - v
+                channels[0, c] += e
+                channels[1, c] += e * e
+                signal += v * v
+                error += e * e
+        totals[0] += 1.0
+        totals[1] += signal
+        totals[2] += _decibels(signal, error)
+
+
+@njit(**COMPILED)
+def squared_error(x, y):
+    """Sum of (x - y)^2 in float64; both [M] float32."""
+    total = 0.0
+    for i in range(x.size):
+        e = np.float64(x[i]) - np.float64(y[i])
+        total += e * e
+    return total
+
+
+@njit(**COMPILED)
 def quantize_uint8(x, scale, zero, codes):
     """The nearest uint8 codes of x [M], ties up, as `affine.quantize` gives them."""
     for i in range(x.size):

@@ -16,13 +16,15 @@ from tfqdyn import assembly, datasets
 from tfqdyn.calibration import calibrate, draw
 from tfqdyn.capture import KerasActivations
 from tfqdyn.config import DEFAULTS, AnalysisConfig
-from tfqdyn.conversion import check_layers, to_tflite
+from tfqdyn.conversion import check_layers, to_cut_tflite, to_tflite
 from tfqdyn.datasets import Dataset
+from tfqdyn.fakequant import quantization_of
 from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.graph import Graph, LayerNode, layers_of
 from tfqdyn.layerstats import HistogramConfig
 from tfqdyn.lowering import lower
 from tfqdyn.measurement import Trial, Workers, measure
+from tfqdyn.ownerror import OwnTrial, measure_own, with_own
 from tfqdyn.results import RunResult
 
 CHUNK_BYTES = 64 * 2**20
@@ -113,21 +115,30 @@ def analyze_draws(
         return progress(batches, what, math.ceil(len(indices) / chunk))
 
     with ThreadPoolExecutor(config.threads) as executor:
-        trials = []
+        workers = Workers(executor, parts)
+        trials, cuts = [], []
         for k, (folded, drawn) in enumerate(zip(trials_of, draws, strict=True)):
             chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             sites = calibrate(run, chunks, len(drawn), config.rule, config.bins, executor)
             names = [graph.nodes[0].name, *(row.name for row in rows)]
             ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
             trials.append(Trial(sites[1:], to_tflite(folded.deployed, ranges, kept[k])))
+            if config.own_error:
+                params = quantization_of(graph, ranges)
+                cut = to_cut_tflite(folded.deployed, ranges, kept[k])
+                cuts.append(OwnTrial(folded.deployed, params, cut))
         measured = measure(
             lambda chunk: run(chunk)[1:],
             trials,
             logits,
             stream(dataset.x_test, scored, "compare layers"),
-            Workers(executor, parts),
+            workers,
             HistogramConfig(config.bins, config.epsilon),
         )
+        layers = assembly.layer_results(trials_of[0], trials, measured, config.bins)
+        if config.own_error:
+            chunks = stream(dataset.x_test, scored, "own errors")
+            layers = with_own(layers, measure_own(run, graph, cuts, chunks, workers))
     labels = dataset.y_test[scored]
     overlap = split == "x_test" and any(np.isin(drawn, scored).any() for drawn in draws)
     notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
@@ -145,7 +156,7 @@ def analyze_draws(
             "calibration_images": [drawn.tolist() for drawn in draws],
         },
         summary=assembly.summarize(measured, labels, trials),
-        layers=assembly.layer_results(trials_of[0], trials, measured, config.bins),
+        layers=layers,
         skipped={
             **graph.skipped,
             **{n: f"affine: {why}" for n, why in trials_of[0].affine.items()},

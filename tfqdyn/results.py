@@ -63,7 +63,10 @@ class ActivationRow:
 
 @dataclass(frozen=True)
 class ChannelRow:
-    """Figures per output channel, each [C]; weights are None for layers without a kernel."""
+    """Figures per output channel, each [C]; weights are None for layers without a kernel.
+
+    `batch_norm_variance` and `batch_norm_epsilon` are those of the batch norm that was folded in.
+    """
 
     weight_range: tuple[float, ...] | None
     folded_weight_range: tuple[float, ...] | None
@@ -71,6 +74,8 @@ class ChannelRow:
     activation_range: tuple[float, ...]
     activation_precision: tuple[float, ...]
     sqnr_db: tuple[float, ...]
+    batch_norm_variance: tuple[float, ...] | None = None
+    batch_norm_epsilon: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,13 @@ class LayerResult:
     are remarks in words. `rms` is the root mean square of the fp32 activations, like `sparsity` and
     `kurtosis`. Per-channel activation figures are means over the trials; per-channel
     SQNR is that of the sums over all trials.
+
+    What is made and what is inherited (None unless asked for): `own_qmse` and `own_sqnr_db` are
+    those of the layer's quantized op fed with fp32 input, `inherited_qmse` is the rest of `qmse`
+    (below 0 where errors cancel), `own_bias_share` the share of `own_qmse` that is a constant
+    shift of channels, `source_sqnr_db` the pooled SQNR with one source of error alone (Sheng et
+    al., slide 5; `ownerror.SOURCES`), `saturated_share` the share of values that a bounded ReLU
+    cuts off in fp32 already.
     """
 
     number: int | None
@@ -108,6 +120,12 @@ class LayerResult:
     quantization: tuple[tuple[float, int] | None, ...]
     channels: ChannelRow
     flags: tuple[str, ...] = ()
+    own_qmse: Spread | None = None
+    own_sqnr_db: Spread | None = None
+    inherited_qmse: Spread | None = None
+    own_bias_share: Spread | None = None
+    source_sqnr_db: Mapping[str, Spread] | None = None
+    saturated_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +186,10 @@ FIRST_COLUMNS = (
 
 _PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
 _LEFT_OUT = ("channels", "quantization", "producers", "flags")
+_ON_REQUEST = (
+    "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
+    "saturated_share",
+)  # fmt: skip
 
 
 def write(result: RunResult, folder: Path) -> None:
@@ -233,7 +255,7 @@ def _with_infinities(record: dict[str, Any]) -> dict[str, Any]:
 def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in layer.items():
-        if key in _LEFT_OUT or key == "trials":
+        if key in _LEFT_OUT or key == "trials" or (key in _ON_REQUEST and value is None):
             continue
         name = f"{prefix}{_PREFIXES.get(key, key)}"
         if isinstance(value, Mapping):

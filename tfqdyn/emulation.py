@@ -1,0 +1,124 @@
+"""The quantized network in fp32 arithmetic, one step at a time over a set of images.
+
+Remedies that go through a network layer by layer see here what each layer reads once everything
+before it is quantized. A step is a row with the ReLU fused into it, or a layout op. Between steps
+only uint8 codes are kept (fp32 values after rows that stay in fp32), and only while something
+still reads them.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn import fakequant, kernels
+from tfqdyn.affine import QuantParams
+from tfqdyn.graph import Graph, LayerNode, Node, layers_of
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step: its node, the row that it computes (None for layout ops), the ReLU fused in."""
+
+    node: Node
+    row: LayerNode | None
+    relu: Node | None
+
+
+def steps_of(graph: Graph) -> tuple[Step, ...]:
+    """The steps of a folded graph, in graph order."""
+    rows = {row.name: row for row in layers_of(graph)}
+    fused = {row.output for row in rows.values() if row.output != row.name}
+    return tuple(
+        Step(node, row, graph.by_name[row.output] if row and row.output in fused else None)
+        for node in graph.nodes[1:]
+        if node.name not in fused
+        for row in (rows.get(node.name),)
+    )
+
+
+class Emulation:
+    """What every node holds in the quantized network, for some images.
+
+    Args:
+        graph: a folded graph; its rows are advanced in order.
+        params: uint8 parameters of the input and of every row's output, by name.
+        images: preprocessed images in chunks, each [N, H, W, C].
+        float_layers: rows that run in fp32.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        params: Mapping[str, QuantParams],
+        images: Iterable[NDArray[np.float32]],
+        float_layers: Collection[str] = (),
+    ) -> None:
+        self._params = params
+        self._float = frozenset(float_layers)
+        self._unread = {name: len(readers) for name, readers in graph.readers.items()}
+        source = graph.nodes[0].name
+        self._encoding: dict[str, QuantParams | None] = {source: params[source]}
+        self._values = {source: [_encode(chunk, params[source]) for chunk in images]}
+
+    def inputs(self, node: Node) -> Iterator[list[tf.Tensor]]:
+        """What a node reads: for every chunk of images the values of its inputs."""
+        for chunks in zip(*(self._values[name] for name in node.inputs), strict=True):
+            yield [
+                _decode(chunk, self._encoding[name])
+                for name, chunk in zip(node.inputs, chunks, strict=True)
+            ]
+
+    def before_activation(self, node: Node, quantized: bool = True) -> Iterator[tf.Tensor]:
+        """A row's values before any ReLU or rounding; `quantized` is about its kernel."""
+        kept = quantized and node.name not in self._float
+        for inputs in self.inputs(node):
+            yield fakequant.compute(node, inputs, kept)
+
+    def advance(self, step: Step, node: Node | None = None) -> None:
+        """Computes a step, with `node` in the place of its own if given; lets go what is read."""
+        node = node or step.node
+        params = self._encoding[node.inputs[0]]
+        if step.row is not None:
+            params = None if step.row.name in self._float else self._params[step.row.name]
+        made = []
+        for value in self.before_activation(node):
+            if step.relu is not None:
+                value = fakequant.compute(step.relu, [value], False)
+            made.append(_encode(np.asarray(memoryview(value)), params))  # type: ignore[arg-type]
+        end = node.name if step.relu is None else step.relu.name
+        self._values[end], self._encoding[end] = made, params
+        for name in node.inputs:
+            self._unread[name] -= 1
+            if not self._unread[name]:
+                del self._values[name]
+
+
+def channel_means(
+    values: Iterable[NDArray | tf.Tensor],
+) -> NDArray[np.float64]:
+    """Mean of every channel (the last axis) over chunks, in float64."""
+    total, count = np.zeros(1), 0
+    for chunk in values:
+        flat = np.asarray(chunk).reshape(-1, chunk.shape[-1])
+        total = total + flat.sum(axis=0, dtype=np.float64)
+        count += len(flat)
+    return total / count
+
+
+def _encode(values: NDArray[np.float32], params: QuantParams | None) -> NDArray:
+    if params is None:
+        return np.array(values)
+    codes = np.empty(values.shape, np.uint8)
+    flat = np.ascontiguousarray(values).reshape(-1)
+    kernels.quantize_uint8(flat, float(params.scale), float(params.zero_point), codes.reshape(-1))
+    return codes
+
+
+def _decode(stored: NDArray, params: QuantParams | None) -> tf.Tensor:
+    value = tf.cast(tf.constant(stored), tf.float32)
+    if params is None:
+        return value
+    return (value - tf.cast(params.zero_point, tf.float32)) * tf.cast(params.scale, tf.float32)

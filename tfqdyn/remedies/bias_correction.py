@@ -1,0 +1,68 @@
+"""The mean of a layer's quantization error, taken back through its bias.
+
+    b <- b + E[y] - E[y_q]
+
+for every channel before activation, y in fp32 and y_q in the quantized network, layer after layer,
+each reading what the corrected and quantized layers before it give (Nagel et al. 2019, "Data-Free
+Quantization Through Weight Equalization and Bias Correction", section 4.2 and appendix D, Eq. 16
+and 17 with measured means; W_q x instead of the expectation of the rounding error alone, so that
+activation rounding and clipping before the layer count as well).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tfqdyn.emulation import Emulation, channel_means, steps_of
+from tfqdyn.folding import Folded
+from tfqdyn.graph import Node
+from tfqdyn.remedies.material import LINEAR, Material
+from tfqdyn.remedies.record import Change, Remedied
+
+
+def bias_correction(folded: Folded, material: Material) -> Remedied:
+    """Empirical bias correction, sequential, on unlabeled images.
+
+    Args:
+        folded: a folded network; remedies that change weights come first.
+        material: the images whose means are matched.
+    """
+    wanted = material.linear_means(folded.graph)
+    deployed = folded.deployed
+    emulation = Emulation(
+        deployed, material.params(folded), material.chunks(folded.graph), folded.float_layers
+    )
+    quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
+    changes: list[Change] = []
+    steps = steps_of(deployed)
+    for step in material.progress(steps, "correct biases", len(steps)):
+        node = step.node
+        if node.op in LINEAR and node.name not in folded.float_layers and not node.shared:
+            found = channel_means(emulation.before_activation(node))
+            node, made = shifted(node, wanted[node.name] - found)
+            quantized.setdefault(node.name, {})[bias_role(node)] = node.weights[bias_role(node)]
+            changes += made
+        emulation.advance(step, node)
+    return Remedied(
+        replace(folded, quantized=quantized),
+        "bias_correction",
+        tuple(changes),
+        {"images": len(material.indices)},
+    )
+
+
+def bias_role(node: Node) -> str:
+    """What a linear layer calls the numbers that it adds."""
+    return "offset" if node.op == "affine" else "bias"
+
+
+def shifted(node: Node, shift: np.ndarray) -> tuple[Node, list[Change]]:
+    """The layer with its bias moved by `shift` [C], and the changes."""
+    role = bias_role(node)
+    before = node.weights[role]
+    after = (before.astype(np.float64) + shift).astype(np.float32)
+    changes = [
+        Change(node.name, c, role, float(before[c]), float(after[c]))
+        for c in np.flatnonzero(before != after)
+    ]
+    return replace(node, weights={**node.weights, role: after}), changes

@@ -1,0 +1,123 @@
+"""What remedies may look at: unlabeled calibration images, and the ranges drawn from them."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn import datasets
+from tfqdyn.affine import QuantParams
+from tfqdyn.calibration import calibrate
+from tfqdyn.capture import KerasActivations
+from tfqdyn.classification import compare_outputs
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.emulation import channel_means
+from tfqdyn.fakequant import quantization_of
+from tfqdyn.folding import Folded
+from tfqdyn.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.pipeline import Progress, chunking, silent
+
+LINEAR = (*KERNEL_OPS, "affine")
+"""Ops that add a bias or an offset to a product with a kernel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Calibration images, without labels.
+
+    Attributes:
+        images: indexable raw images [N, H, W, C].
+        indices: which of them may be looked at.
+        config: preprocessing, calibrator and threads.
+        progress: wraps long loops.
+    """
+
+    images: Any
+    indices: NDArray[np.int64]
+    config: AnalysisConfig
+    progress: Progress = silent
+    _ranges: dict[Graph, dict[str, tuple[float, float]]] = field(default_factory=dict)
+
+    def chunks(self, graph: Graph) -> Iterator[NDArray[np.float32]]:
+        """The images, preprocessed, in chunks whose activations fit into memory."""
+        for chunk, valid in self._padded(graph):
+            yield chunk[:valid]
+
+    def _padded(self, graph: Graph) -> Iterator[tuple[NDArray[np.float32], int]]:
+        size, _ = chunking(graph, layers_of(graph), self.config)
+        mode = self.config.preprocessing
+        for chunk, indices, _ in datasets.chunks(self.images, self.indices, size, mode):
+            yield chunk, len(indices)
+
+    def activations(self, graph: Graph, nodes: list[str]) -> Iterator[list[NDArray[np.float32]]]:
+        """fp32 values of nodes, chunk by chunk; valid until the next chunk."""
+        run = KerasActivations(graph, nodes)
+        for chunk, valid in self._padded(graph):
+            yield [value[:valid] for value in run(chunk)]
+
+    def ranges(self, folded: Folded) -> Mapping[str, tuple[float, float]]:
+        """Calibrated ranges of the input and of every row of the fp32 network, by name."""
+        graph = folded.graph
+        if graph not in self._ranges:
+            rows = layers_of(graph)
+            source = graph.nodes[0].name
+            run = KerasActivations(graph, [source, *(row.output for row in rows)])
+            size, _ = chunking(graph, rows, self.config)
+            chunks = datasets.chunks(self.images, self.indices, size, self.config.preprocessing)
+            with ThreadPoolExecutor(self.config.threads) as executor:
+                sites = calibrate(
+                    run, chunks, len(self.indices), self.config.rule, self.config.bins, executor
+                )
+            names = [source, *(row.name for row in rows)]
+            self._ranges[graph] = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
+        return self._ranges[graph]
+
+    def params(self, folded: Folded) -> dict[str, QuantParams]:
+        """uint8 parameters of the input and of every row's output, by name."""
+        return quantization_of(folded.graph, self.ranges(folded))
+
+    def linear_means(self, graph: Graph) -> dict[str, NDArray[np.float64]]:
+        """For every linear layer the mean of each channel in fp32, before activation."""
+        nodes = [node.name for node in graph if node.op in LINEAR]
+        totals = {name: (np.zeros(1), 0) for name in nodes}
+        for values in self.activations(graph, nodes):
+            for name, value in zip(nodes, values, strict=True):
+                count = value.size // value.shape[-1]
+                total, seen = totals[name]
+                totals[name] = (total + channel_means([value]) * count, seen + count)
+        return {name: total / seen for name, (total, seen) in totals.items()}
+
+    def outputs(self, graph: Graph, node: str) -> NDArray[np.float32]:
+        """fp32 values of one node over all images, [N, K]."""
+        values = [value.copy() for (value,) in self.activations(graph, [node])]
+        return np.concatenate([value.reshape(len(value), -1) for value in values])
+
+    def fp32_change(self, before: Graph, after: Graph) -> dict[str, float]:
+        """How far two fp32 networks' outputs differ on the images.
+
+        Returns:
+            `output_qkl_div` in nats (0 is best), `largest_change` of any output's probability,
+            and `same_top1`, the share of images whose best class stays.
+        """
+        name = logits_node(before)
+        first, second = self.outputs(before, name), self.outputs(after, name)
+        if first.shape[1] == 1:  # a single score, as the scores of two classes
+            first, second = (np.concatenate([0 * x, x], axis=1) for x in (first, second))
+        e1, e2 = (np.exp(x - x.max(axis=1, keepdims=True)) for x in (first, second))
+        p, q = e1 / e1.sum(axis=1, keepdims=True), e2 / e2.sum(axis=1, keepdims=True)
+        return {
+            "output_qkl_div": compare_outputs(first, second).qkl_div,
+            "largest_change": float(np.abs(p - q).max()),
+            "same_top1": float(np.mean(first.argmax(axis=1) == second.argmax(axis=1))),
+        }
+
+
+def logits_node(graph: Graph) -> str:
+    """The node whose value are the logits."""
+    from tfqdyn.assembly import logits_row
+
+    rows = layers_of(graph)
+    return rows[logits_row(graph, rows)].output
