@@ -45,9 +45,7 @@ def test_preprocessing_is_that_of_keras(mode: str, rng: np.random.Generator) -> 
 
 
 def test_unknown_or_unfit_preprocessing_is_refused() -> None:
-    with pytest.raises(
-        DataError, match=r"'none', 'tf', 'torch', 'unit'\], received 'x'"
-    ):
+    with pytest.raises(DataError, match=r"'none', 'tf', 'torch', 'unit'\], received 'x'"):
         datasets.preprocess(np.zeros((1, 2, 2, 3)), "x")
     with pytest.raises(DataError, match="needs 3 channels, received 1"):
         datasets.preprocess(np.zeros((1, 2, 2, 1)), "caffe")
@@ -128,9 +126,7 @@ def test_truncated_archives_are_refused(archive: Path) -> None:
 def test_data_are_checked_against_the_network() -> None:
     data = images(10)
     datasets.validate(data, (12, 12, 3), 4)
-    with pytest.raises(
-        DataError, match=r"images \(12, 12, 1\), x_test holds \(12, 12, 3\)"
-    ):
+    with pytest.raises(DataError, match=r"images \(12, 12, 1\), x_test holds \(12, 12, 3\)"):
         datasets.validate(data, (12, 12, 1), 4)
     with pytest.raises(DataError, match=r"labels must lie in 0\.\.2"):
         datasets.validate(data, (12, 12, 3), 3)

@@ -189,7 +189,7 @@ def test_tables_show_every_figure(result: RunResult) -> None:
 def test_figures_draw_numbered_layers(result: RunResult, tmp_path: Path) -> None:
     axes = figures.layerwise({"a": result.layers, "b": result.layers}, "qmse")
     assert [line.get_label() for line in axes.get_lines()] == ["a", "b"]
-    assert axes.get_lines()[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
+    assert list(axes.get_lines()[0].get_xdata()) == [1, 2, 3, 4, 5]
     precision = figures.layerwise({"": result.layers}, "average_precision")
     labels = [line.get_label() for line in precision.get_lines()]
     assert labels == ["weights", "folded weights", "activations"]

@@ -103,4 +103,5 @@ def dequantize(codes: ArrayLike, params: QuantParams) -> NDArray[np.float64]:
     """Real values of codes, in float64: scale * (code - zero_point)."""
     q = np.asarray(codes).astype(np.int64)
     scale = _along_axis(params.scale, params.axis, q.ndim)
-    return scale * (q - _along_axis(params.zero_point, params.axis, q.ndim))
+    zero_point = _along_axis(params.zero_point, params.axis, q.ndim)
+    return scale * (q - zero_point).astype(np.float64)

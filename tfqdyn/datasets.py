@@ -132,7 +132,7 @@ def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> No
             f"{dataset.name!r} has {dataset.named_classes} class folders, the model {classes} "
             "outputs; name the folders by their label numbers (0, 1, ...)"
         )
-    splits = [("x_test", dataset.x_test, dataset.y_test)]
+    splits: list[tuple[str, Any, Any]] = [("x_test", dataset.x_test, dataset.y_test)]
     if dataset.x_train is not None:
         splits.append(("x_train", dataset.x_train, dataset.y_train))
     for name, x, y in splits:

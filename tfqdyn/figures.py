@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfqdyn.results import LayerResult, Spread
 
@@ -85,7 +86,7 @@ def layerwise(
         axes.set_yscale("log")
     axes.set_title(shown.title)
     axes.set_xlabel("layer")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
 
 
@@ -112,7 +113,7 @@ def _line(
 
 def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
     """All panels of one or several networks on one page."""
-    with mpl.style.context(STYLE):
+    with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(11.0, 6.0), layout="constrained")
         panes = figure.subplots(2, 3)
         for pane, panel in zip(panes.flat, PANELS, strict=True):
@@ -126,6 +127,6 @@ def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure whole, in the format of the path's suffix."""
     temporary = path.with_name(f".{path.name}.part{path.suffix}")
-    with mpl.style.context(STYLE):
+    with matplotlib.style.context(STYLE):
         figure.savefig(temporary)
     temporary.replace(path)

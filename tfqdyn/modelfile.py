@@ -64,7 +64,7 @@ def _h5_description(path: Path) -> Any:
                 raise ModelFileError(
                     f"{path} holds weights, but no model; save the whole model, not its weights"
                 )
-            stored = file.attrs["model_config"]
+            stored: Any = file.attrs["model_config"]
     except OSError as error:
         raise ModelFileError(f"{path} is not a readable .h5 file: {error}") from error
     return json.loads(stored.decode() if isinstance(stored, bytes) else stored)

@@ -44,12 +44,11 @@ def _macs_of(call: Call) -> int:
             f"layer {call.name!r} has no fixed output size {call.output_shape}; give the model an "
             "Input of fixed size"
         )
-    outputs = prod(size for size in call.output_shape if size is not None)
+    shape = [size for size in call.output_shape if size is not None]
+    outputs = prod(shape)
     if kind.startswith("SeparableConv"):
-        positions = outputs // call.output_shape[-1]
-        return positions * (
-            prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape)
-        )
+        positions = prod(shape[:-1])
+        return positions * (prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape))
     if kind.startswith("DepthwiseConv"):
         kernel = getattr(layer, "depthwise_kernel", None)
         kernel = layer.kernel if kernel is None else kernel

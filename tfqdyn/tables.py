@@ -10,7 +10,7 @@ from tfqdyn.results import RunResult, Spread
 
 def percent(value: float | Spread) -> str:
     """A fraction of 1 as percent, with the deviation over trials where there is one."""
-    if isinstance(value, float):
+    if not isinstance(value, Spread):
         return f"{100 * value:.2f} %"
     deviation = "" if value.std is None else f" ± {100 * value.std:.2f}"
     return f"{100 * value.mean:.2f}{deviation} %"
@@ -18,7 +18,7 @@ def percent(value: float | Spread) -> str:
 
 def figure(value: float | Spread) -> str:
     """Three significant digits, with the deviation over trials where there is one."""
-    if isinstance(value, float):
+    if not isinstance(value, Spread):
         return f"{value:.3g}"
     deviation = "" if value.std is None else f" ± {value.std:.2g}"
     return f"{value.mean:.3g}{deviation}"
@@ -62,8 +62,9 @@ def summary_table(results: Sequence[RunResult]) -> Table:
 def worst_table(result: RunResult, count: int = 5) -> Table:
     """The layers that add most error of their own, each with the reason in words."""
     table = Table(title=f"the {count} worst layers of {result.model['name']}", title_justify="left")
-    for heading, justify in (("no.", "right"), ("layer", "left"), ("kind", "left")):
-        table.add_column(heading, justify=justify)
+    table.add_column("no.", justify="right")
+    table.add_column("layer")
+    table.add_column("kind")
     table.add_column("SQNR dB", justify="right")
     table.add_column("own (est.)", justify="right")
     table.add_column("why", overflow="fold")

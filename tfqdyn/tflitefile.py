@@ -1,12 +1,17 @@
 """What a .tflite file says: its tensors with their quantization, and its operators."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from tfqdyn.affine import QuantParams
+
+try:
+    from ai_edge_litert import schema_py_generated as schema
+except ImportError:  # TensorFlow carries the same generated reader
+    from tensorflow.lite.python import schema_py_generated as schema
 
 DTYPES = {
     value: name.lower()
@@ -64,7 +69,7 @@ def parse(content: bytes) -> TfliteModel:
     if len(content) < 8 or content[4:8] != b"TFL3":
         raise TfliteFileError("expected a .tflite file (identifier TFL3 at byte 4)")
     try:
-        model = schema.Model.GetRootAs(content, 0)
+        model: Any = schema.Model.GetRootAs(content, 0)
         if model.SubgraphsLength() != 1:
             raise TfliteFileError(
                 f"expected a .tflite file with one subgraph, received {model.SubgraphsLength()}"
@@ -87,7 +92,7 @@ def _integers(array: NDArray | int) -> tuple[int, ...]:
     return () if isinstance(array, int) else tuple(int(i) for i in array)
 
 
-def _tensor(model: schema.Model, graph: schema.SubGraph, index: int) -> Tensor:
+def _tensor(model: Any, graph: Any, index: int) -> Tensor:
     raw = graph.Tensors(index)
     dtype = DTYPES[raw.Type()]
     shape = _integers(raw.ShapeAsNumpy())
@@ -98,7 +103,7 @@ def _tensor(model: schema.Model, graph: schema.SubGraph, index: int) -> Tensor:
     return Tensor(index, raw.Name().decode(), shape, dtype, _params(raw, dtype), data)
 
 
-def _params(raw: schema.Tensor, dtype: str) -> QuantParams | None:
+def _params(raw: Any, dtype: str) -> QuantParams | None:
     stored = raw.Quantization()
     if stored is None or stored.ScaleLength() == 0 or dtype == "float32":
         return None
@@ -108,7 +113,7 @@ def _params(raw: schema.Tensor, dtype: str) -> QuantParams | None:
     return QuantParams(scale, zero_point, dtype, int(stored.QuantizedDimension()))
 
 
-def _operator(model: schema.Model, graph: schema.SubGraph, index: int) -> Operator:
+def _operator(model: Any, graph: Any, index: int) -> Operator:
     raw = graph.Operators(index)
     code = model.OperatorCodes(raw.OpcodeIndex())
     number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())

@@ -14,8 +14,8 @@ def concatenate(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 def pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
     def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
         layer = call.layer
-        config = {"pool_size": tuple(layer.pool_size), "strides": tuple(layer.strides)}
-        return b.node(op, inputs, padding=layer.padding, **config)
+        size, strides = tuple(layer.pool_size), tuple(layer.strides)
+        return b.node(op, inputs, pool_size=size, strides=strides, padding=layer.padding)
 
     return lowering
 
