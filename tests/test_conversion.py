@@ -157,6 +157,22 @@ def test_named_layers_stay_in_fp32() -> None:
         convert(residual_net(), ("nonsense",))
 
 
+def test_relus_clip_in_fp32_and_in_8_bits() -> None:
+    clip = keras.layers.ReLU(max_value=0.3, name="clip")
+    model = randomize(
+        keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv"), clip,
+             keras.layers.Flatten(), keras.layers.Dense(2)]
+        )
+    )  # fmt: skip
+    for kept in ((), ("conv",)):
+        graph, converted = convert(model, kept)
+        found = TfliteTensors(converted, 4)(pixels(graph, 4))[0]
+        params = converted.pairs[0].params
+        scale, zero = (1.0, 0) if params is None else (float(params.scale), int(params.zero_point))
+        assert scale * (found.max() - zero) == pytest.approx(0.3, abs=1e-6)
+
+
 def test_a_network_wholly_in_fp32_gives_fp32_values() -> None:
     model = residual_net()
     names = tuple(row.name for row in layers_of(fold_batchnorm(lower(model)).graph))

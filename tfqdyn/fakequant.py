@@ -143,7 +143,9 @@ def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
     A layer with a kernel gives its output before any activation.
     """
     if node.op not in _LINEAR:
-        return _EMITTERS[node.op](node, *inputs)
+        value = _EMITTERS[node.op](node, *inputs)
+        top = node.config.get("max_value")
+        return value if quantized or top is None else tf.minimum(value, top)
     kernel = tf.constant(kernel_of(node))
     if quantized:
         kernel = fake_quantize(kernel, kernel_params(node))
@@ -195,7 +197,7 @@ def _relu(node: Node, x: tf.Tensor) -> tf.Tensor:
     top = node.config["max_value"]
     if top is None or top == 6.0:
         return tf.nn.relu(x) if top is None else tf.nn.relu6(x)
-    return tf.nn.relu(x)  # the calibrated range ends at or below `top`: saturation clips
+    return tf.nn.relu(x)  # in 8 bits the range ends at or below `top`, and saturation clips
 
 
 def _pool(kind: Callable[..., tf.Tensor]) -> Callable[[Node, tf.Tensor], tf.Tensor]:

@@ -24,7 +24,8 @@ class RangeHistogram:
     """
 
     def __init__(self, rows: int, bins: int) -> None:
-        self.counts = np.zeros((rows, bins), np.int64)
+        dtype = np.int64 if rows == 1 else np.int32  # channels are many, and see fewer values
+        self.counts = np.zeros((rows, bins), dtype)
         self.zeros = np.zeros(rows, np.int64)
         self._exponents = np.zeros(rows, np.int64)
         self._used = np.zeros(rows, bool)
