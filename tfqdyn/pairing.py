@@ -102,6 +102,7 @@ def pair_layers(
     made_by = {op.outputs[0]: op for op in model.operators if op.outputs}
     problems: list[str] = []
     pairs: list[LayerPair] = []
+    paired: set[int] = set()
     for index, row in enumerate(rows):
         found = [
             op for op in model.operators
@@ -109,16 +110,16 @@ def pair_layers(
         ]  # fmt: skip
         if not found and index == len(rows) - 1:
             found = [_maker_of_output(model, made_by)]
-        if len(found) != 1:
+        clips = [op for op in found[1:] if row.name in float_layers and op.kind == "MINIMUM"]
+        if len(found) != 1 + len(clips):
             kinds = ", ".join(op.kind for op in found) or "none"
             problems.append(
                 f"layer {row.name!r} ({row.kind}): one operator expected, found {kinds}"
             )
             continue
         expected = None if row.name in float_layers else params[row.name]
-        pair = _pair(row, found[0], model, problems, expected)
-        pairs.append(pair)
-    paired = {pair.tensor for pair in pairs}
+        pairs.append(_pair(row, found, model, problems, expected))
+        paired |= {op.outputs[0] for op in found}
     problems += [
         f"operator {op.index} ({op.kind}, {model.tensors[op.outputs[0]].name!r}) has no layer"
         for op in model.operators
@@ -144,12 +145,13 @@ def _maker_of_output(model: TfliteModel, made_by: Mapping[int, Operator]) -> Ope
 
 def _pair(
     row: LayerNode,
-    operator: Operator,
+    operators: Sequence[Operator],
     model: TfliteModel,
     problems: list[str],
     expected: QuantParams | None,
 ) -> LayerPair:
-    tensor = model.tensors[operator.outputs[0]]
+    """The pair; where fp32 clips after the op, the op comes first and the clip holds the output."""
+    operator, tensor = operators[0], model.tensors[operators[-1].outputs[0]]
     kind = "conv" if row.kind in ("pointwise", "group") else row.kind
     if operator.kind not in OPERATORS_OF[kind]:
         problems.append(f"layer {row.name!r} ({row.kind}) became {operator.kind}")
