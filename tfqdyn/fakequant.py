@@ -145,7 +145,7 @@ def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
     if node.op not in _LINEAR:
         value = _EMITTERS[node.op](node, *inputs)
         top = node.config.get("max_value")
-        return value if quantized or top in (None, 6.0) else tf.minimum(value, top)
+        return value if quantized or top in (None, 6.0) else _detached(tf.minimum(value, top))
     kernel = tf.constant(kernel_of(node))
     if quantized:
         kernel = fake_quantize(kernel, kernel_params(node))
