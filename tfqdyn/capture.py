@@ -27,6 +27,11 @@ class KerasActivations:
     """fp32 values of chosen nodes of a folded graph, several threads at a time."""
 
     def __init__(self, graph: Graph, nodes: Sequence[str]) -> None:
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError(
+                f"the analysis needs Keras on TensorFlow, received {keras.backend.backend()!r}; "
+                "set KERAS_BACKEND=tensorflow"
+            )
         self.model: keras.Model = to_keras(graph, nodes)
         self._run = tf.function(lambda images: self.model(images, training=False), autograph=False)
 

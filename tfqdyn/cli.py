@@ -6,6 +6,7 @@ writes DIR/results.json, DIR/layers.csv, DIR/layers.png and every trial's .tflit
 the summary and the worst layers. `tfqdyn --help` lists the flags.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +71,7 @@ def _analyze() -> None:
         if not flag.value:
             raise ValueError(f"--{flag.name} is missing")
     out = writable_folder(Path(_OUT.value))
-    if flags.FLAGS.verbosity < 1:
-        quiet_tensorflow()
+    _start_tensorflow()
     from tfqdyn import datasets, figures, modelfile, pipeline, results, tables
 
     config = _config()
@@ -86,6 +86,14 @@ def _analyze() -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"analyze": _analyze}
+
+
+def _start_tensorflow() -> None:
+    """Keras on TensorFlow, with as many threads as asked for; quiet unless --verbosity=1."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(_THREADS.value))
+    if flags.FLAGS.verbosity < 1:
+        quiet_tensorflow()
 
 
 def writable_folder(path: Path) -> Path:
