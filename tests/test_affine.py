@@ -25,6 +25,12 @@ def test_a_constant_zero_tensor_has_a_code() -> None:
     assert dequantize(quantize(np.zeros(3), params), params).tolist() == [0, 0, 0]
 
 
+def test_ranges_too_narrow_for_tflite_are_stretched() -> None:
+    params = from_range(-1e-9, 3e-9)
+    assert params.zero_point == 64  # as for [-1, 3]
+    assert params.scale == pytest.approx(1.001e-6 / 255)
+
+
 def test_ties_go_up_and_values_saturate() -> None:
     params = QuantParams(np.asarray(0.5), np.asarray(10))
     codes = quantize([0.25, -0.25, 0.24, 1e9, -1e9], params)

@@ -157,6 +157,19 @@ def test_named_layers_stay_in_fp32() -> None:
         convert(residual_net(), ("nonsense",))
 
 
+def test_activations_that_vanish_are_converted_and_paired() -> None:
+    """Deep untrained networks, and the thesis' vanishing ones, shrink below TFLite's 1e-6."""
+    layers = [keras.Input((8, 8, 3)), *(keras.layers.Conv2D(4, 1, activation="relu")
+              for _ in range(3)), keras.layers.Flatten(), keras.layers.Dense(2)]  # fmt: skip
+    model = keras.Sequential(layers)
+    for layer in model.layers[:3]:
+        layer.set_weights([np.abs(w) * 1e-5 for w in layer.get_weights()])
+    graph, converted = convert(model)
+    assert [float(p.params.scale) * 255 < 1e-4 for p in converted.pairs] == [True] * 4
+    codes = TfliteTensors(converted, 4)(pixels(graph, 4))[2]
+    assert len(np.unique(codes)) == 1  # 1e-15 is nothing on a grid of 4e-9
+
+
 def test_relus_clip_in_fp32_and_in_8_bits() -> None:
     clip = keras.layers.ReLU(max_value=0.3, name="clip")
     model = randomize(

@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from conftest import randomize
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
@@ -54,7 +53,7 @@ def test_other_families_are_paired_whole(name: str, real_photographs: Dataset) -
     small = real_photographs.x_test[:8, 64:160, 64:160]
     data = Dataset("crops", np.ascontiguousarray(small), real_photographs.y_test[:8])
     config = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=4)
-    found = analyze(randomize(model), data, config)
+    found = analyze(model, data, config)
     assert all(row.quantization[0] is not None for row in found.layers)
     kernels = sum(row.number is not None for row in found.layers)
     assert kernels == {"ResNet50": 54, "MobileNetV2": 53, "VGG16": 16}[name]

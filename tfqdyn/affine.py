@@ -21,6 +21,8 @@ LIMITS = {
     "int16": (-32768, 32767),
     "int32": (-(2**31), 2**31 - 1),
 }
+NARROWEST = 1.001e-6
+"""Narrowest range that TFLite's converter keeps; it moves narrower ones to [-5e-7, 5e-7]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,7 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
 
     The range is widened to contain 0 and its low end nudged to a multiple of the scale
     (thesis Eq. 2.5-2.8; SPEC, part II B, "Nudge"). An empty range at 0 becomes [0, 1], so that
-    a constant-zero tensor has a code.
+    a constant-zero tensor has a code; other ranges are stretched to `NARROWEST` at least.
 
     Raises:
         ValueError: the ends are not finite, or minimum > maximum.
@@ -76,7 +78,9 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
     if low == high:
         high = 1.0
     first, last = LIMITS[dtype]
-    scale = max((high - low) / (last - first), float(np.finfo(np.float32).tiny))
+    scale = max(high - low, NARROWEST) / (last - first)
+    stretch = max(1.0, NARROWEST / (high - low))
+    low *= stretch
     zero_point = np.clip(np.floor(first - low / scale + 0.5), first, last)
     return QuantParams(np.asarray(scale), np.asarray(zero_point), dtype)
 

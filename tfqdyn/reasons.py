@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import inf, log10, prod
 from statistics import median
 
+from tfqdyn.affine import NARROWEST
 from tfqdyn.results import LayerResult
 
 LOW_PRECISION = 0.25
@@ -65,6 +66,8 @@ def _text(layer: LayerResult, weights_dominate: bool) -> str:
         return (
             f"weights span {weights.range:.3g}, average precision {weights.average_precision:.2g}"
         )
+    if layer.activations.range.mean < NARROWEST:
+        return f"activations vanish: they span {layer.activations.range.mean:.1g}, TFLite's grid 1e-6"
     if layer.clipped_share.mean > 0.01:
         return f"{layer.clipped_share.mean:.1%} of the activations lie beyond the calibrated range"
     activations = layer.activations
