@@ -27,6 +27,7 @@ RANKS = {
     "tfqdyn.rebuild": 2,
     "tfqdyn.calibration": 2,
     "tfqdyn.fakequant": 2,
+    "tfqdyn.emulation": 3,
     "tfqdyn.pairing": 3,
     "tfqdyn.conversion": 4,
     "tfqdyn.config": 5,
@@ -38,8 +39,11 @@ RANKS = {
     "tfqdyn.reasons": 7,
     "tfqdyn.tables": 8,
     "tfqdyn.figures": 8,
-    "tfqdyn.pipeline": 8,
-    "tfqdyn.cli": 10,
+    "tfqdyn.ownerror": 8,
+    "tfqdyn.trialmerge": 8,
+    "tfqdyn.pipeline": 9,
+    "tfqdyn.remedies": 10,
+    "tfqdyn.cli": 11,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.conversion"},
