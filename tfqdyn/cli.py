@@ -3,14 +3,19 @@
     tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=DIR
 
 writes DIR/results.json, DIR/layers.csv, DIR/layers.png and every trial's .tflite file, and prints
-the summary and the worst layers. `tfqdyn --help` lists the flags.
+the summary and the worst layers.
+
+    tfqdyn remedy --model=... --data=... --remedies=zero_variance,bias_correction|auto --out=DIR
+
+cures without retraining, every step measured in a folder of its own (DIR/0_none, ...), and writes
+DIR/cured.keras and DIR/cured.tflite. `tfqdyn --help` lists the flags.
 """
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import app, flags
 
@@ -18,6 +23,7 @@ from tfqdyn.console import failure, print_tables, progress_bar, quiet_tensorflow
 
 if TYPE_CHECKING:
     from tfqdyn.config import AnalysisConfig
+    from tfqdyn.datasets import Dataset
 
 _MODEL = flags.DEFINE_string("model", None, "The trained model: a .keras or .h5 file.")
 _DATA = flags.DEFINE_string(
@@ -42,6 +48,12 @@ _THREADS = flags.DEFINE_integer("threads", 2, "Threads.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seeds the draws of images.")
 _BINS = flags.DEFINE_integer("bins", 128, "Bins of the layers' histograms.")
 _EPSILON = flags.DEFINE_float("epsilon", 1e-9, "What each bin's probability gains.")
+_OWN_ERROR = flags.DEFINE_bool(
+    "own_error", False, "Measure each layer's own error and its sources too (remedy always does)."
+)
+_REMEDIES = flags.DEFINE_list(
+    "remedies", ["auto"], "Remedies in the order of application, or 'auto' to follow the diagnosis."
+)
 _FLOAT_LAYERS = flags.DEFINE_list("float_layers", [], "Layers that stay in fp32.")
 
 
@@ -62,30 +74,52 @@ def _config() -> "AnalysisConfig":
         bins=_BINS.value,
         epsilon=_EPSILON.value,
         float_layers=tuple(_FLOAT_LAYERS.value),
+        own_error=_OWN_ERROR.value,
     )
 
 
-def _analyze() -> None:
-    """The command `analyze`."""
+def _inputs() -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
+    """Model, data, configuration and folder for the results; TensorFlow is loaded after this."""
     for flag in (_MODEL, _DATA, _OUT):
         if not flag.value:
             raise ValueError(f"--{flag.name} is missing")
     out = writable_folder(Path(_OUT.value))
     _start_tensorflow()
-    from tfqdyn import datasets, figures, modelfile, pipeline, results, tables
+    from tfqdyn import datasets, modelfile
 
     config = _config()
     model = modelfile.load(_MODEL.value)
     shape = model.input_shape
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
-    dataset = datasets.load(_DATA.value, size)
+    return model, datasets.load(_DATA.value, size), config, out
+
+
+def _analyze() -> None:
+    """The command `analyze`."""
+    model, dataset, config, out = _inputs()
+    from tfqdyn import figures, pipeline, results, tables
+
     result = pipeline.analyze(model, dataset, config, progress_bar)
     results.write(result, out)
     figures.save(figures.overview({"": result.layers}), out / "layers.png")
     print_tables([tables.summary_table([result]), tables.worst_table(result)], result.notes)
 
 
-COMMANDS: dict[str, Callable[[], None]] = {"analyze": _analyze}
+def _remedy() -> None:
+    """The command `remedy`."""
+    model, dataset, config, out = _inputs()
+    from tfqdyn import remedies, tables
+    from tfqdyn.remedies import report
+
+    done = remedies.remedy(model, dataset, _REMEDIES.value, config, out, progress_bar)
+    stages = [report.named(stage) for stage in done.stages]
+    shown = [report.findings_table(done), tables.summary_table(stages)]
+    if done.choice is not None:
+        shown.append(report.attempts_table(done.choice))
+    print_tables(shown, stages[-1].notes)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"analyze": _analyze, "remedy": _remedy}
 
 
 def _start_tensorflow() -> None:

@@ -46,7 +46,7 @@ class Emulation:
         graph: a folded graph; its rows are advanced in order.
         params: uint8 parameters of the input and of every row's output, by name.
         images: preprocessed images in chunks, each [N, H, W, C].
-        float_layers: rows that run in fp32.
+        float_layers: rows that run in fp32; the input's name for images that are not rounded.
     """
 
     def __init__(
@@ -60,8 +60,14 @@ class Emulation:
         self._float = frozenset(float_layers)
         self._unread = {name: len(readers) for name, readers in graph.readers.items()}
         source = graph.nodes[0].name
-        self._encoding: dict[str, QuantParams | None] = {source: params[source]}
-        self._values = {source: [_encode(chunk, params[source]) for chunk in images]}
+        first = None if source in self._float else params[source]
+        self._encoding: dict[str, QuantParams | None] = {source: first}
+        self._values = {source: [_encode(chunk, first) for chunk in images]}
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return sum(map(len, next(iter(self._values.values()))))
 
     def inputs(self, node: Node) -> Iterator[list[tf.Tensor]]:
         """What a node reads: for every chunk of images the values of its inputs."""
@@ -102,7 +108,8 @@ def channel_means(
     """Mean of every channel (the last axis) over chunks, in float64."""
     total, count = np.zeros(1), 0
     for chunk in values:
-        flat = np.asarray(chunk).reshape(-1, chunk.shape[-1])
+        array = np.asarray(chunk)
+        flat = array.reshape(-1, array.shape[-1])
         total = total + flat.sum(axis=0, dtype=np.float64)
         count += len(flat)
     return total / count

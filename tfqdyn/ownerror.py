@@ -55,7 +55,7 @@ class OwnSums:
         self.totals = np.zeros(3)
         self.values = 0
         self.saturated = 0
-        self.sources = dict.fromkeys(SOURCES, 0.0)
+        self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
 
     def add(self, x: NDArray[np.float32], q: NDArray) -> None:
         """Adds fp32 activations [N, ..., C] and the op's codes (or values) of the same size."""
@@ -228,7 +228,7 @@ def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:
     return value if step.relu is None else fakequant.compute(step.relu, [value], False)
 
 
-def _saturation(node: Node, source: QuantParams) -> NDArray[np.float32] | None:
+def _saturation(node: Node, source: QuantParams) -> float | None:
     """Largest sum that 32 bits hold, as a real number; None if no input can lead there."""
     kernel = fakequant.kernel_of(node)
     params = fakequant.kernel_params(node)
@@ -240,7 +240,8 @@ def _saturation(node: Node, source: QuantParams) -> NDArray[np.float32] | None:
     )  # fmt: skip
     bias = np.abs(node.weights["offset" if node.op == "affine" else "bias"] / unit).reshape(-1)
     largest = codes.sum(axis=axes).reshape(-1) * 255 + bias
-    return np.float32(LIMITS["int32"][1] * unit) if (largest > LIMITS["int32"][1]).any() else None
+    top = LIMITS["int32"][1]
+    return top * unit if (largest > top).any() else None
 
 
 def with_own(

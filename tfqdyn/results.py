@@ -160,7 +160,7 @@ class RunResult:
     def to_json(self) -> str:
         """The text of `results.json`."""
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tflite"}
-        return json.dumps(_plain({"schema": SCHEMA, **record}), indent=1, allow_nan=False)
+        return json.dumps(plain({"schema": SCHEMA, **record}), indent=1, allow_nan=False)
 
     def to_csv(self) -> str:
         """The text of `layers.csv`: a line a layer, without channels and single trials."""
@@ -227,14 +227,14 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Only what JSON knows."""
     if is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):
         number = float(value)
         if math.isnan(number):

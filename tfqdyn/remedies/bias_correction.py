@@ -62,7 +62,7 @@ def shifted(node: Node, shift: np.ndarray) -> tuple[Node, list[Change]]:
     before = node.weights[role]
     after = (before.astype(np.float64) + shift).astype(np.float32)
     changes = [
-        Change(node.name, c, role, float(before[c]), float(after[c]))
+        Change(node.name, int(c), role, float(before[c]), float(after[c]))
         for c in np.flatnonzero(before != after)
     ]
     return replace(node, weights={**node.weights, role: after}), changes

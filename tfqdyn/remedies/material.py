@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfqdyn import datasets
 from tfqdyn.affine import QuantParams
+from tfqdyn.assembly import logits_row
 from tfqdyn.calibration import calibrate
 from tfqdyn.capture import KerasActivations
 from tfqdyn.classification import compare_outputs
@@ -33,12 +34,14 @@ class Material:
         indices: which of them may be looked at.
         config: preprocessing, calibrator and threads.
         progress: wraps long loops.
+        draft: for a first trial; remedies that iterate take fewer steps.
     """
 
     images: Any
     indices: NDArray[np.int64]
     config: AnalysisConfig
     progress: Progress = silent
+    draft: bool = False
     _ranges: dict[Graph, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     def chunks(self, graph: Graph) -> Iterator[NDArray[np.float32]]:
@@ -117,7 +120,5 @@ class Material:
 
 def logits_node(graph: Graph) -> str:
     """The node whose value are the logits."""
-    from tfqdyn.assembly import logits_row
-
     rows = layers_of(graph)
     return rows[logits_row(graph, rows)].output

@@ -1,0 +1,255 @@
+"""AdaRound: whether each weight goes up or down is learned, layer by layer, from a few images.
+
+Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training Quantization": minimize
+
+    || W x - W~ x_q ||^2 + lambda * sum(1 - |2 h(V) - 1|^beta)                       (Eq. 21, 25)
+    W~ = s * clip(floor(W / s) + h(V), n, p),  h(V) = clip(1.2 sigmoid(V) - 0.1, 0, 1)  (Eq. 22, 23)
+
+over V, x in fp32 and x_q from the already quantized layers before, beta falling from 20 to 2 in
+even numbers. The activation function is left out of the norm, so the loss is a quadratic form in W~
+whose matrices, the covariances E[x_q x_q'] and E[x_q x'], are summed once over images and
+positions; a step of the descent then reads no images at all. Means are left to the bias, which is
+set so that every channel's mean is that of fp32 (as `bias_correction` does).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn import kernels
+from tfqdyn.affine import QuantParams, dequantize, quantize
+from tfqdyn.emulation import Emulation, Step, channel_means, steps_of
+from tfqdyn.fakequant import kernel_params
+from tfqdyn.folding import Folded
+from tfqdyn.graph import Graph, Node
+from tfqdyn.remedies.bias_correction import shifted
+from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.record import Change, Remedied
+
+OPS = ("conv", "depthwise", "dense")
+SAMPLES_PER_TAP = 2.0
+"""Layers with fewer positions than this per weight of a channel keep the nearest codes."""
+MOST_POSITIONS = 16384
+"""Positions of a layer that its covariances are taken over, at most; drawn over all images."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How rounding is learned; the defaults are the paper's but for the number of steps."""
+
+    steps: int = 200
+    rate: float = 0.03
+    regularization: float = 0.01
+    first_beta: int = 20
+    last_beta: int = 2
+    warm_up: float = 0.2
+    damping: float = 0.01
+
+
+DEFAULT = Schedule()
+DRAFT = Schedule(steps=60, rate=0.06)
+
+
+def adaround(folded: Folded, material: Material, schedule: Schedule | None = None) -> Remedied:
+    """Learned rounding of every kernel, sequential, on unlabeled images.
+
+    Args:
+        folded: a folded network; its kernels' ranges are kept.
+        material: the images whose layer outputs are matched.
+        schedule: of the descent; a short one by default where the material is for a draft.
+    """
+    schedule = schedule or (DRAFT if material.draft else DEFAULT)
+    graph = folded.deployed
+    quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
+    emulated = Emulation(
+        graph, material.params(folded), material.chunks(graph), folded.float_layers
+    )
+    everything = [node.name for node in graph]
+    exact = Emulation(folded.graph, {}, material.chunks(graph), everything)
+    changes: list[Change] = []
+    skipped: list[str] = []
+    steps = steps_of(graph)
+    for step in material.progress(steps, "learn rounding", len(steps)):
+        node, wanted = step.node, folded.graph.by_name[step.node.name]
+        if node.op in OPS and not node.shared and node.name not in folded.float_layers:
+            moments = _moments(node, emulated, exact, wanted)
+            if moments.count < SAMPLES_PER_TAP * moments.taps:
+                skipped.append(node.name)
+            elif wanted.weights["kernel"].any():
+                node, made = _rounded(node, wanted, moments, schedule)
+                changes += made
+            mean = channel_means(exact.before_activation(wanted, quantized=False))
+            node, made = shifted(node, mean - channel_means(emulated.before_activation(node)))
+            changes += made
+            quantized[node.name] = {**quantized.get(node.name, {}), **_new(node, step.node)}
+        emulated.advance(step, node)
+        exact.advance(replace_step(step, folded.graph))
+    notes = (f"Too few positions to learn from: {', '.join(skipped)}.",) if skipped else ()
+    cured = replace(folded, quantized=quantized)
+    figures = {"images": len(material.indices), "steps": schedule.steps}
+    return Remedied(cured, "adaround", tuple(changes), figures, notes)
+
+
+def replace_step(step: Step, graph: Graph) -> Step:
+    """The same step with the node of another graph of the same structure."""
+    return replace(step, node=graph.by_name[step.node.name])
+
+
+def _new(node: Node, before: Node) -> dict[str, NDArray]:
+    return {
+        role: array for role, array in node.weights.items() if array is not before.weights[role]
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Covariances of what a layer reads, by group of channels, over a sample of positions.
+
+    Attributes:
+        count: positions.
+        own: covariance of the quantized input, [G, taps, taps].
+        cross: covariance of quantized with fp32 input, [G, taps, taps].
+    """
+
+    count: int
+    own: NDArray[np.float64]
+    cross: NDArray[np.float64]
+
+    @property
+    def taps(self) -> int:
+        """Weights of one output channel."""
+        return self.own.shape[1]
+
+
+def _moments(node: Node, emulated: Emulation, exact: Emulation, wanted: Node) -> Moments:
+    generator = np.random.default_rng(0)
+    count = 0
+    sums: list[NDArray] = []
+    positions = int(np.prod(node.output_shape[:-1]))
+    for (x_q,), (x,) in zip(emulated.inputs(node), exact.inputs(wanted), strict=True):
+        share = min(1.0, MOST_POSITIONS / (positions * emulated.images))
+        of_chunk = positions * len(x.numpy())
+        chosen = generator.choice(of_chunk, max(1, round(share * of_chunk)), replace=False)
+        a, b = _patches(node, x_q, chosen), _patches(node, x, chosen)  # [G, P, taps]
+        count += len(chosen)
+        turned = a.transpose(0, 2, 1)
+        new = [a.sum(axis=1), b.sum(axis=1), turned @ a, turned @ b]
+        new = [n.astype(np.float64) for n in new]
+        sums = [s + n for s, n in zip(sums, new, strict=True)] if sums else new
+    mean, exact_mean, own, cross = (s / count for s in sums)
+    centre = mean[:, :, None]
+    return Moments(count, own - centre * mean[:, None], cross - centre * exact_mean[:, None])
+
+
+def _patches(node: Node, x: tf.Tensor, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What the layer's kernel sees at some positions, [groups, positions, taps of a group]."""
+    if node.op == "dense":
+        array = x.numpy()
+        return array.reshape(1, -1, array.shape[-1])[:, chosen]
+    config, (height, width) = node.config, node.weights["kernel"].shape[:2]
+    if (height, width, *config["strides"]) != (1, 1, 1, 1):
+        x = tf.image.extract_patches(
+            x, (1, height, width, 1), (1, *config["strides"], 1), (1, *config["dilation"], 1),
+            config["padding"].upper(),
+        )  # fmt: skip
+    array = x.numpy()
+    flat = array.reshape(-1, array.shape[-1])[chosen]
+    channels = flat.shape[1] // (height * width)
+    groups = channels if node.op == "depthwise" else config["groups"]
+    split = flat.reshape(len(chosen), height * width, groups, channels // groups)
+    return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(chosen), -1)
+
+
+def _by_group(node: Node, kernel: NDArray) -> NDArray:
+    """A kernel as [groups, taps, output channels of a group]."""
+    if node.op == "dense":
+        return kernel[None]
+    if node.op == "depthwise":  # [H, W, C, M]
+        return kernel.reshape(-1, *kernel.shape[2:]).transpose(1, 0, 2)
+    groups = node.config["groups"]
+    split = kernel.reshape(-1, groups, kernel.shape[3] // groups)
+    return split.transpose(1, 0, 2)
+
+
+def _from_groups(node: Node, grouped: NDArray) -> NDArray:
+    shape = node.weights["kernel"].shape
+    if node.op == "dense":
+        return grouped[0]
+    moved = grouped.transpose(1, 0, 2)
+    return np.ascontiguousarray(moved).reshape(shape)
+
+
+def _rounded(
+    node: Node, wanted: Node, moments: Moments, schedule: Schedule
+) -> tuple[Node, list[Change]]:
+    """The layer with learned codes, where they are better than the nearest ones."""
+    params = kernel_params(node)
+    target = _by_group(node, wanted.weights["kernel"].astype(np.float64))
+    start = _by_group(node, quantize(node.weights["kernel"], params))
+    learned = _learn(target, start, params, moments, schedule)
+    before = _loss(dequantize(start, params), target, moments)
+    after = _loss(dequantize(learned, params), target, moments)
+    codes = np.where((after < before)[:, None, :], learned, start)
+    kernel = _from_groups(node, dequantize(codes, params)).astype(np.float32)
+    flipped = (codes != start).sum(axis=1).reshape(-1)
+    changes = [
+        Change(node.name, int(c), "codes moved", 0.0, float(flipped[c]))
+        for c in np.flatnonzero(flipped)
+    ]
+    return replace(node, weights={**node.weights, "kernel": kernel}), changes
+
+
+def _loss(candidate: NDArray, target: NDArray, moments: Moments) -> NDArray[np.float64]:
+    """E (W~ x_q - W x)^2 less its part that no W~ changes, centred, for every channel [G, K]."""
+    quadratic = (candidate * (moments.own @ candidate)).sum(axis=1)
+    return quadratic - 2 * (candidate * (moments.cross @ target)).sum(axis=1)
+
+
+def _learn(
+    target: NDArray, start: NDArray, params: QuantParams, moments: Moments, schedule: Schedule
+) -> NDArray[np.uint8]:
+    """Codes [G, taps, K] that minimize the quadratic loss, by Adam on V."""
+    scale, zero = float(params.scale), float(params.zero_point)
+    place = target / scale + zero
+    floor = np.clip(np.floor(place), 0, 254)
+    share = np.clip(place - floor, 0.001, 0.999).astype(np.float32)
+    frozen = (start == 0) | (start == 255)  # they hold the range in place
+    own, cross, taps = moments.own, moments.cross, moments.taps
+    power = np.trace(own, axis1=-2, axis2=-1)[..., None, None] / taps
+    power = np.maximum(power, 1e-12)
+    damped = (own / power + schedule.damping * np.eye(taps)).astype(np.float32)
+    # the gradient of the loss at step units: own (floor + h - zero) - cross W / scale
+    base = floor - zero
+    pull = (own @ base - cross @ (target / scale)) / power + schedule.damping * (
+        base - target / scale
+    )
+    pull = pull.astype(np.float32)
+    v = -np.log(1.2 / (share + 0.1) - 1).astype(np.float32)
+    h = share.copy()
+    running = [np.zeros_like(v), np.zeros_like(v)]
+    for step, half_beta, weight in _annealed(schedule):
+        gradient = damped @ h + pull
+        unbias = (1 / (1 - 0.9**step), 1 / (1 - 0.999**step))
+        kernels.rounding_step(
+            v.reshape(-1), h.reshape(-1), gradient.reshape(-1),
+            running[0].reshape(-1), running[1].reshape(-1),
+            half_beta, weight, schedule.rate, unbias,
+        )  # fmt: skip
+    codes = floor + (v >= 0)
+    return np.where(frozen, start, np.clip(codes, 0, 255)).astype(np.uint8)
+
+
+def _annealed(schedule: Schedule) -> Iterator[tuple[int, int, float]]:
+    """For every step its number from 1, half of beta (an integer), and the regularizer's weight."""
+    begin = schedule.warm_up * schedule.steps
+    for step in range(1, schedule.steps + 1):
+        progress = (step - begin) / (schedule.steps - begin)
+        if progress < 0:
+            yield step, schedule.first_beta // 2, 0.0
+            continue
+        falling = 0.5 * (1 + np.cos(np.pi * progress))
+        beta = schedule.last_beta + (schedule.first_beta - schedule.last_beta) * falling
+        yield step, max(1, round(beta / 2)), schedule.regularization

@@ -1,0 +1,34 @@
+"""All remedies by name."""
+
+from collections.abc import Callable, Sequence
+
+from tfqdyn.folding import Folded
+from tfqdyn.remedies.adaround import adaround
+from tfqdyn.remedies.bias_correction import bias_correction
+from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.record import Remedied
+from tfqdyn.remedies.weight_clipping import weight_clipping
+from tfqdyn.remedies.zero_variance import zero_variance
+
+REMEDIES: dict[str, Callable[[Folded, Material], Remedied]] = {
+    "zero_variance": zero_variance,
+    "weight_clipping": weight_clipping,
+    "adaround": adaround,
+    "bias_correction": bias_correction,
+}
+"""In the order in which they are best applied: first what keeps the fp32 function, then what suits
+the codes, last what corrects what is left."""
+AUTO = "auto"
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises ValueError, listing the remedies, if a name is not one or comes twice."""
+    unknown = [name for name in names if name not in REMEDIES]
+    if unknown or not names:
+        raise ValueError(
+            f"--remedies must be '{AUTO}' or some of {list(REMEDIES)}, received "
+            f"{', '.join(names) or 'nothing'}"
+        )
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise ValueError(f"each remedy once, received {', '.join(twice)} twice")

@@ -1,0 +1,137 @@
+"""A course of remedies: each applied after the other, and measured before and after.
+
+Every trial draws its own calibration images; the remedies of a trial see these images only, without
+labels, and they are never scored. Where the data hold training images the draws come from them;
+else each trial scores the test images that its draw left out.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.calibration import draw
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.folding import Folded
+from tfqdyn.pipeline import Progress, analyze_draws, calibration_split, silent
+from tfqdyn.remedies.catalogue import REMEDIES, check_names
+from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.record import Remedied
+from tfqdyn.results import RunResult
+from tfqdyn.trialmerge import merge
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of a course.
+
+    Attributes:
+        name: "0_none", "1_zero_variance", ...
+        result: the analysis after it.
+        remedied: for every trial what the remedy did; empty for "0_none".
+        folded: for every trial the network after it.
+    """
+
+    name: str
+    result: RunResult
+    remedied: tuple[Remedied, ...]
+    folded: tuple[Folded, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The images of one trial: indices of those that calibrate, and of those that are scored."""
+
+    calibration: NDArray[np.int64]
+    scored: NDArray[np.int64]
+
+
+def draws(dataset: Dataset, config: AnalysisConfig) -> list[Drawn]:
+    """Every trial's images; no image both calibrates and is scored.
+
+    Raises:
+        DataError: nothing is left to score.
+    """
+    split = calibration_split(dataset)
+    available = len(getattr(dataset, split))
+    found = []
+    for trial in range(config.trials):
+        chosen = draw(available, config.calibration_size, config.seed, trial)
+        scored = np.arange(len(dataset.x_test))
+        if split == "x_test":
+            scored = np.setdiff1d(scored, chosen)
+        if not scored.size:
+            raise DataError(
+                f"{dataset.name!r} holds {available} images, all of which calibrate: give a "
+                f"calibration_size below that, received {config.calibration_size}"
+            )
+        if config.max_images is not None and config.max_images < len(scored):
+            scored = scored[draw(len(scored), config.max_images, config.seed, -1 % 2**32)]
+        found.append(Drawn(chosen, scored))
+    return found
+
+
+def treat(
+    folded: Folded,
+    dataset: Dataset,
+    remedies: Sequence[str],
+    config: AnalysisConfig,
+    progress: Progress = silent,
+) -> Iterator[Stage]:
+    """Applies remedies in the given order, every trial on its own images; yields every stage.
+
+    Args:
+        folded: the network as it is.
+        dataset: checked against the network.
+        remedies: names of `REMEDIES`.
+        config: of the analyses; `own_error` is for the caller to ask for.
+        progress: wraps long loops.
+
+    Raises:
+        ValueError: an unknown remedy, before any slow work.
+        RemedyError: a remedy does not apply.
+    """
+    check_names(remedies)
+    drawn = draws(dataset, config)
+    materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
+    current = [folded] * len(drawn)
+    yield Stage("0_none", analyze_stage(current, dataset, drawn, config, progress), (), (folded,))
+    for number, name in enumerate(remedies, start=1):
+        treated = [REMEDIES[name](f, m) for f, m in zip(current, materials, strict=True)]
+        current = [remedied.folded for remedied in treated]
+        result = analyze_stage(current, dataset, drawn, config, progress)
+        yield Stage(f"{number}_{name}", result, tuple(treated), tuple(current))
+
+
+def material_of(
+    dataset: Dataset, indices: NDArray[np.int64], config: AnalysisConfig, progress: Progress
+) -> Material:
+    """What the remedies of one trial may look at."""
+    return Material(getattr(dataset, calibration_split(dataset)), indices, config, progress)
+
+
+def analyze_stage(
+    current: Sequence[Folded],
+    dataset: Dataset,
+    drawn: Sequence[Drawn],
+    config: AnalysisConfig,
+    progress: Progress,
+) -> RunResult:
+    """The analysis of every trial's network on the images left for it to score."""
+    if calibration_split(dataset) == "x_train":
+        calibrations = [d.calibration for d in drawn]
+        return analyze_draws(current, dataset, calibrations, drawn[0].scored, config, progress)
+    one = replace(config, trials=1)
+    return merge([
+        analyze_draws([folded], dataset, [d.calibration], d.scored, one, progress)
+        for folded, d in zip(current, drawn, strict=True)
+    ])  # fmt: skip
+
+
+def gain(before: RunResult, after: RunResult) -> float:
+    """Share of the output QKL-Div that a step took away, in (-inf, 1]; 0 where there was none."""
+    first, last = before.summary.qkl_div.mean, after.summary.qkl_div.mean
+    return 1.0 - last / first if first > 0 and math.isfinite(first) else 0.0

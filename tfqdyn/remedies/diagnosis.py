@@ -1,0 +1,235 @@
+"""Results -> findings: what is wrong with which layer, the evidence, and the remedy to try.
+
+Every rule reads the rows of one run (own errors asked for) and names at most one finding a layer.
+Findings are ranked by severity, an estimate in dB of how far the fault pushes a layer below
+`HEALTHY_DB`, so that what ruins most comes first; faults of kinds that ruin whole tensors come
+before those that a later layer may forgive.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from tfqdyn.results import LayerResult, RunResult
+
+HEALTHY_DB = 35.0
+"""Own SQNR from which up a layer is not looked at: about what uint8 rounding of weights and of
+activations leaves where both fill their ranges."""
+SHARE_OF_EPSILON = 0.1
+"""Batch-norm variance below this share of epsilon: the channel is dead (see `zero_variance`)."""
+SPANNING = 8.0
+"""How many times the median channel's range the tensor's must be for one channel to span it."""
+CLIPPED = 0.01
+SATURATED = 0.05
+OUTLIER_PRECISION = 0.1
+SHIFTED = 0.25
+INHERITED = 0.9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault of one layer.
+
+    Attributes:
+        fault: one of `RULES`.
+        layer: the row's name.
+        severity: larger is worse; comparable within one fault.
+        text: the fault in words, with the evidence.
+        remedies: what to try, best first; names of `REMEDIES`.
+        channels: the channels at fault, if single ones are.
+    """
+
+    fault: str
+    layer: str
+    severity: float
+    text: str
+    remedies: tuple[str, ...]
+    channels: tuple[int, ...] = ()
+
+
+def diagnose(result: RunResult) -> tuple[Finding, ...]:
+    """Findings, the gravest first: by fault in the order of `RULES`, then by severity.
+
+    Args:
+        result: of a run with `own_error`.
+
+    Raises:
+        ValueError: the run has no own errors.
+    """
+    layers = [layer for layer in result.layers if _is_quantized(layer)]
+    if any(layer.own_sqnr_db is None for layer in layers):
+        raise ValueError("diagnose needs a run with own_error=True (--own_error); this one has not")
+    found: list[Finding] = []
+    for rule in RULES.values():
+        found += sorted(rule(layers), key=lambda finding: -finding.severity)
+    return tuple(found)
+
+
+def _is_quantized(layer: LayerResult) -> bool:
+    return layer.kind != "softmax" and layer.quantization[0] is not None and layer.rms > 0
+
+
+def _own(layer: LayerResult) -> float:
+    assert layer.own_sqnr_db is not None
+    return layer.own_sqnr_db.mean
+
+
+def _named(layer: LayerResult) -> str:
+    return f"{layer.name} ({layer.kind})"
+
+
+def dead_variance(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """Dead channels whose folded weights stretch the whole tensor's range."""
+    for layer in layers:
+        variance, epsilon = layer.channels.batch_norm_variance, layer.channels.batch_norm_epsilon
+        ranges = layer.channels.folded_weight_range
+        if variance is None or epsilon is None or ranges is None or layer.folded_weights is None:
+            continue
+        dead = [c for c, v in enumerate(variance) if v < SHARE_OF_EPSILON * epsilon]
+        dead = [c for c in dead if ranges[c] > 0]
+        alive = [r for c, r in enumerate(ranges) if c not in dead]
+        if not dead or not alive:
+            continue
+        stretch = max(ranges[c] for c in dead) / max(max(alive), 1e-30)
+        if stretch <= 1.0:
+            continue
+        loss = 20 * np.log10(stretch) + max(0.0, HEALTHY_DB - _own(layer))
+        yield Finding(
+            "dead_variance", layer.name, float(loss),
+            f"{_named(layer)}: {len(dead)} of {len(ranges)} channels have a batch-norm variance "
+            f"near zero (least {min(variance):.1g}, epsilon {epsilon:.1g}); folding blows their "
+            f"weights up to {stretch:.1f} times the range of all others, own SQNR "
+            f"{_own(layer):.1f} dB",
+            ("zero_variance",), tuple(dead),
+        )  # fmt: skip
+
+
+def spanning_channel(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """One channel's weights span the tensor, the others are left with a few codes."""
+    for layer in layers:
+        ranges = layer.channels.folded_weight_range
+        if ranges is None or layer.folded_weights is None or not _weights_dominate(layer):
+            continue
+        living = [r for r in ranges if r > 0]
+        middle = median(living) if living else 0.0
+        if not middle or max(living) < SPANNING * middle:
+            continue
+        widest = int(np.argmax(ranges))
+        yield Finding(
+            "spanning_channel", layer.name, HEALTHY_DB - _own(layer),
+            f"{_named(layer)}: channel {widest} spans {max(living) / middle:.0f} times the median "
+            f"channel, average precision {layer.folded_weights.average_precision:.2g}, own SQNR "
+            f"{_own(layer):.1f} dB",
+            ("equalization", "adaround", "weight_clipping"), (widest,),
+        )  # fmt: skip
+
+
+def weight_rounding(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """The rounding of weights makes most of a layer's own error, though no channel stands out."""
+    spanned = {finding.layer for finding in spanning_channel(layers)}
+    for layer in layers:
+        if layer.name not in spanned and _weights_dominate(layer) and _own(layer) < HEALTHY_DB:
+            yield Finding(
+                "weight_rounding", layer.name, HEALTHY_DB - _own(layer),
+                f"{_named(layer)}: weights on their grid alone leave "
+                f"{_source(layer, 'weights'):.1f} dB, own SQNR {_own(layer):.1f} dB",
+                ("adaround", "weight_clipping", "equalization"),
+            )  # fmt: skip
+
+
+def bias_shift(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """A constant shift of channels makes much of the own error."""
+    for layer in layers:
+        share = layer.own_bias_share.mean if layer.own_bias_share else 0.0
+        if share >= SHIFTED and _own(layer) < HEALTHY_DB:
+            yield Finding(
+                "bias_shift", layer.name, share * 10 ** (-_own(layer) / 10),
+                f"{_named(layer)}: {share:.0%} of the own error is a constant shift of channels, "
+                f"own SQNR {_own(layer):.1f} dB",
+                ("bias_correction", "bias_correction_analytic"),
+            )  # fmt: skip
+
+
+def clipping_loss(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """Values beyond the calibrated range."""
+    for layer in layers:
+        clipping = _source(layer, "clipping")
+        others = min(_source(layer, "requantization"), _source(layer, "weights"))
+        if layer.clipped_share.mean >= CLIPPED or clipping < min(others, HEALTHY_DB):
+            yield Finding(
+                "clipping_loss", layer.name, HEALTHY_DB - clipping,
+                f"{_named(layer)}: {layer.clipped_share.mean:.2%} of the activations lie beyond "
+                f"the calibrated range, which alone leaves {clipping:.1f} dB; calibrate with "
+                "more images, or with --calibrator=mse or minmax",
+                ("bias_correction",),
+            )  # fmt: skip
+
+
+def activation_outliers(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """A few activation channels stretch the range of all."""
+    for layer in layers:
+        precision = layer.activations.average_precision.mean
+        rounding = _source(layer, "requantization")
+        if precision < OUTLIER_PRECISION and rounding < HEALTHY_DB:
+            widest = int(np.argmax(layer.channels.activation_range))
+            yield Finding(
+                "activation_outliers", layer.name, HEALTHY_DB - rounding,
+                f"{_named(layer)}: average precision of the activations {precision:.2g}, channel "
+                f"{widest} spans {layer.channels.activation_range[widest]:.3g}; rounding alone "
+                f"leaves {rounding:.1f} dB",
+                ("equalization", "mixed_precision"), (widest,),
+            )  # fmt: skip
+
+
+def relu6_saturation(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """A bounded ReLU cuts off many values, in fp32 already."""
+    for layer in layers:
+        share = layer.saturated_share or 0.0
+        if share >= SATURATED:
+            yield Finding(
+                "relu6_saturation", layer.name, 100 * share,
+                f"{_named(layer)}: the ReLU's bound cuts off {share:.1%} of the values in fp32; "
+                "errors before it vanish there, but its range is fixed",
+                ("equalization_relu",),
+            )  # fmt: skip
+
+
+def inherited(layers: Sequence[LayerResult]) -> Iterator[Finding]:
+    """A layer's error is almost all from the layers before it: it is not at fault."""
+    for layer in layers:
+        if layer.inherited_qmse is None or layer.qmse.mean == 0:
+            continue
+        share = layer.inherited_qmse.mean / layer.qmse.mean
+        if share >= INHERITED and _own(layer) >= HEALTHY_DB and layer.sqnr_db.mean < HEALTHY_DB:
+            yield Finding(
+                "inherited", layer.name, HEALTHY_DB - layer.sqnr_db.mean,
+                f"{_named(layer)}: {share:.1%} of its error is inherited (SQNR "
+                f"{layer.sqnr_db.mean:.1f} dB, own {_own(layer):.1f} dB); look at the layers "
+                "before it",
+                ("bias_correction",),
+            )  # fmt: skip
+
+
+def _source(layer: LayerResult, name: str) -> float:
+    return layer.source_sqnr_db[name].mean if layer.source_sqnr_db else float("inf")
+
+
+def _weights_dominate(layer: LayerResult) -> bool:
+    """Whether rounding the weights makes more error than rounding inputs and output."""
+    others = min(_source(layer, "input"), _source(layer, "requantization"))
+    return _source(layer, "weights") < others
+
+
+RULES: dict[str, Callable[[Sequence[LayerResult]], Iterator[Finding]]] = {
+    "dead_variance": dead_variance,
+    "spanning_channel": spanning_channel,
+    "clipping_loss": clipping_loss,
+    "weight_rounding": weight_rounding,
+    "bias_shift": bias_shift,
+    "activation_outliers": activation_outliers,
+    "relu6_saturation": relu6_saturation,
+    "inherited": inherited,
+}
+"""Every fault that is looked for, in the order in which findings are ranked."""

@@ -1,0 +1,105 @@
+"""The command `remedy`: chooses or takes remedies, measures every step, writes every step.
+
+OUT/0_none/, OUT/1_zero_variance/, ...   what `analyze` writes, and remedy.json
+OUT/layers.png                           all steps over the layers
+OUT/cured.keras, OUT/cured.tflite        the network at the end, of the first trial's images
+OUT/choice.json                          what `auto` found and tried
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tfqdyn import assembly, datasets, figures, results
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
+from tfqdyn.folding import fold_batchnorm
+from tfqdyn.lowering import lower
+from tfqdyn.pipeline import Progress, silent
+from tfqdyn.rebuild import to_keras
+from tfqdyn.remedies.auto import Choice, choose
+from tfqdyn.remedies.catalogue import AUTO, check_names
+from tfqdyn.remedies.course import Stage, draws, material_of, treat
+from tfqdyn.results import plain
+
+
+@dataclass(frozen=True, eq=False)
+class Treatment:
+    """All stages of a course, and how `auto` came to it (None where remedies were given)."""
+
+    stages: tuple[Stage, ...]
+    choice: Choice | None
+
+
+def remedy(
+    model: Any,
+    dataset: Dataset,
+    remedies: Sequence[str] = (AUTO,),
+    config: AnalysisConfig | None = None,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Treatment:
+    """Treats a trained Keras classifier's 8-bit form; nothing is retrained.
+
+    Args:
+        model: as for `pipeline.analyze`.
+        dataset: as for `pipeline.analyze`; calibration images are never scored.
+        remedies: names of `REMEDIES` in the order of application, or `AUTO` alone.
+        config: of the analyses; own errors are always measured.
+        out: the folder to write to, if any; every stage is written as it is done.
+        progress: wraps long loops.
+
+    Raises:
+        ValueError: an unknown remedy, before any slow work; and whatever `analyze` raises.
+        RemedyError: a remedy does not apply to this network.
+    """
+    config = replace(config or AnalysisConfig(trials=1), own_error=True)
+    automatic = list(remedies) == [AUTO]
+    if not automatic:
+        check_names(remedies)
+    original = lower(model)
+    datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
+    folded = fold_batchnorm(original)
+    choice = None
+    if automatic:
+        first = draws(dataset, config)[0]
+        choice = choose(folded, material_of(dataset, first.calibration, config, progress))
+        remedies = choice.remedies
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            _write_json(out / "choice.json", asdict(choice))
+    stages = []
+    for stage in treat(folded, dataset, remedies, config, progress):
+        stages.append(stage)
+        if out is not None:
+            _write_stage(stage, stages[0], out)
+    if out is not None:
+        _write_cured(stages, out)
+    return Treatment(tuple(stages), choice)
+
+
+def _write_stage(stage: Stage, first: Stage, out: Path) -> None:
+    """What `analyze` writes, the plots over those of the untreated network."""
+    folder = out / stage.name
+    results.write(stage.result, folder)
+    shown = {s.name: s.result.layers for s in ((first,) if stage is first else (first, stage))}
+    figures.save(figures.overview(shown), folder / "layers.png")
+    if stage.remedied:
+        _write_json(folder / "remedy.json", [remedied.record for remedied in stage.remedied])
+
+
+def _write_cured(stages: Sequence[Stage], out: Path) -> None:
+    last = stages[-1]
+    overlay = {stage.name: stage.result.layers for stage in stages}
+    figures.save(figures.overview(overlay), out / "layers.png")
+    results.write_whole(out / "cured.tflite", last.result.tflite[0])
+    temporary = out / ".cured.part.keras"
+    to_keras(last.folded[0].deployed).save(temporary)
+    temporary.replace(out / "cured.keras")
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(plain(value), indent=1, allow_nan=False)
+    results.write_whole(path, text.encode())
