@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tfqdyn.affine import QuantParams, from_range
 from tfqdyn.graph import Graph, Node, layers_of
 
-INHERITING = ("average_pool", "global_max", "max_pool", "upsample")
+INHERITING = ("average_pool", "cap", "global_max", "max_pool", "upsample")
 """Ops whose TFLite kernels need one quantization for input and output."""
 FIXED_RANGES = {"softmax": (0.0, 255 / 256), "sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
 """Ops whose output scale TFLite fixes."""
@@ -200,6 +200,10 @@ def _relu(node: Node, x: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(x)  # in 8 bits the range ends at or below `top`, and saturation clips
 
 
+def _cap(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return tf.minimum(x, tf.constant(np.asarray(node.weights["cap"], np.float32)))
+
+
 def _pool(kind: Callable[..., tf.Tensor]) -> Callable[[Node, tf.Tensor], tf.Tensor]:
     def emit_pool(node: Node, x: tf.Tensor) -> tf.Tensor:
         c = node.config
@@ -255,6 +259,7 @@ _LINEAR: dict[str, Callable[[Node, Any, Any], Any]] = {
 _EMITTERS: dict[str, Callable[..., Any]] = {
     "add": lambda node, a, b: tf.add(a, b),
     "average_pool": _pool(tf.nn.avg_pool2d),
+    "cap": _cap,
     "concatenate": lambda node, *values: tf.concat(values, node.config["axis"]),
     "crop": _crop,
     "global_max": _reduce(tf.reduce_max),

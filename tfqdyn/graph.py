@@ -39,9 +39,9 @@ class Node:
     Attributes:
         name: unique in its graph.
         op: canonical kind: "input", one of `KERNEL_OPS` or `LAYOUT_OPS`, "batch_norm", "affine",
-            "relu", "leaky_relu", "prelu", "sigmoid", "tanh", "softmax", "add", "subtract",
-            "multiply", "maximum", "minimum", "concatenate", "max_pool", "average_pool", "mean",
-            "global_max", "upsample".
+            "relu", "cap" (values above their channel's "cap" become that), "leaky_relu", "prelu",
+            "sigmoid", "tanh", "softmax", "add", "subtract", "multiply", "maximum", "minimum",
+            "concatenate", "max_pool", "average_pool", "mean", "global_max", "upsample".
         inputs: names of the nodes it reads.
         output_shape: without the batch axis.
         config: what else defines the op (strides, padding, axis, ...).

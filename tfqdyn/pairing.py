@@ -20,6 +20,7 @@ OPERATORS_OF = {
     "add": ("ADD",),
     "affine": ("DEPTHWISE_CONV_2D", "CONV_2D"),
     "average_pool": ("AVERAGE_POOL_2D",),
+    "cap": ("MINIMUM",),
     "concatenate": ("CONCATENATION",),
     "conv": ("CONV_2D",),
     "dense": ("FULLY_CONNECTED",),

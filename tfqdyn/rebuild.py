@@ -87,6 +87,10 @@ def _prelu(node: Node) -> keras.Layer:
     return keras.layers.PReLU(shared_axes=shared or None, name=_name(node))
 
 
+def _cap(node: Node) -> Callable[[Any], Any]:
+    return lambda x: keras.ops.minimum(x, np.asarray(node.weights["cap"], np.float32))
+
+
 def _pool(kind: Callable[..., keras.Layer]) -> Callable[[Node], keras.Layer]:
     return lambda node: kind(**node.config, name=_name(node))
 
@@ -95,13 +99,14 @@ def _plain(kind: Callable[..., keras.Layer]) -> Callable[[Node], keras.Layer]:
     return lambda node: kind(name=_name(node))
 
 
-_LAYERS: dict[str, Callable[[Node], keras.Layer]] = {
+_LAYERS: dict[str, Callable[[Node], Any]] = {
     "add": _plain(keras.layers.Add),
     "affine": _affine,
     "average_pool": _pool(keras.layers.AveragePooling2D),
     "batch_norm": lambda n: keras.layers.BatchNormalization(
         epsilon=n.config["epsilon"], name=_name(n)
     ),
+    "cap": _cap,
     "concatenate": _pool(keras.layers.Concatenate),
     "conv": _conv,
     "crop": lambda n: keras.layers.Cropping2D(n.config["cropping"], name=_name(n)),

@@ -70,11 +70,15 @@ def _with_constant(b: Builder, call: Call, op: str, operands: list[Any], value: 
     """Arithmetic of a tensor and a constant, as an affine node."""
     first = isinstance(operands[0], Slot)
     constant = np.asarray(operands[1] if first else operands[0], np.float32)
-    if constant.size not in (1, b.shape[-1]) or op not in ("add", "subtract", "multiply", "divide"):
+    known = ("add", "subtract", "multiply", "divide", "minimum")
+    if constant.size not in (1, b.shape[-1]) or op not in known:
         raise UnsupportedModelError(
             f"layer {call.name!r}: {op} of a tensor and a constant of shape {constant.shape} is "
             "not supported; one number, or one a channel, is"
         )
+    if op == "minimum":
+        cap = np.broadcast_to(constant.reshape(-1), (b.shape[-1],))
+        return b.node("cap", (value,), weights={"cap": cap})
     if op == "add":
         return b.affine(value, 1.0, constant)
     if op == "subtract":

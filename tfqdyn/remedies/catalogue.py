@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from tfqdyn.folding import Folded
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.bias_correction import bias_correction
+from tfqdyn.remedies.equalization import equalization, equalization_relu
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Remedied
 from tfqdyn.remedies.weight_clipping import weight_clipping
@@ -12,6 +13,8 @@ from tfqdyn.remedies.zero_variance import zero_variance
 
 REMEDIES: dict[str, Callable[[Folded, Material], Remedied]] = {
     "zero_variance": zero_variance,
+    "equalization": equalization,
+    "equalization_relu": equalization_relu,
     "weight_clipping": weight_clipping,
     "adaround": adaround,
     "bias_correction": bias_correction,

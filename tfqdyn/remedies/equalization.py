@@ -1,0 +1,240 @@
+"""Cross-layer equalization: channels get weight ranges alike in a layer and in the one after it.
+
+    W1_i <- W1_i / s_i,  b1_i <- b1_i / s_i,  W2_i <- W2_i * s_i,  s_i = sqrt(r1_i r2_i) / r2_i
+
+with r1_i the range of output channel i of the first layer and r2_i that of input channel i of the
+second (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction",
+section 4.1, Eq. 11), repeated over all pairs until nothing moves; looks at no images. It holds for
+whatever lies between and commutes with positive factors: ReLU, leaky ReLU, padding, pooling. A
+ReLU6 does not commute: it becomes a ReLU with a cap of 6 / s_i for every channel, which keeps the
+function exactly and costs one MINIMUM in the file; or, on request, a ReLU, which changes the
+function (the change of the fp32 outputs is measured before anything else and reported).
+
+High biases are absorbed (section 4.1.3, Eq. 14-15): c_i = max(0, beta_i - 3 gamma_i) of a ReLU's
+input goes from b1 into b2, where the second layer pads nothing. That keeps the function but for
+values below c_i, which are rare.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.folding import BatchNorm, Folded
+from tfqdyn.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.record import Change, Remedied, RemedyError
+
+LAYERS = ("conv", "depthwise", "dense")
+COMMUTING = (
+    "average_pool", "cap", "crop", "global_max", "leaky_relu", "max_pool", "mean", "pad", "relu",
+)  # fmt: skip
+ROUNDS = 30
+SETTLED = 1e-3
+"""Equalization stops once no factor of a round is farther from 1 than this."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two layers, and the names of the nodes between them."""
+
+    first: str
+    second: str
+    between: tuple[str, ...]
+
+
+def equalization(folded: Folded, material: Material, replace_relu6: bool = False) -> Remedied:
+    """Cross-layer equalization with high-bias absorption.
+
+    Args:
+        folded: a folded network, before any remedy that suits weights to codes.
+        material: images on which the change of the fp32 outputs is measured.
+        replace_relu6: ReLU6 becomes ReLU instead of a ReLU with a cap a channel.
+
+    Raises:
+        RemedyError: weights were suited to their codes already.
+    """
+    if folded.quantized:
+        raise RemedyError(
+            "equalization must come before bias_correction, weight_clipping and adaround: they "
+            f"suit the weights of {len(folded.quantized)} layers to codes that it would change"
+        )
+    start, figures = folded.graph, {}
+    if replace_relu6:
+        start, count = _without_bounds(folded.graph)
+        loss = material.fp32_change(folded.graph, start)
+        figures["relu6_replaced"] = float(count)
+        figures |= {f"relu6_replaced_{name}": value for name, value in loss.items()}
+    nodes = dict(start.by_name)
+    pairs = list(pairs_of(start))
+    total = {pair: np.ones(_channels(nodes[pair.first])) for pair in pairs}
+    for _ in range(ROUNDS):
+        largest = 0.0
+        for pair in pairs:
+            factors = _factors(nodes[pair.first], nodes[pair.second])
+            nodes[pair.first] = _scaled_outputs(nodes[pair.first], 1.0 / factors)
+            nodes[pair.second] = _scaled_inputs(nodes[pair.second], factors)
+            total[pair] *= factors
+            largest = max(largest, float(np.abs(np.log(factors)).max()))
+        if largest < SETTLED:
+            break
+    batch_norms = dict(folded.batch_norms)
+    changes = [
+        Change(pair.first, int(c), "factor", 1.0, float(1.0 / total[pair][c]))
+        for pair in pairs
+        for c in np.flatnonzero(np.abs(np.log(total[pair])) > SETTLED)
+    ]
+    for pair in pairs:
+        norm = batch_norms.get(pair.first)
+        if norm is not None:
+            norm = replace(norm, gamma=norm.gamma / total[pair], beta=norm.beta / total[pair])
+            batch_norms[pair.first] = norm
+            changes += _absorb(nodes, pair, norm)
+    graph = _with_caps(start, nodes, {pair: total[pair] for pair in pairs})
+    if not changes:
+        return Remedied(folded, "equalization", (), notes=("Nothing to equalize.",))
+    figures |= material.fp32_change(start, graph)
+    cured = replace(folded, graph=graph, batch_norms=batch_norms)
+    name = "equalization_relu" if replace_relu6 else "equalization"
+    return Remedied(cured, name, tuple(changes), {"pairs": float(len(pairs)), **figures})
+
+
+def equalization_relu(folded: Folded, material: Material) -> Remedied:
+    """`equalization` with every ReLU6 replaced by ReLU."""
+    return equalization(folded, material, replace_relu6=True)
+
+
+def pairs_of(graph: Graph) -> Iterator[Pair]:
+    """All pairs of layers with one path between them on which positive factors commute."""
+    for node in graph:
+        if node.op not in LAYERS or node.shared:
+            continue
+        between: list[str] = []
+        name = node.name
+        while len(graph.readers[name]) == 1:
+            reader = graph.by_name[graph.readers[name][0]]
+            if reader.op in LAYERS and not reader.shared:
+                yield Pair(node.name, reader.name, tuple(between))
+                break
+            if reader.op not in COMMUTING:
+                break
+            name = reader.name
+            between.append(name)
+
+
+def _channels(node: Node) -> int:
+    return len(node.weights["bias"])
+
+
+def _by_output(node: Node) -> NDArray:
+    """A kernel as [output channels, weights]."""
+    kernel, axes = node.weights["kernel"], CHANNEL_AXES[node.op]
+    moved = np.moveaxis(kernel, axes, range(len(axes)))
+    return moved.reshape(_channels(node), -1)
+
+
+def _input_view(node: Node) -> NDArray:
+    """A copy of a kernel, as [..., groups, inputs of a group, outputs]; see `_of_inputs`."""
+    kernel = node.weights["kernel"].astype(np.float64)
+    if node.op == "dense":
+        return kernel[None, None, None]
+    if node.op == "depthwise":
+        return kernel[:, :, :, None]  # every channel is a group of one input
+    groups = node.config["groups"]
+    height, width, per_group, outputs = kernel.shape
+    split = kernel.reshape(height, width, per_group, groups, outputs // groups)
+    return split.transpose(0, 1, 3, 2, 4)
+
+
+def _from_input_view(node: Node, view: NDArray) -> NDArray[np.float32]:
+    if node.op == "conv":
+        view = view.transpose(0, 1, 3, 2, 4)
+    return view.reshape(node.weights["kernel"].shape).astype(np.float32)
+
+
+def _range(array: NDArray, axes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Range of the weights, 0 included, as the quantizer sees it."""
+    high, low = array.max(axis=axes, initial=0.0), array.min(axis=axes, initial=0.0)
+    return np.asarray(high, np.float64) - np.asarray(low, np.float64)
+
+
+def _factors(first: Node, second: Node) -> NDArray[np.float64]:
+    """s of every channel; 1 where one of the two ranges is 0."""
+    r1 = _range(_by_output(first), (1,))
+    r2 = _range(_input_view(second), (0, 1, 4)).reshape(-1)
+    usable = (r1 > 0) & (r2 > 0)
+    return np.where(usable, np.sqrt(r1 / np.where(usable, r2, 1.0)), 1.0)
+
+
+def _scaled_outputs(node: Node, factors: NDArray[np.float64]) -> Node:
+    kernel = node.weights["kernel"].astype(np.float64)
+    shape = kernel.shape[2:] if node.op == "depthwise" else (-1,)
+    weights = {
+        "kernel": (kernel * factors.reshape(shape)).astype(np.float32),
+        "bias": (node.weights["bias"] * factors).astype(np.float32),
+    }
+    return replace(node, weights={**node.weights, **weights})
+
+
+def _scaled_inputs(node: Node, factors: NDArray[np.float64]) -> Node:
+    view = _input_view(node)
+    scaled = view * factors.reshape(view.shape[2], view.shape[3], 1)
+    return replace(node, weights={**node.weights, "kernel": _from_input_view(node, scaled)})
+
+
+def _absorb(nodes: dict[str, Node], pair: Pair, norm: BatchNorm) -> list[Change]:
+    """Moves high biases of a ReLU's input into the next layer, where that is sound."""
+    first, second = nodes[pair.first], nodes[pair.second]
+    relus = [nodes[name] for name in pair.between]
+    plain = len(relus) == 1 and relus[0].op == "relu" and relus[0].config["max_value"] is None
+    pads = second.config.get("padding") == "same" and second.weights["kernel"].shape[:2] != (1, 1)
+    if not plain or pads:
+        return []
+    moved = np.maximum(0.0, norm.beta - 3.0 * np.abs(norm.gamma))
+    if not moved.any():
+        return []
+    view = _input_view(second)  # [H, W, G, C / G, K / G]
+    added = np.einsum("hwgck,gc->gk", view, moved.reshape(view.shape[2:4])).reshape(-1)
+    for node, shift in ((first, -moved), (second, added)):
+        bias = (node.weights["bias"].astype(np.float64) + shift).astype(np.float32)
+        nodes[node.name] = replace(node, weights={**node.weights, "bias": bias})
+    return [
+        Change(pair.first, int(c), "absorbed bias", 0.0, float(moved[c]))
+        for c in np.flatnonzero(moved)
+    ]
+
+
+def _without_bounds(graph: Graph) -> tuple[Graph, int]:
+    """The network with ReLUs in the place of bounded ones, and how many there were."""
+    bounded = [n for n in graph if n.op == "relu" and n.config["max_value"] is not None]
+    swapped = {n.name: replace(n, config={**n.config, "max_value": None}) for n in bounded}
+    nodes = tuple(swapped.get(node.name, node) for node in graph)
+    return replace(graph, nodes=nodes), len(bounded)
+
+
+def _with_caps(
+    graph: Graph, nodes: Mapping[str, Node], factors: Mapping[Pair, NDArray[np.float64]]
+) -> Graph:
+    """The equalized network: every bounded ReLU between a pair gets a cap of its own a channel."""
+    scaled = {name: s for pair, s in factors.items() for name in pair.between}
+    made: list[Node] = []
+    renamed: dict[str, str] = {}
+    for old in graph:
+        node = nodes[old.name]
+        node = replace(node, inputs=tuple(renamed.get(i, i) for i in node.inputs))
+        s = scaled.get(node.name)
+        if s is not None and node.op == "cap":
+            node = replace(node, weights={"cap": (node.weights["cap"] / s).astype(np.float32)})
+        bound = node.config.get("max_value") if node.op == "relu" else None
+        if s is None or bound is None or np.allclose(s, 1.0, rtol=0, atol=1e-12):
+            made.append(node)
+            continue
+        caps = (bound / s).astype(np.float32)
+        highest = float(caps.max())
+        made.append(replace(node, config={**node.config, "max_value": highest}))
+        renamed[node.name] = f"{node.name}_cap"
+        made.append(
+            Node(f"{node.name}_cap", "cap", (node.name,), node.output_shape, {}, {"cap": caps})
+        )
+    return replace(graph, nodes=tuple(made))
