@@ -272,21 +272,41 @@ def channel_extrema(x, low, high):
 
 
 @njit(**COMPILED)
-def count_signed(x, inverse_width, counts):
-    """Counts x [R, C] into bins of 1 / inverse_width[c], zero at the middle of counts [C, 2 H].
+def count_signed(x, inverse_width, counts, zeros):
+    """Counts x [M] into bins of 1 / inverse_width, 0 at the middle of counts [1, 2 H].
 
-    One column of `inverse_width` and `counts` serves all channels where they have one row only.
-    Exact zeros are left out (the caller knows how many values there are).
+    The inverse width is a power of 2 that float32 holds, so that scaling is exact. Exact zeros go
+    to zeros [1]: there are many, and one bin that grows all the time would hold up all others.
     """
+    row = counts[0]
+    half = row.size // 2
+    inverse = np.float32(inverse_width)
+    first, last = np.float32(-half), np.float32(half - 1)
+    index = np.empty(BLOCK, np.int32)
+    for start in range(0, x.size, BLOCK):
+        block = x[start : start + BLOCK]
+        found = 0
+        for i in range(block.size):
+            place = np.floor(block[i] * inverse)
+            index[found] = np.int32(min(max(place, first), last)) + half
+            found += block[i] != 0
+        for i in range(found):
+            row[index[i]] += 1
+        zeros[0] += block.size - found
+
+
+@njit(**COMPILED)
+def count_signed_channels(x, inverse_widths, counts, zeros):
+    """`count_signed` of every channel: x [R, C], counts [C, 2 H], zeros [C]."""
     half = counts.shape[1] // 2
-    shared = counts.shape[0] == 1
     for r in range(x.shape[0]):
         for c in range(x.shape[1]):
             v = x[r, c]
-            if v != 0:
-                row = 0 if shared else c
-                place = math.floor(np.float64(v) * inverse_width[row]) + half
-                counts[row, min(max(place, 0), 2 * half - 1)] += 1
+            if v == 0:
+                zeros[c] += 1
+            else:
+                place = math.floor(np.float64(v) * inverse_widths[c]) + half
+                counts[c, min(max(place, 0), 2 * half - 1)] += 1
 
 
 @njit(**COMPILED)

@@ -13,6 +13,8 @@ from tfqdyn import kernels
 TENSOR_BINS = 32768
 CHANNEL_BINS = 1024
 """Half of the bins are for each sign, and the largest magnitude fills over half of its side."""
+NARROWEST_EXPONENT = -100
+"""Bins are at least 2^-100 wide, so that float32 holds the inverse."""
 
 
 class RangeHistogram:
@@ -39,16 +41,17 @@ class RangeHistogram:
         """Counts values [..., C]; `largest` holds every row's largest magnitude among them."""
         flat = values.reshape(-1, values.shape[-1])
         self._grow(np.asarray(largest, np.float64))
-        before = self.counts.sum(axis=1)
-        kernels.count_signed(flat, 1.0 / self.widths, self.counts)
-        offered = flat.size if len(self.zeros) == 1 else flat.shape[0]
-        self.zeros += offered - (self.counts.sum(axis=1) - before)
+        inverse = 1.0 / self.widths
+        if len(self.zeros) == 1:
+            kernels.count_signed(flat.reshape(-1), inverse[0], self.counts, self.zeros)
+        else:
+            kernels.count_signed_channels(flat, inverse, self.counts, self.zeros)
 
     def _grow(self, largest: NDArray[np.float64]) -> None:
         """Widens the bins of rows that the new values do not fit into."""
         half = self.counts.shape[1] // 2
         with np.errstate(divide="ignore"):
-            needed = np.floor(np.log2(largest / half)) + 1
+            needed = np.maximum(np.floor(np.log2(largest / half)) + 1, NARROWEST_EXPONENT)
         for row in np.flatnonzero((largest > 0) & (~self._used | (needed > self._exponents))):
             if self._used[row]:
                 for _ in range(int(needed[row] - self._exponents[row])):
