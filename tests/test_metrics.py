@@ -69,6 +69,12 @@ def test_kl_to_uniform_of_extremes() -> None:
     assert metrics.kl_to_uniform(np.eye(1, 64)[0]) == pytest.approx(math.log(64), rel=1e-15)
 
 
+def test_histograms_against_numpy(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(100, 7))
+    assert (metrics.histogram(x, 32) == np.histogram(x, 32)[0]).all()
+    assert metrics.histogram([5.0, 5.0], 4).tolist() == [2, 0, 0, 0]
+
+
 def test_kurtosis_and_sparsity(rng: np.random.Generator) -> None:
     x = rng.normal(size=10_000)
     assert metrics.excess_kurtosis(x) == pytest.approx(stats.kurtosis(x), rel=1e-10)

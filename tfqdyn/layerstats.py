@@ -48,13 +48,12 @@ def weight_stats(kernel: NDArray, channel_axes: tuple[int, ...], bins: int) -> W
     """Describes a kernel; `channel_axes` are the axes that count its output channels."""
     ranges = metrics.channel_ranges(kernel, channel_axes)
     tensor_range = metrics.dynamic_range(kernel)
-    counts = np.histogram(kernel.astype(np.float64), bins)[0] if tensor_range else np.eye(1, bins)
     return WeightStats(
         range=tensor_range,
         average_precision=metrics.precision_of_ranges(ranges, tensor_range),
         sparsity=metrics.sparsity(kernel),
         kurtosis=metrics.excess_kurtosis(kernel),
-        kl_to_uniform=metrics.kl_to_uniform(counts),
+        kl_to_uniform=metrics.kl_to_uniform(metrics.histogram(kernel, bins)),
         channel_ranges=ranges,
     )
 

@@ -149,9 +149,19 @@ def excess_kurtosis(values: ArrayLike) -> float:
     NaN for a constant tensor, where it is not defined.
     """
     x = _checked(values, "values")
-    d = x - x.mean()
-    variance = np.mean(d**2)
-    return float(np.mean(d**4) / variance**2 - 3.0) if variance > 0 else float("nan")
+    squares = (x - x.mean()) ** 2
+    variance = squares.mean()
+    return float(np.mean(squares**2) / variance**2 - 3.0) if variance > 0 else float("nan")
+
+
+def histogram(values: ArrayLike, bins: int = BINS) -> NDArray[np.int64]:
+    """Counts [bins] between a tensor's own bounds; a constant tensor falls into the first bin."""
+    x = _checked(values, "values").reshape(-1)
+    low, high = float(x.min()), float(x.max())
+    if low == high:
+        return np.bincount([0], [x.size], bins).astype(np.int64)
+    place = ((x - low) * (bins / (high - low))).astype(np.int64)
+    return np.bincount(np.minimum(place, bins - 1), minlength=bins)
 
 
 @dataclass(frozen=True)
