@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 from tfqdyn.folding import Folded
 from tfqdyn.remedies.adaround import adaround
+from tfqdyn.remedies.analytic import bias_correction_analytic
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu
 from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.mixed_precision import mixed_precision
 from tfqdyn.remedies.record import Remedied
 from tfqdyn.remedies.weight_clipping import weight_clipping
 from tfqdyn.remedies.zero_variance import zero_variance
@@ -17,10 +19,12 @@ REMEDIES: dict[str, Callable[[Folded, Material], Remedied]] = {
     "equalization_relu": equalization_relu,
     "weight_clipping": weight_clipping,
     "adaround": adaround,
+    "mixed_precision": mixed_precision,
     "bias_correction": bias_correction,
+    "bias_correction_analytic": bias_correction_analytic,
 }
 """In the order in which they are best applied: first what keeps the fp32 function, then what suits
-the codes, last what corrects what is left."""
+the codes or leaves them, last what corrects what is left."""
 AUTO = "auto"
 
 

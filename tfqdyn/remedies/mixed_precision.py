@@ -1,0 +1,133 @@
+"""Mixed precision: the few layers that cost most stay in fp32, inside the same file.
+
+Which ones is measured, not guessed: every layer with a kernel is left in fp32 alone and the true
+uint8 network's output QKL-Div is taken (the sweep); then layers are added one by one, the best of
+those that the sweep put first (greedy), until another one gains too little. No labels are used.
+"""
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.affine import dequantize
+from tfqdyn.assembly import logits_row
+from tfqdyn.capture import TfliteTensors
+from tfqdyn.classification import compare_outputs
+from tfqdyn.conversion import to_tflite
+from tfqdyn.folding import Folded
+from tfqdyn.graph import layers_of
+from tfqdyn.remedies.material import Material, logits_node
+from tfqdyn.remedies.record import Change, Remedied
+
+MOST_LAYERS = 3
+TRIED = 4
+"""How many of the sweep's best layers each round of the greedy search tries."""
+LEAST_GAIN = 0.05
+"""Share of the output QKL-Div that another fp32 layer must take away."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Output QKL-Div of the quantized network with one layer left in fp32."""
+
+    layer: str
+    qkl_div: float
+
+
+def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_LAYERS) -> Remedied:
+    """Leaves up to `most_layers` layers in fp32.
+
+    Args:
+        folded: a folded network.
+        material: the images on which outputs are compared.
+        most_layers: in fp32, at most.
+
+    Raises:
+        ValueError: most_layers < 1.
+    """
+    if most_layers < 1:
+        raise ValueError(f"most_layers must be at least 1, received {most_layers}")
+    reference = material.outputs(folded.graph, logits_node(folded.graph))
+    before = output_qkl(folded, material, reference, folded.float_layers)
+    swept = sweep(folded, material, reference)
+    order = [s.layer for s in sorted(swept, key=lambda s: s.qkl_div)]
+    chosen, now = list(folded.float_layers), before
+    measured: dict[tuple[str, ...], float] = {(*chosen, s.layer): s.qkl_div for s in swept}
+    changes: list[Change] = []
+    for _ in range(most_layers):
+        tried = {}
+        for layer in [name for name in order if name not in chosen][:TRIED]:
+            key = (*chosen, layer)
+            if key not in measured:
+                measured[key] = output_qkl(folded, material, reference, key)
+            tried[layer] = measured[key]
+        best = min(tried, key=lambda layer: tried[layer], default=None)
+        if best is None or not tried[best] <= (1.0 - LEAST_GAIN) * now:
+            break
+        changes.append(Change(best, None, "output QKL-Div with it in fp32", now, tried[best]))
+        chosen.append(best)
+        now = tried[best]
+    figures = {"output_qkl_div_before": before, "output_qkl_div_after": now}
+    figures |= {f"alone.{s.layer}": s.qkl_div for s in swept}
+    cured = replace(folded, float_layers=tuple(chosen))
+    return Remedied(cured, "mixed_precision", tuple(changes), figures)
+
+
+def sweep(
+    folded: Folded, material: Material, reference: NDArray[np.float32]
+) -> tuple[Sensitivity, ...]:
+    """Every quantized layer with a kernel left in fp32 alone, in graph order."""
+    layers = [
+        row.name
+        for row in layers_of(folded.graph)
+        if row.has_kernel and row.name not in folded.float_layers
+    ]
+    return tuple(
+        Sensitivity(layer, output_qkl(folded, material, reference, (*folded.float_layers, layer)))
+        for layer in material.progress(layers, "leave in fp32", len(layers))
+    )
+
+
+def output_qkl(
+    folded: Folded,
+    material: Material,
+    reference: NDArray[np.float32],
+    float_layers: Collection[str],
+) -> float:
+    """Output QKL-Div in nats of the true uint8 network against fp32 logits [N, K]."""
+    logits = quantized_logits(folded, material, float_layers)
+    if logits.shape[1] == 1:  # a single score, as the scores of two classes
+        reference = np.concatenate([0 * reference, reference], axis=1)
+        logits = np.concatenate([0 * logits, logits], axis=1)
+    return compare_outputs(reference, logits).qkl_div
+
+
+def quantized_logits(
+    folded: Folded, material: Material, float_layers: Collection[str]
+) -> NDArray[np.float64]:
+    """Dequantized logits of the true uint8 network on the material's images, [N, K]."""
+    rows = layers_of(folded.graph)
+    position = logits_row(folded.graph, rows)
+    converted = to_tflite(folded.deployed, material.ranges(folded), float_layers)
+    params = converted.pairs[position].params
+    threads = material.config.threads
+    networks = [TfliteTensors(converted, 1) for _ in range(threads)]
+
+    def run(network: TfliteTensors, images: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+        found = []
+        for image in images:
+            stored = network(image[None])[position].reshape(1, -1)
+            real = stored.astype(np.float64) if params is None else dequantize(stored, params)
+            found.append(real)
+            del stored
+        return found
+
+    logits: list[NDArray[np.float64]] = []
+    with ThreadPoolExecutor(threads) as executor:
+        for chunk in material.chunks(folded.graph):
+            for found in executor.map(run, networks, np.array_split(chunk, threads)):
+                logits += found
+    return np.concatenate(logits)

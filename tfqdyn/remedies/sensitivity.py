@@ -1,0 +1,93 @@
+"""Do layerwise figures tell which layer to leave in fp32? The experiment of Yun & Wong's outlook.
+
+Every layer with a kernel is left in fp32 alone, and the accuracy that this wins is correlated
+(Spearman's rank correlation, with its two-sided p-value) with the layer's own QMSE, QCE, QKL-Div
+and SQNR in the fully quantized network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from tfqdyn.classification import top_k_accuracy
+from tfqdyn.folding import Folded
+from tfqdyn.graph import layers_of
+from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.mixed_precision import quantized_logits
+from tfqdyn.results import LayerResult
+
+FIGURES: dict[str, Callable[[LayerResult], float | None]] = {
+    "qmse": lambda layer: layer.qmse.mean,
+    "qce": lambda layer: layer.qce.mean,
+    "qkl_div": lambda layer: layer.qkl_div.mean,
+    "sqnr_db": lambda layer: layer.sqnr_db.mean,
+    "own_qmse": lambda layer: layer.own_qmse and layer.own_qmse.mean,
+    "own_sqnr_db": lambda layer: layer.own_sqnr_db and layer.own_sqnr_db.mean,
+}
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rho in [-1, 1] of a figure with a gain, its two-sided p-value, and the layers."""
+
+    figure: str
+    rho: float
+    p_value: float
+    layers: int
+
+
+def accuracy_gains(
+    folded: Folded, material: Material, labelled: Material, labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """What leaving each layer in fp32 wins in top-1 accuracy, a fraction of 1, by name.
+
+    Args:
+        folded: a folded network.
+        material: the calibration images.
+        labelled: the scored images.
+        labels: of `labelled`, [N].
+    """
+    ranges = dict(material.ranges(folded))
+    scored = replace(labelled, _ranges={folded.graph: ranges})
+    rows = [row.name for row in layers_of(folded.graph) if row.has_kernel]
+    kept = folded.float_layers
+
+    def accuracy(float_layers: Sequence[str]) -> float:
+        logits = quantized_logits(folded, scored, float_layers)
+        if logits.shape[1] == 1:
+            logits = np.concatenate([0 * logits, logits], axis=1)
+        return top_k_accuracy(logits, labels)
+
+    before = accuracy(kept)
+    names = [name for name in rows if name not in kept]
+    return {
+        name: accuracy((*kept, name)) - before
+        for name in material.progress(names, "leave in fp32", len(names))
+    }
+
+
+def correlations(
+    layers: Sequence[LayerResult], gains: Mapping[str, float]
+) -> tuple[Correlation, ...]:
+    """Spearman's correlation of every figure with the gains, over the layers that have a gain.
+
+    Raises:
+        ValueError: fewer than three layers.
+    """
+    chosen = [layer for layer in layers if layer.name in gains]
+    if len(chosen) < 3:
+        raise ValueError(f"a correlation needs at least 3 layers, received {len(chosen)}")
+    won = [gains[layer.name] for layer in chosen]
+    found = []
+    for name, figure in FIGURES.items():
+        values = [figure(layer) for layer in chosen]
+        if any(value is None for value in values):
+            continue
+        outcome: Any = stats.spearmanr(values, won)
+        rho, p_value = float(outcome.statistic), float(outcome.pvalue)
+        found.append(Correlation(name, rho, p_value, len(chosen)))
+    return tuple(found)
