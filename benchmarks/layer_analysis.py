@@ -1,6 +1,6 @@
 """What the layer analysis costs over its floor, measured side by side in one run.
 
-    python benchmarks/layer_analysis.py --model=mobilenet.keras --data=images.npz
+    python -m benchmarks.layer_analysis --model=mobilenet.keras --data=images.npz
 
 The floor is one fp32 forward pass that returns all layer outputs and one pass of a two-threaded
 interpreter that reads every tensor, neither copied. The analysis is everything that
