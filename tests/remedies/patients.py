@@ -128,3 +128,18 @@ def spread() -> Folded:
     scaled = with_node(healthy(), replace(stem, weights=weights))
     scaled = replace(scaled, batch_norms=norms)
     return with_kernel(scaled, "dw", lambda k: k / factors[:, None])
+
+
+def coarse() -> Folded:
+    """A weight that meets only zeros spans the pointwise kernel: the others round coarsely."""
+    model = small_net()
+    norm = model.get_layer("dw_bn")
+    beta = norm.beta.numpy()
+    beta[3] = -30.0
+    norm.beta.assign(beta)
+
+    def change(kernel: NDArray) -> NDArray:
+        kernel[..., 3, 0] = 40 * np.abs(kernel).max()
+        return kernel
+
+    return with_kernel(fold_batchnorm(lower(model)), "pw", change)

@@ -9,11 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfqdyn.calibration import mse_range
+from tfqdyn.calibration import LEVELS, mse_range
 from tfqdyn.fakequant import WITH_KERNEL
 from tfqdyn.folding import Folded
+from tfqdyn.kernels import error_of_range
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
+
+LEAST_GAIN = 0.2
+"""Share of the squared rounding error that a range must save: for less, cutting the largest weights
+costs the output more (their error is one-sided) than the finer grid gives."""
 
 
 def weight_clipping(folded: Folded, material: Material) -> Remedied:
@@ -32,9 +37,13 @@ def weight_clipping(folded: Folded, material: Material) -> Remedied:
             continue
         values, counts = np.unique(kernel.astype(np.float64), return_counts=True)
         low, high = mse_range(values, counts)
-        cut = np.clip(kernel, np.float32(low), np.float32(high))
-        if np.array_equal(cut, kernel):
+        errors = [
+            error_of_range(values, counts, *ends, LEVELS)
+            for ends in ((min(values[0], 0.0), max(values[-1], 0.0)), (low, high))
+        ]
+        if errors[1] > (1.0 - LEAST_GAIN) * errors[0]:
             continue
+        cut = np.clip(kernel, np.float32(low), np.float32(high))
         quantized.setdefault(node.name, {})["kernel"] = cut
         changes += [
             Change(node.name, None, "lowest weight", float(kernel.min()), float(cut.min())),

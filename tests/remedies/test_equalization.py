@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import patients
+import pytest
+
+from tfqdyn import modelfile
+from tfqdyn.folding import fold_batchnorm
+from tfqdyn.lowering import lower
+from tfqdyn.rebuild import to_keras
+from tfqdyn.remedies import RemedyError
+from tfqdyn.remedies.bias_correction import bias_correction
+from tfqdyn.remedies.equalization import equalization, equalization_relu, pairs_of
+
+
+def bounded():
+    """Channels of unlike scale before ReLU6s, many values beyond the bound."""
+    model = patients.small_net(6.0)
+    rng = np.random.default_rng(4)
+    for name in ("stem_bn", "dw_bn"):
+        norm = model.get_layer(name)
+        norm.gamma.assign(np.exp(rng.normal(0, 2.0, norm.gamma.shape)))
+    return fold_batchnorm(lower(model))
+
+
+def test_ranges_of_a_pair_become_alike_and_the_function_stays() -> None:
+    sick, ward = patients.spread(), patients.ward()
+    cured = equalization(sick, ward.material)
+    nodes = cured.folded.graph.by_name
+    ranges = [np.ptp(nodes["stem"].weights["kernel"], axis=(0, 1, 2)),
+              np.ptp(nodes["dw"].weights["kernel"], axis=(0, 1, 3))]  # fmt: skip
+    assert max(r.max() / r.min() for r in ranges) < 10
+    np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
+    assert cured.figures["output_qkl_div"] < 1e-6
+
+
+def test_unlike_channels_are_cured() -> None:
+    sick, ward = patients.spread(), patients.ward()
+    assert ward.qkl(equalization(sick, ward.material).folded) < 0.25 * ward.qkl(sick)
+
+
+def test_relu6_stays_exact_with_a_cap_a_channel() -> None:
+    sick, ward = bounded(), patients.ward()
+    cured = equalization(sick, ward.material)
+    assert [n.op for n in cured.folded.graph].count("cap") == 3
+    np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
+    result = ward.result(cured.folded)
+    assert [row.kind for row in result.layers].count("cap") == 3
+    assert ward.qkl(cured.folded) < 0.5 * ward.qkl(sick)
+
+
+def test_capped_networks_survive_the_file(tmp_path) -> None:
+    ward = patients.ward()
+    cured = equalization(bounded(), ward.material).folded
+    to_keras(cured.deployed).save(tmp_path / "cured.keras")
+    again = fold_batchnorm(lower(modelfile.load(tmp_path / "cured.keras")))
+    np.testing.assert_allclose(ward.logits(again), ward.logits(cured), rtol=1e-5, atol=1e-5)
+
+
+def test_replacing_relu6_reports_its_own_loss() -> None:
+    ward = patients.ward()
+    cured = equalization_relu(bounded(), ward.material)
+    assert cured.figures["relu6_replaced"] == 3
+    assert cured.figures["relu6_replaced_output_qkl_div"] > 1e-3
+    assert cured.figures["output_qkl_div"] < 1e-5
+    assert all(n.config["max_value"] is None for n in cured.folded.graph if n.op == "relu")
+
+
+def test_a_healthy_network_hardly_changes() -> None:
+    healthy, ward = patients.healthy(), patients.ward()
+    cured = equalization(healthy, ward.material)
+    assert ward.qkl(cured.folded) < 1.5 * ward.qkl(healthy) + 1e-5
+
+
+def test_high_biases_go_into_the_next_layer() -> None:
+    sick, ward = patients.healthy(), patients.ward()
+    norm = sick.batch_norms["dw"]
+    high = np.full_like(norm.beta, 10.0)
+    dw = sick.graph.by_name["dw"]
+    bias = (dw.weights["bias"] + high - norm.beta).astype(np.float32)
+    sick = patients.with_node(sick, replace(dw, weights={**dw.weights, "bias": bias}))
+    sick = replace(sick, batch_norms={**sick.batch_norms, "dw": replace(norm, beta=high)})
+    cured = equalization(sick, ward.material)
+    absorbed = [c for c in cured.changes if c.what == "absorbed bias"]
+    assert {c.layer for c in absorbed} == {"dw"}  # the stem's reader pads
+    assert all(c.after > 0 for c in absorbed)
+    assert cured.figures["output_qkl_div"] < 1e-4
+
+
+def test_must_come_before_what_suits_the_codes() -> None:
+    ward = patients.ward()
+    corrected = bias_correction(patients.healthy(), ward.material).folded
+    with pytest.raises(RemedyError, match="must come before bias_correction"):
+        equalization(corrected, ward.material)
+
+
+def test_pairs_stop_at_branches_and_flattening() -> None:
+    k = keras.layers
+    x = inputs = keras.Input((8, 8, 3))
+    a = k.Conv2D(4, 3, name="a")(x)
+    b = k.Conv2D(4, 1, name="b")(k.ZeroPadding2D(1)(k.ReLU()(a)))
+    c = k.Conv2D(4, 3, name="c", groups=2)(b)
+    x = k.Add()([c, k.Conv2D(4, 3, name="d")(b)])
+    x = k.Dense(5, name="e")(k.Flatten()(k.Conv2D(2, 1, name="f")(x)))
+    graph = lower(keras.Model(inputs, x))
+    assert [(p.first, p.second) for p in pairs_of(graph)] == [("a", "b")]

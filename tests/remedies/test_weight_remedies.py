@@ -1,0 +1,132 @@
+"""Weight clipping, AdaRound, mixed precision and the sensitivity experiment."""
+
+import keras
+import numpy as np
+import patients
+import pytest
+from scipy import stats
+
+from tfqdyn.affine import dequantize, quantize
+from tfqdyn.fakequant import kernel_params
+from tfqdyn.folding import Folded, fold_batchnorm
+from tfqdyn.lowering import lower
+from tfqdyn.remedies.adaround import adaround
+from tfqdyn.remedies.bias_correction import bias_correction
+from tfqdyn.remedies.mixed_precision import mixed_precision
+from tfqdyn.remedies.sensitivity import accuracy_gains, correlations
+from tfqdyn.remedies.weight_clipping import weight_clipping
+
+
+def heavy_tailed() -> Folded:
+    """A large dense kernel with a few weights far out."""
+    keras.utils.set_random_seed(3)
+    k = keras.layers
+    x = inputs = keras.Input((12, 12, 3))
+    x = k.Conv2D(64, 3, padding="same", activation="relu", name="stem")(x)
+    x = k.Dense(40, name="logits")(k.Flatten()(x))
+    folded = fold_batchnorm(lower(keras.Model(inputs, x)))
+    rng = np.random.default_rng(8)
+    return patients.with_kernel(folded, "logits", lambda w: 0.05 * rng.standard_t(3, w.shape))
+
+
+def test_clipping_minimizes_the_weights_error() -> None:
+    sick, ward = heavy_tailed(), patients.ward()
+    cured = weight_clipping(sick, ward.material)
+    assert {c.layer for c in cured.changes} == {"logits"}
+    for name in ("logits",):
+        exact = sick.graph.by_name[name]
+        errors = []
+        for node in (exact, cured.folded.deployed.by_name[name]):
+            params = kernel_params(node)
+            weights = exact.weights["kernel"].astype(np.float64)
+            errors.append(((dequantize(quantize(weights, params), params) - weights) ** 2).sum())
+        assert errors[1] < errors[0]
+
+
+def test_clipping_cures_heavy_tails() -> None:
+    sick, ward = heavy_tailed(), patients.ward()
+    clipped = weight_clipping(sick, ward.material).folded
+    both = [bias_correction(folded, ward.material).folded for folded in (sick, clipped)]
+    before, after = (ward.result(folded).layers[-1].sqnr_db.mean for folded in both)
+    assert after > before + 0.5
+
+
+def test_learned_rounding_beats_the_nearest_with_corrected_biases() -> None:
+    sick, ward = patients.coarse(), patients.ward()
+    cured = adaround(sick, ward.material)
+    assert any(c.what == "codes moved" for c in cured.changes)
+    results = [ward.result(f) for f in (bias_correction(sick, ward.material).folded, cured.folded)]
+    before, after = (
+        next(row.sqnr_db.mean for row in result.layers if row.name == "pw") for result in results
+    )
+    assert after > before + 0.4
+    assert results[1].summary.qkl_div.mean < results[0].summary.qkl_div.mean
+
+
+def test_learned_codes_differ_by_one_at_most_and_keep_the_range() -> None:
+    sick, ward = patients.coarse(), patients.ward()
+    deployed = adaround(sick, ward.material).folded.deployed
+    for name in ("stem", "dw", "pw"):
+        before, after = sick.graph.by_name[name], deployed.by_name[name]
+        params = kernel_params(before)
+        found = kernel_params(after)
+        np.testing.assert_allclose(found.scale, params.scale, rtol=1e-5)
+        assert found.zero_point == params.zero_point
+        place = before.weights["kernel"] / params.scale + params.zero_point
+        codes = quantize(after.weights["kernel"], found).astype(float)
+        assert np.abs(codes - place).max() < 1.01
+        np.testing.assert_allclose(after.weights["kernel"], dequantize(codes, params), atol=1e-5)
+
+
+@pytest.mark.parametrize("remedy", [adaround, weight_clipping, mixed_precision])
+def test_a_healthy_network_hardly_changes(remedy) -> None:
+    healthy, ward = patients.healthy(), patients.ward()
+    assert ward.qkl(remedy(healthy, ward.material).folded) < 1.5 * ward.qkl(healthy) + 2e-5
+
+
+def test_adaround_covers_groups_strides_and_dense_layers() -> None:
+    keras.utils.set_random_seed(0)
+    k = keras.layers
+    x = inputs = keras.Input((12, 12, 3))
+    x = k.Conv2D(8, 3, strides=2, activation="relu", name="strided")(x)
+    x = k.Conv2D(8, 3, groups=4, dilation_rate=2, padding="same", activation="relu", name="g")(x)
+    x = k.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", name="multiplied")(x)
+    x = k.Dense(4, name="last")(k.Flatten()(x))
+    folded, ward = fold_batchnorm(lower(keras.Model(inputs, x))), patients.ward()
+    cured = adaround(folded, ward.material)
+    moved = {c.layer for c in cured.changes if c.what == "codes moved"}
+    assert {"strided", "g", "multiplied"} <= moved
+    assert "last" in cured.notes[0]  # 40 images are too few for its weights
+    assert ward.qkl(cured.folded) < 1.2 * ward.qkl(folded) + 1e-6
+
+
+def test_mixed_precision_finds_the_layer_at_fault() -> None:
+    sick, ward = patients.coarse(), patients.ward()
+    cured = mixed_precision(sick, ward.material, most_layers=1)
+    assert cured.folded.float_layers == ("pw",)
+    assert ward.qkl(cured.folded) < 0.3 * ward.qkl(sick)
+    row = {layer.name: layer for layer in ward.result(cured.folded).layers}["pw"]
+    assert row.quantization == (None,)
+
+
+def test_mixed_precision_needs_a_layer_to_give() -> None:
+    with pytest.raises(ValueError, match="at least 1, received 0"):
+        mixed_precision(patients.healthy(), patients.ward().material, most_layers=0)
+
+
+def test_gains_and_their_correlations() -> None:
+    sick, ward = patients.coarse(), patients.ward()
+    labels = ward.logits(sick).argmax(axis=1)
+    gains = accuracy_gains(sick, ward.material, ward.material, labels)
+    assert list(gains) == ["stem", "dw", "pw", "logits"]
+    assert gains["pw"] == max(gains.values()) >= 0
+    layers = ward.result(sick).layers
+    given = {"stem": 0.1, "dw": 0.3, "pw": 0.2, "logits": 0.0}
+    found = {c.figure: c for c in correlations(layers, given)}
+    rows = [layer for layer in layers if layer.name in given]
+    wanted = stats.spearmanr([r.qmse.mean for r in rows], [given[r.name] for r in rows])
+    assert found["qmse"].rho == pytest.approx(wanted.statistic)
+    assert found["qmse"].layers == 4
+    assert {"qmse", "qce", "qkl_div", "sqnr_db"} <= set(found)
+    with pytest.raises(ValueError, match="at least 3 layers"):
+        correlations(layers, {"stem": 0.1})
