@@ -49,7 +49,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seeds the draws of images.")
 _BINS = flags.DEFINE_integer("bins", 128, "Bins of the layers' histograms.")
 _EPSILON = flags.DEFINE_float("epsilon", 1e-9, "What each bin's probability gains.")
 _OWN_ERROR = flags.DEFINE_bool(
-    "own_error", False, "Measure each layer's own error and its sources too (remedy always does)."
+    "own_error", False, "Measure each layer's own error and its sources too."
 )
 _REMEDIES = flags.DEFINE_list(
     "remedies", ["auto"], "Remedies in the order of application, or 'auto' to follow the diagnosis."

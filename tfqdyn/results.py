@@ -257,7 +257,7 @@ def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in layer.items():
         if key in _LEFT_OUT or key == "trials" or (key in _ON_REQUEST and value is None):
             continue
-        name = f"{prefix}{_PREFIXES.get(key, key)}"
+        name = f"{prefix}{key}" if prefix else _PREFIXES.get(key, key)
         if isinstance(value, Mapping):
             flat.update(_flat(value, f"{name}_"))
         elif key == "output_shape":

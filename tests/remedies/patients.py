@@ -104,8 +104,10 @@ def dead_model() -> keras.Model:
     model = small_net()
     stem, dw = model.get_layer("stem_bn"), model.get_layer("dw_bn")
     for channel in (3, 8):
-        beta, mean, variance = (w.numpy() for w in (stem.beta, dw.moving_mean, dw.moving_variance))
-        beta[channel], mean[channel], variance[channel] = -30.0, 0.0, 1e-34
+        beta, gamma = stem.beta.numpy(), dw.gamma.numpy()
+        mean, variance = dw.moving_mean.numpy(), dw.moving_variance.numpy()
+        beta[channel], gamma[channel], mean[channel], variance[channel] = -30.0, 5.0, 0.0, 1e-34
+        dw.gamma.assign(gamma)
         stem.beta.assign(beta)
         dw.moving_mean.assign(mean)
         dw.moving_variance.assign(variance)

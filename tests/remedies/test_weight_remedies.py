@@ -1,5 +1,7 @@
 """Weight clipping, AdaRound, mixed precision and the sensitivity experiment."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import patients
@@ -124,7 +126,7 @@ def test_gains_and_their_correlations() -> None:
     given = {"stem": 0.1, "dw": 0.3, "pw": 0.2, "logits": 0.0}
     found = {c.figure: c for c in correlations(layers, given)}
     rows = [layer for layer in layers if layer.name in given]
-    wanted = stats.spearmanr([r.qmse.mean for r in rows], [given[r.name] for r in rows])
+    wanted: Any = stats.spearmanr([r.qmse.mean for r in rows], [given[r.name] for r in rows])
     assert found["qmse"].rho == pytest.approx(wanted.statistic)
     assert found["qmse"].layers == 4
     assert {"qmse", "qce", "qkl_div", "sqnr_db"} <= set(found)

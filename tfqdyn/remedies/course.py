@@ -80,6 +80,7 @@ def treat(
     remedies: Sequence[str],
     config: AnalysisConfig,
     progress: Progress = silent,
+    diagnosed: bool = True,
 ) -> Iterator[Stage]:
     """Applies remedies in the given order, every trial on its own images; yields every stage.
 
@@ -87,18 +88,23 @@ def treat(
         folded: the network as it is.
         dataset: checked against the network.
         remedies: names of `REMEDIES`.
-        config: of the analyses; `own_error` is for the caller to ask for.
+        config: of the analyses.
+        diagnosed: whether own errors are measured before the first remedy, for `diagnose`, even
+            where the configuration does not ask for them.
         progress: wraps long loops.
 
     Raises:
         ValueError: an unknown remedy, before any slow work.
         RemedyError: a remedy does not apply.
     """
-    check_names(remedies)
+    if remedies:  # `auto` may have found none
+        check_names(remedies)
     drawn = draws(dataset, config)
     materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
     current = [folded] * len(drawn)
-    yield Stage("0_none", analyze_stage(current, dataset, drawn, config, progress), (), (folded,))
+    first = replace(config, own_error=config.own_error or diagnosed)
+    untreated = analyze_stage(current, dataset, drawn, first, progress)
+    yield Stage("0_none", untreated, (), tuple(current))
     for number, name in enumerate(remedies, start=1):
         treated = [REMEDIES[name](f, m) for f, m in zip(current, materials, strict=True)]
         current = [remedied.folded for remedied in treated]

@@ -23,7 +23,7 @@ SPANNING = 8.0
 """How many times the median channel's range the tensor's must be for one channel to span it."""
 CLIPPED = 0.01
 SATURATED = 0.05
-OUTLIER_PRECISION = 0.1
+OUTLIER_PRECISION = 0.2
 SHIFTED = 0.25
 INHERITED = 0.9
 
@@ -168,19 +168,30 @@ def clipping_loss(layers: Sequence[LayerResult]) -> Iterator[Finding]:
 
 
 def activation_outliers(layers: Sequence[LayerResult]) -> Iterator[Finding]:
-    """A few activation channels stretch the range of all."""
+    """A few activation channels stretch the range of all: here, or where the layer reads."""
+    by_name = {layer.name: layer for layer in layers}
     for layer in layers:
-        precision = layer.activations.average_precision.mean
-        rounding = _source(layer, "requantization")
-        if precision < OUTLIER_PRECISION and rounding < HEALTHY_DB:
-            widest = int(np.argmax(layer.channels.activation_range))
-            yield Finding(
-                "activation_outliers", layer.name, HEALTHY_DB - rounding,
-                f"{_named(layer)}: average precision of the activations {precision:.2g}, channel "
-                f"{widest} spans {layer.channels.activation_range[widest]:.3g}; rounding alone "
-                f"leaves {rounding:.1f} dB",
-                ("equalization", "mixed_precision"), (widest,),
-            )  # fmt: skip
+        rounding, reading = _source(layer, "requantization"), _source(layer, "input")
+        source = by_name.get(layer.producers[0], layer)
+        if _stretched(layer) and rounding < HEALTHY_DB:
+            worst, at = rounding, layer
+        elif _stretched(source) and reading < min(_source(layer, "weights"), HEALTHY_DB):
+            worst, at = reading, source
+        else:
+            continue
+        ranges = at.channels.activation_range
+        widest = int(np.argmax(ranges))
+        yield Finding(
+            "activation_outliers", layer.name, HEALTHY_DB - worst,
+            f"{_named(layer)}: the channels of {'its output' if at is layer else at.name} are "
+            f"unlike (average precision {at.activations.average_precision.mean:.2g}, channel "
+            f"{widest} spans {ranges[widest]:.3g}); rounding them alone leaves {worst:.1f} dB",
+            ("equalization", "mixed_precision"), (widest,),
+        )  # fmt: skip
+
+
+def _stretched(layer: LayerResult) -> bool:
+    return layer.activations.average_precision.mean < OUTLIER_PRECISION
 
 
 def relu6_saturation(layers: Sequence[LayerResult]) -> Iterator[Finding]:

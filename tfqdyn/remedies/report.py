@@ -6,7 +6,6 @@ from rich.table import Table
 
 from tfqdyn.remedies.auto import Choice
 from tfqdyn.remedies.course import Stage
-from tfqdyn.remedies.diagnosis import Finding, diagnose
 from tfqdyn.remedies.runner import Treatment
 from tfqdyn.results import RunResult
 
@@ -20,7 +19,7 @@ def named(stage: Stage) -> RunResult:
 
 def findings_table(treatment: Treatment, count: int = MOST_FINDINGS) -> Table:
     """The gravest findings on the untreated network."""
-    found: tuple[Finding, ...] = diagnose(treatment.stages[0].result)
+    found = treatment.findings
     more = f" (of {len(found)})" if len(found) > count else ""
     table = Table(title=f"diagnosis{more}", title_justify="left")
     table.add_column("fault")

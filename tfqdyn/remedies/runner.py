@@ -8,7 +8,7 @@ OUT/choice.json                          what `auto` found and tried
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,20 @@ from tfqdyn.rebuild import to_keras
 from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
 from tfqdyn.remedies.course import Stage, draws, material_of, treat
+from tfqdyn.remedies.diagnosis import Finding, diagnose
 from tfqdyn.results import plain
 
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """All stages of a course, and how `auto` came to it (None where remedies were given)."""
+    """All stages of a course, and how `auto` came to it (None where remedies were given).
+
+    `findings` are those on the untreated network.
+    """
 
     stages: tuple[Stage, ...]
     choice: Choice | None
+    findings: tuple[Finding, ...]
 
 
 def remedy(
@@ -47,7 +52,7 @@ def remedy(
         model: as for `pipeline.analyze`.
         dataset: as for `pipeline.analyze`; calibration images are never scored.
         remedies: names of `REMEDIES` in the order of application, or `AUTO` alone.
-        config: of the analyses; own errors are always measured.
+        config: of the analyses; own errors are measured before the first remedy in any case.
         out: the folder to write to, if any; every stage is written as it is done.
         progress: wraps long loops.
 
@@ -55,7 +60,7 @@ def remedy(
         ValueError: an unknown remedy, before any slow work; and whatever `analyze` raises.
         RemedyError: a remedy does not apply to this network.
     """
-    config = replace(config or AnalysisConfig(trials=1), own_error=True)
+    config = config or AnalysisConfig(trials=1)
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)
@@ -71,13 +76,14 @@ def remedy(
             out.mkdir(parents=True, exist_ok=True)
             _write_json(out / "choice.json", asdict(choice))
     stages = []
-    for stage in treat(folded, dataset, remedies, config, progress):
+    for stage in treat(folded, dataset, remedies, config, progress, not automatic):
         stages.append(stage)
         if out is not None:
             _write_stage(stage, stages[0], out)
     if out is not None:
         _write_cured(stages, out)
-    return Treatment(tuple(stages), choice)
+    findings = choice.findings if choice else diagnose(stages[0].result)
+    return Treatment(tuple(stages), choice, findings)
 
 
 def _write_stage(stage: Stage, first: Stage, out: Path) -> None:

@@ -1,0 +1,139 @@
+"""The command's parts: draws, merging of trials, the automatic choice, files."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import patients
+import pytest
+
+from tfqdyn import modelfile, results, trialmerge
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.folding import fold_batchnorm
+from tfqdyn.lowering import lower
+from tfqdyn.remedies import choose, remedy
+from tfqdyn.remedies.course import draws
+from tfqdyn.remedies.report import attempts_table, findings_table, named
+
+CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=48, calibrator="minmax")
+
+
+def labelled(model: keras.Model) -> Dataset:
+    """Images whose labels are what the fp32 network says."""
+    x = patients.photographs()
+    logits = np.asarray(model(x / np.float32(127.5) - np.float32(1)))
+    return Dataset("images", x, logits.argmax(axis=1).astype(np.int64))
+
+
+def test_images_that_calibrate_are_never_scored() -> None:
+    data = labelled(patients.small_net())
+    drawn = draws(data, CONFIG)
+    assert len(drawn) == 2
+    for d in drawn:
+        assert len(d.calibration) == 48
+        assert sorted([*d.calibration, *d.scored]) == list(range(72))
+    few = draws(data, replace(CONFIG, max_images=10))
+    assert all(len(d.scored) == 10 and not np.isin(d.scored, d.calibration).any() for d in few)
+    with pytest.raises(DataError, match="all of which calibrate"):
+        draws(data, replace(CONFIG, calibration_size=72))
+
+
+def test_training_images_calibrate_where_there_are_any() -> None:
+    data = labelled(patients.small_net())
+    both = replace(data, x_train=data.x_test[:30], y_train=data.y_test[:30])
+    assert [len(d.scored) for d in draws(both, CONFIG)] == [72, 72]
+    done = remedy(patients.small_net(), both, ["bias_correction"], CONFIG)
+    assert done.stages[1].result.data["calibration_split"] == "x_train"
+    assert len(done.stages[1].result.summary.qmse.trials) == 2
+
+
+def test_command_writes_every_step(tmp_path) -> None:
+    model = patients.dead_model()
+    names = ["zero_variance", "bias_correction"]
+    done = remedy(model, labelled(model), names, CONFIG, tmp_path / "out")
+    folders = ["0_none", "1_zero_variance", "2_bias_correction"]
+    assert [stage.name for stage in done.stages] == folders
+    qkl = [stage.result.summary.qkl_div.mean for stage in done.stages]
+    assert qkl[1] < 0.5 * qkl[0]
+    for folder in folders:
+        record = results.read(tmp_path / "out" / folder)
+        assert len(record["summary"]["quantized_accuracy"]["trials"]) == 2
+        held_out = zip(record["data"]["calibration_images"], record["data"]["scored"], strict=True)
+        assert all(not set(drawn) & set(scored) for drawn, scored in held_out)
+        for file in ("layers.csv", "layers.png", "trial_0.tflite", "trial_1.tflite"):
+            assert (tmp_path / "out" / folder / file).stat().st_size > 0
+    assert results.read(tmp_path / "out/0_none")["layers"][0]["own_sqnr_db"]["mean"] > 0
+    (first, second) = json.loads((tmp_path / "out/1_zero_variance/remedy.json").read_text())
+    assert {c["channel"] for c in first["changes"]} == {3, 8}
+    assert first == second | {"figures": first["figures"]}
+    cured = modelfile.load(tmp_path / "out" / "cured.keras")
+    deployed = done.stages[-1].folded[0].deployed
+    x = patients.photographs()[:4] / np.float32(127.5) - np.float32(1)
+    kernel = fold_batchnorm(lower(cured)).graph.by_name["pw"].weights["kernel"]
+    np.testing.assert_array_equal(kernel, deployed.by_name["pw"].weights["kernel"])
+    assert np.asarray(cured(x)).shape == (4, 10)
+    file = (tmp_path / "out" / "cured.tflite").read_bytes()
+    assert file == (tmp_path / "out" / "2_bias_correction" / "trial_0.tflite").read_bytes()
+
+
+def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
+    model = patients.dead_model()
+    done = remedy(model, labelled(model), config=replace(CONFIG, trials=1), out=tmp_path)
+    assert done.choice is not None
+    assert done.choice.remedies[0] == "zero_variance"
+    assert done.choice.findings[0].fault == "dead_variance"
+    kept = [attempt.remedy for attempt in done.choice.attempts if attempt.kept]
+    assert list(done.choice.remedies) == kept
+    assert done.stages[-1].name == f"{len(kept)}_{kept[-1]}"
+    qkl = [stage.result.summary.qkl_div.mean for stage in done.stages]
+    assert qkl[-1] < 0.5 * qkl[0]
+    record = json.loads((tmp_path / "choice.json").read_text())
+    assert record["remedies"] == kept
+    assert findings_table(done).row_count >= 1
+    assert attempts_table(done.choice).row_count == len(done.choice.attempts)
+    assert named(done.stages[0]).model["name"] == "0_none"
+
+
+def test_auto_leaves_a_healthy_network_alone() -> None:
+    ward = patients.ward()
+    assert choose(patients.healthy(), ward.material).remedies == ()
+
+
+def test_auto_needs_images() -> None:
+    material = replace(patients.ward().material, indices=np.arange(3))
+    with pytest.raises(ValueError, match="at least 4 images, received 3"):
+        choose(patients.healthy(), material)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["zero_varianc"], "some of .*'zero_variance'.*received zero_varianc"),
+        (["auto", "adaround"], "received auto, adaround"),
+        (["adaround", "adaround"], "each remedy once"),
+        ([], "received nothing"),
+    ],
+)
+def test_unknown_names_are_refused(names, message) -> None:
+    model = patients.small_net()
+    with pytest.raises(ValueError, match=message):
+        remedy(model, labelled(model), names, CONFIG)
+
+
+def test_merged_runs_are_one_run_of_all_trials() -> None:
+    ward, folded = patients.ward(), patients.healthy()
+    one = ward.result(folded)
+    shorter = replace(ward, images=ward.images[:60])
+    two = shorter.result(folded)
+    both = trialmerge.merge([one, two])
+    assert trialmerge.merge([one]) is one
+    assert both.summary.qmse.trials == (*one.summary.qmse.trials, *two.summary.qmse.trials)
+    assert both.layers[0].sqnr_db.std is not None
+    assert both.layers[1].rms == pytest.approx((one.layers[1].rms + two.layers[1].rms) / 2)
+    assert len(both.layers[0].quantization) == 2
+    assert both.data["scored"] == [one.data["scored"], two.data["scored"]]
+    assert json.loads(both.to_json())["config"]["trials"] == 2
+    with pytest.raises(ValueError, match="at least one run"):
+        trialmerge.merge([])

@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import numpy as np
+import patients
+import pytest
+
+from tfqdyn.folding import fold_batchnorm
+from tfqdyn.lowering import lower
+from tfqdyn.remedies import diagnose
+from tfqdyn.remedies.catalogue import REMEDIES
+from tfqdyn.remedies.diagnosis import RULES
+from tfqdyn.results import LayerResult, RunResult, spread
+
+
+def faults(result: RunResult, layer: str) -> list[str]:
+    return [finding.fault for finding in diagnose(result) if finding.layer == layer]
+
+
+def with_layer(result: RunResult, name: str, **changed) -> RunResult:
+    layers = tuple(replace(r, **changed) if r.name == name else r for r in result.layers)
+    return replace(result, layers=layers)
+
+
+@pytest.fixture(scope="module")
+def healthy() -> RunResult:
+    return patients.ward().result(patients.healthy())
+
+
+@pytest.fixture(scope="module")
+def clean(healthy: RunResult) -> RunResult:
+    """A run in which no rule finds anything."""
+    sources = {
+        name: spread([60.0])
+        for name in ("input", "weights", "accumulator", "requantization", "clipping")
+    }
+
+    def cured(layer: LayerResult) -> LayerResult:
+        return replace(
+            layer, own_sqnr_db=spread([50.0]), sqnr_db=spread([48.0]), own_qmse=spread([1.0]),
+            inherited_qmse=spread([0.5]), qmse=spread([1.5]), own_bias_share=spread([0.0]),
+            source_sqnr_db=sources, saturated_share=0.0, clipped_share=spread([0.0]),
+        )  # fmt: skip
+
+    return replace(healthy, layers=tuple(map(cured, healthy.layers)))
+
+
+def test_a_clean_run_has_no_findings(clean: RunResult) -> None:
+    assert diagnose(clean) == ()
+
+
+def test_one_channel_spanning_the_tensor() -> None:
+    found = faults(patients.ward().result(patients.coarse()), "pw")
+    assert found[0] == "spanning_channel"
+
+
+def test_unlike_channels_are_named_where_they_hurt() -> None:
+    first = diagnose(patients.ward().result(patients.spread()))[0]
+    assert (first.fault, first.layer) == ("activation_outliers", "dw")
+    assert "the channels of stem are unlike" in first.text
+    assert first.channels == (15,)
+    assert first.remedies[0] == "equalization"
+
+
+def test_clipping(clean: RunResult) -> None:
+    sick = with_layer(clean, "dw", clipped_share=spread([0.03]))
+    (finding,) = diagnose(sick)
+    assert (finding.fault, finding.layer) == ("clipping_loss", "dw")
+    assert "3.00%" in finding.text
+
+
+def test_bias_shift(clean: RunResult) -> None:
+    sick = with_layer(clean, "pw", own_bias_share=spread([0.6]), own_sqnr_db=spread([20.0]))
+    (finding,) = diagnose(sick)
+    assert finding.fault == "bias_shift"
+    assert finding.remedies[0] == "bias_correction"
+    assert "60%" in finding.text
+
+
+def test_weight_rounding_without_a_spanning_channel(clean: RunResult) -> None:
+    layer = next(r for r in clean.layers if r.name == "pw")
+    assert layer.source_sqnr_db
+    sources = {**layer.source_sqnr_db, "weights": spread([25.0])}
+    sick = with_layer(clean, "pw", source_sqnr_db=sources, own_sqnr_db=spread([24.9]))
+    assert faults(sick, "pw") == ["weight_rounding"]
+
+
+def test_activation_outliers(clean: RunResult) -> None:
+    layer = next(r for r in clean.layers if r.name == "pw")
+    assert layer.source_sqnr_db
+    sick = with_layer(
+        clean, "pw",
+        source_sqnr_db={**layer.source_sqnr_db, "requantization": spread([22.0])},
+        activations=replace(layer.activations, average_precision=spread([0.03])),
+    )  # fmt: skip
+    assert faults(sick, "pw") == ["activation_outliers"]
+
+
+def test_relu6_saturation_is_measured() -> None:
+    model = patients.small_net(6.0)
+    norm = model.get_layer("dw_bn")
+    norm.gamma.assign(np.full(norm.gamma.shape, 8.0))
+    result = patients.ward().result(fold_batchnorm(lower(model)))
+    assert "relu6_saturation" in faults(result, "dw")
+    row = next(r for r in result.layers if r.name == "dw")
+    assert row.saturated_share is not None
+    assert 0.05 < row.saturated_share < 0.5
+
+
+def test_inherited_error_is_told_from_own(clean: RunResult) -> None:
+    sick = with_layer(
+        clean, "gap", sqnr_db=spread([10.0]), qmse=spread([1.0]), own_qmse=spread([0.01]),
+        inherited_qmse=spread([0.99]),
+    )  # fmt: skip
+    (finding,) = diagnose(sick)
+    assert (finding.fault, finding.layer) == ("inherited", "gap")
+    assert "99.0% of its error is inherited" in finding.text
+
+
+def test_findings_name_known_remedies_and_faults(healthy: RunResult) -> None:
+    for folded in (patients.spread(), patients.coarse()):
+        for finding in diagnose(patients.ward().result(folded)):
+            assert finding.fault in RULES
+            assert set(finding.remedies) <= set(REMEDIES)
+            assert finding.layer in finding.text
+
+
+def test_own_errors_are_needed(healthy: RunResult) -> None:
+    with pytest.raises(ValueError, match="own_error=True"):
+        diagnose(with_layer(healthy, "pw", own_sqnr_db=None))
