@@ -7,6 +7,7 @@ from conftest import images
 
 from tfqdyn import datasets
 from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.imagefiles import ArchivedImages
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_archives_keep_their_images(write, tmp_path: Path) -> None:
 
 def test_uncompressed_images_stay_in_the_file(archive: Path) -> None:
     loaded = datasets.load(str(archive))
-    assert isinstance(loaded.x_train, datasets.ArchivedImages)
+    assert isinstance(loaded.x_train, ArchivedImages)
     assert loaded.y_test.shape == (10,)  # Keras' [N, 1] labels are taken as [N]
 
 
