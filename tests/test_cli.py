@@ -125,6 +125,13 @@ def test_commands_are_listed(capfd: pytest.CaptureFixture) -> None:
     assert "expected one command of ['analyze'" in capfd.readouterr().err
 
 
+def test_help_is_the_manual() -> None:
+    script = Path(sys.executable).with_name("tfqdyn")
+    shown = subprocess.run([script, "--help"], capture_output=True, text=True, check=False).stdout
+    for expected in ("tfqdyn analyze --model=", "--calibrator: minmax", "--trials"):
+        assert expected in shown
+
+
 def test_the_installed_command_is_quiet(files: Path) -> None:
     """stderr stays empty when piped: no banner of TensorFlow's, no progress bar."""
     command = [

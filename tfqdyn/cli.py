@@ -167,7 +167,10 @@ def run(argv: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry of the console script."""
+    """Entry of the console script; `--help` shows this module's manual and its flags."""
+    sys.modules["__main__"].__doc__ = __doc__
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(run)
 
 
