@@ -26,10 +26,12 @@ REMEDIES: dict[str, Callable[[Folded, Material], Remedied]] = {
 """In the order in which they are best applied: first what keeps the fp32 function, then what suits
 the codes or leaves them, last what corrects what is left."""
 AUTO = "auto"
+SUITING = ("weight_clipping", "adaround", "bias_correction", "bias_correction_analytic")
+"""What suits weights to their codes; equalization would change the codes and must come before."""
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raises ValueError, listing the remedies, if a name is not one or comes twice."""
+    """Raises ValueError if a name is not a remedy's, or comes twice or in an order that cannot be."""
     unknown = [name for name in names if name not in REMEDIES]
     if unknown or not names:
         raise ValueError(
@@ -39,3 +41,8 @@ def check_names(names: Sequence[str]) -> None:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ValueError(f"each remedy once, received {', '.join(twice)} twice")
+    for place, name in enumerate(names):
+        if name.startswith("equalization") and set(names[:place]) & set(SUITING):
+            raise ValueError(
+                f"{name} must come before {', '.join(SUITING)}, received {', '.join(names)}"
+            )
