@@ -31,7 +31,7 @@ SUITING = ("weight_clipping", "adaround", "bias_correction", "bias_correction_an
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raises ValueError if a name is not a remedy's, or comes twice or in an order that cannot be."""
+    """Raises ValueError for a name that is no remedy's, twice there, or in an impossible order."""
     unknown = [name for name in names if name not in REMEDIES]
     if unknown or not names:
         raise ValueError(
