@@ -33,7 +33,11 @@ class KerasActivations:
                 "set KERAS_BACKEND=tensorflow"
             )
         self.model: keras.Model = to_keras(graph, nodes)
-        self._run = tf.function(lambda images: self.model(images, training=False), autograph=False)
+        self._run = tf.function(
+            lambda images: self.model(images, training=False),
+            input_signature=[tf.TensorSpec((None, *graph.input_shape), tf.float32)],
+            autograph=False,
+        )
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Activations of preprocessed images [N, H, W, C]: for every node an array [N, ...]."""

@@ -106,13 +106,14 @@ def analyze_draws(
     check_layers(graph, set().union(*kept))
     logits = assembly.logits_row(graph, rows)
     chunk, parts = chunking(graph, rows, config)
+    larger, _ = chunking(graph, rows, config, 3 * CHUNK_BYTES // 2)  # conversion is over
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     split = calibration_split(dataset)
     images = getattr(dataset, split)
 
-    def stream(source: Any, indices: NDArray, what: str) -> Iterable[Any]:
-        batches = datasets.chunks(source, indices, chunk, config.preprocessing)
-        return progress(batches, what, math.ceil(len(indices) / chunk))
+    def stream(source: Any, indices: NDArray, what: str, size: int = chunk) -> Iterable[Any]:
+        batches = datasets.chunks(source, indices, size, config.preprocessing)
+        return progress(batches, what, math.ceil(len(indices) / size))
 
     with ThreadPoolExecutor(config.threads) as executor:
         workers = Workers(executor, parts)
@@ -131,7 +132,7 @@ def analyze_draws(
             lambda chunk: run(chunk)[1:],
             trials,
             logits,
-            stream(dataset.x_test, scored, "compare layers"),
+            stream(dataset.x_test, scored, "compare layers", larger),
             workers,
             HistogramConfig(config.bins, config.epsilon),
         )
@@ -166,13 +167,18 @@ def analyze_draws(
     )
 
 
-def chunking(graph: Graph, rows: Sequence[LayerNode], config: AnalysisConfig) -> tuple[int, int]:
+def chunking(
+    graph: Graph,
+    rows: Sequence[LayerNode],
+    config: AnalysisConfig,
+    chunk_bytes: int = CHUNK_BYTES,
+) -> tuple[int, int]:
     """(images in a chunk, parts it is cut into): parts divide chunks, chunks are at least 2.
 
     Keras' kernels give an image the same activations in any batch but a batch of one.
     """
     values = sum(math.prod(row.output_shape) for row in rows) + math.prod(graph.input_shape)
-    fitting = max(2, min(config.batch_size, CHUNK_BYTES // (4 * values)))
+    fitting = max(2, min(config.batch_size, chunk_bytes // (4 * values)))
     parts = min(config.threads, fitting)
     return max(2, fitting - fitting % parts), parts
 

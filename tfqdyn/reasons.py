@@ -67,7 +67,9 @@ def _text(layer: LayerResult, weights_dominate: bool) -> str:
             f"weights span {weights.range:.3g}, average precision {weights.average_precision:.2g}"
         )
     if layer.activations.range.mean < NARROWEST:
-        return f"activations vanish: they span {layer.activations.range.mean:.1g}, TFLite's grid 1e-6"
+        return (
+            f"activations vanish: they span {layer.activations.range.mean:.1g}, TFLite's grid 1e-6"
+        )
     if layer.clipped_share.mean > 0.01:
         return f"{layer.clipped_share.mean:.1%} of the activations lie beyond the calibrated range"
     activations = layer.activations
