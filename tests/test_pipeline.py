@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from conftest import images, residual_net
 
-from tfqdyn import figures, reasons, results, tables
+from tfqdyn import figures, pipeline, reasons, results, tables
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.folding import fold_batchnorm
+from tfqdyn.graph import layers_of
+from tfqdyn.lowering import lower
 from tfqdyn.pipeline import analyze
 from tfqdyn.results import RunResult, spread
 
@@ -50,7 +53,8 @@ def test_folded_and_original_weights_are_both_described(result: RunResult) -> No
 
 
 @pytest.mark.parametrize(
-    "change", [{"batch_size": 1}, {"batch_size": 5}, {"threads": 1}, {"threads": 3}]
+    "change",
+    [{"batch_size": 1}, {"batch_size": 5}, {"threads": 1}, {"threads": 3}, {"threads": 5}],
 )
 def test_neither_batches_nor_threads_change_a_figure(result: RunResult, change: dict) -> None:
     keras.utils.set_random_seed(1)
@@ -59,6 +63,18 @@ def test_neither_batches_nor_threads_change_a_figure(result: RunResult, change: 
     for a, b in zip(again.layers, result.layers, strict=True):
         assert a == b
     assert again.data["sha256"] == result.data["sha256"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 50])
+def test_chunks_can_be_cut_into_their_parts(threads: int, batch_size: int) -> None:
+    graph = fold_batchnorm(lower(residual_net(size=96))).graph
+    rows = layers_of(graph)
+    config = dataclasses.replace(CONFIG, threads=threads, batch_size=batch_size)
+    for factor in (1, 2, 3):
+        size, parts = pipeline.chunking(graph, rows, config, factor * pipeline.CHUNK_BYTES)
+        assert (size % parts, size >= 2, parts <= threads) == (0, True, True)
+        assert parts == pipeline.chunking(graph, rows, config)[1]
 
 
 def test_seeds_draw_other_images(result: RunResult) -> None:

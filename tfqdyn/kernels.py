@@ -203,42 +203,6 @@ def compare_own(x, q, scale, zero, channels, totals):
         totals[2] += _decibels(signal, error)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
-def rounding_step(v, h, gradient, first, second, half_beta, weight, rate, unbias):
-    """One step of Adam on AdaRound's V; all arrays [M] float32, changed in place.
-
-    Args:
-        v: what is learned.
-        h: h(V) = clip(1.2 sigmoid(V) - 0.1, 0, 1), brought up to date.
-        gradient: of the loss by h.
-        first, second: Adam's running moments.
-        half_beta: half of the regularizer's even exponent beta; its gradient by h is
-            -2 beta (2 h - 1)^(beta - 1).
-        weight: of the regularizer.
-        rate: the learning rate.
-        unbias: what the two moments are multiplied with.
-    """
-    one, edge, stretch = np.float32(1), np.float32(0.1), np.float32(1.2)
-    rate, weight = np.float32(rate), np.float32(weight * 4 * half_beta)
-    a, b = np.float32(0.9), np.float32(0.999)
-    u1, u2, tiny = np.float32(unbias[0]), np.float32(unbias[1]), np.float32(1e-8)
-    for i in range(v.size):
-        sigmoid = one / (one + np.exp(-v[i]))
-        c = h[i] + h[i] - one
-        square, power, left = c * c, c, half_beta - 1
-        while left > 0:
-            if left & 1:
-                power *= square
-            square *= square
-            left >>= 1
-        g = (gradient[i] - weight * power) * stretch * sigmoid * (one - sigmoid)
-        first[i] = a * first[i] + (one - a) * g
-        second[i] = b * second[i] + (one - b) * g * g
-        v[i] -= rate * first[i] * u1 / (np.sqrt(second[i] * u2) + tiny)
-        sigmoid = one / (one + np.exp(-v[i]))
-        h[i] = min(max(stretch * sigmoid - edge, np.float32(0)), one)
-
-
 @njit(**COMPILED)
 def squared_error(x, y):
     """Sum of (x - y)^2 in float64; both [M] float32."""

@@ -175,12 +175,14 @@ def chunking(
 ) -> tuple[int, int]:
     """(images in a chunk, parts it is cut into): parts divide chunks, chunks are at least 2.
 
+    The parts are those of a chunk of `CHUNK_BYTES`, whatever `chunk_bytes` (at least as many) are.
     Keras' kernels give an image the same activations in any batch but a batch of one.
     """
     values = sum(math.prod(row.output_shape) for row in rows) + math.prod(graph.input_shape)
-    fitting = max(2, min(config.batch_size, chunk_bytes // (4 * values)))
-    parts = min(config.threads, fitting)
-    return max(2, fitting - fitting % parts), parts
+    most = max(2, min(config.batch_size, CHUNK_BYTES // (4 * values)))
+    parts = min(config.threads, most)
+    size = max(2, min(config.batch_size, chunk_bytes // (4 * values)))
+    return size - size % parts, parts
 
 
 def _scored(available: int, config: AnalysisConfig) -> NDArray[np.int64]:
