@@ -7,6 +7,7 @@ images a second of the fastest of a few training steps.
 """
 
 import time
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -32,7 +33,8 @@ def main(argv: list[str]) -> None:
 
     def images_per_second(model: keras.Model, steps: int) -> float:
         optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+        jit: Any = False
+        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=jit)
         model.train_on_batch(images, labels)
         times = []
         for _ in range(steps):
