@@ -1,0 +1,150 @@
+"""Where results lie: one folder a job, named by what the job is, finished once and for all.
+
+A job is a frozen record of everything that decides its result, so its key (a digest of the record)
+names the result: two artifacts that need the same network find the same folder, a second run
+computes nothing, and a run that was killed goes on with the first job that is not done.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from tfqdyn.results import plain, write_whole
+
+DONE = "done.json"
+DIGITS = 12
+PACKAGES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+
+
+@runtime_checkable
+class Job(Protocol):
+    """One piece of work: a frozen dataclass whose fields decide the result.
+
+    Attributes:
+        KIND: name of the kind of work, the first folder of the result.
+        cpus: processor cores that the work uses.
+        gpus: accelerators that it uses where there are some, a fraction allowed.
+    """
+
+    KIND: ClassVar[str]
+    cpus: ClassVar[float]
+    gpus: ClassVar[float]
+
+    @property
+    def label(self) -> str:
+        """What the work is called in messages and in folder names."""
+        ...
+
+    @property
+    def needs(self) -> tuple["Job", ...]:
+        """Jobs whose results this one reads."""
+        ...
+
+    def run(self, folder: Path, store: "Store") -> Mapping[str, Any]:
+        """Does the work: files into the folder, what it came to (JSON) as the result.
+
+        A folder may hold what an interrupted run left; the work goes on from there.
+        """
+        ...
+
+
+def key_of(job: Job) -> str:
+    """The job's folder below the store: kind, label, and a digest of the record's fields."""
+    record = json.dumps([job.KIND, described(job)], sort_keys=True)
+    digest = hashlib.sha256(record.encode()).hexdigest()[:DIGITS]
+    return f"{job.KIND}/{job.label}-{digest}"
+
+
+def described(job: Job) -> dict[str, Any]:
+    """The job's fields as JSON; a job among them by its key, whatever it is called."""
+
+    def entry(value: Any) -> Any:
+        if isinstance(value, Job):
+            return key_of(value).rsplit("-", 1)[1]
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+            return {name: entry(item) for name, item in fields}
+        if isinstance(value, Mapping):
+            return {str(name): entry(item) for name, item in value.items()}
+        if isinstance(value, tuple | list):
+            return [entry(item) for item in value]
+        return plain(value)
+
+    fields = (f for f in dataclasses.fields(job) if f.compare)  # pyright: ignore
+    return {f.name: entry(getattr(job, f.name)) for f in fields}
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """The finished and the begun work below one folder."""
+
+    root: Path
+
+    def folder(self, job: Job) -> Path:
+        """Where the job's files lie, or will."""
+        return self.root / key_of(job)
+
+    def done(self, job: Job) -> bool:
+        """Whether the job is finished."""
+        return (self.folder(job) / DONE).is_file()
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """What a finished job wrote down: job, result, versions, seconds.
+
+        Raises:
+            FileNotFoundError: it is not finished.
+        """
+        return json.loads((self.folder(job) / DONE).read_text())
+
+    def result(self, job: Job) -> dict[str, Any]:
+        """What a finished job came to."""
+        return self.record(job)["result"]
+
+    def finish(self, job: Job) -> dict[str, Any]:
+        """Does the job unless it is done, alone: another process that is at it is waited for.
+
+        Returns:
+            Its record.
+        """
+        if self.done(job):
+            return self.record(job)
+        folder = self.folder(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock"):
+            if self.done(job):
+                return self.record(job)
+            began = time.perf_counter()
+            result = plain(dict(job.run(folder, self)))
+            record = {
+                "job": described(job),
+                "result": result,
+                "versions": versions(),
+                "seconds": round(time.perf_counter() - began, 2),
+            }
+            write_whole(folder / DONE, json.dumps(record, indent=1, allow_nan=False).encode())
+        return record
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds a file's lock; the system frees it when the process ends, however it ends."""
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that decide the figures."""
+    found = {"python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in PACKAGES}
