@@ -8,7 +8,7 @@ from experiments.store import Job, Store, key_of
 Report = Callable[[str], None]
 
 
-class JobsFailed(RuntimeError):
+class JobsFailedError(RuntimeError):
     """Some jobs raised; all that did not need them are finished."""
 
 
@@ -36,7 +36,7 @@ def run_locally(jobs: Sequence[Job], store: Store, report: Report = to_stderr) -
     """Finishes the jobs one after another.
 
     Raises:
-        JobsFailed: some raised; those that need them were left out, all others are finished.
+        JobsFailedError: some raised; those that need them were left out, all others are finished.
     """
     todo = [job for job in ordered(jobs) if not store.done(job)]
     failed: dict[str, str] = {}
@@ -53,4 +53,4 @@ def run_locally(jobs: Sequence[Job], store: Store, report: Report = to_stderr) -
             report(f"    failed: {failed[key]}")
     if failed:
         told = "\n".join(f"  {key}: {why}" for key, why in failed.items())
-        raise JobsFailed(f"{len(failed)} of {len(todo)} jobs failed:\n{told}")
+        raise JobsFailedError(f"{len(failed)} of {len(todo)} jobs failed:\n{told}")

@@ -1,0 +1,157 @@
+"""A table or figure of the works as a record: what it needs, its rows, its picture.
+
+Three steps, each from the files of the one before: jobs (trainings, analyses) fill the store; rows
+are read from finished jobs and saved; the picture is drawn from saved rows. Rows are flat, so that
+`rows.csv` holds all there is.
+"""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from experiments.execution import ordered
+from experiments.imagenet import ImageNet
+from experiments.scales import Scale
+from experiments.store import Job, Store, described, key_of, versions
+from tfqdyn import figures
+from tfqdyn.results import write_whole
+
+Row = Mapping[str, str | int | float | None]
+"""One line of `rows.csv`; None is an empty field."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is asked of an artifact.
+
+    Attributes:
+        scale: how large.
+        seed: of training and calibration.
+        imagenet: where the ImageNet networks and photographs are.
+    """
+
+    scale: Scale
+    seed: int
+    imagenet: ImageNet
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One table or figure.
+
+    Attributes:
+        name: `group/name`.
+        source: the work and its number there.
+        title: what it shows.
+        jobs: the jobs whose results it reads.
+        rows: its rows, from finished jobs.
+        draw: its picture, from its rows; None for a table alone.
+        columns: columns of the printed table; all by default.
+    """
+
+    name: str
+    source: str
+    title: str
+    jobs: Callable[[Scope], Sequence[Job]]
+    rows: Callable[[Scope, Store], Sequence[Row]]
+    draw: Callable[[Sequence[Row]], Figure] | None = None
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def group(self) -> str:
+        """The folder it belongs to."""
+        return self.name.split("/")[0]
+
+
+def folder_of(name: str, scope: Scope, root: Path) -> Path:
+    """Where an artifact's files lie below a workdir."""
+    return root / "artifacts" / f"{scope.scale.name}-seed{scope.seed}" / name
+
+
+def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
+    """Writes an artifact's files from finished jobs: rows.csv, figure.svg and .png, artifact.json.
+
+    Returns:
+        The rows, as they were written.
+    """
+    began = time.perf_counter()
+    folder = folder_of(artifact.name, scope, store.root)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "rows.csv", to_csv(artifact.rows(scope, store)).encode())
+    rows = read_rows(folder)
+    if artifact.draw is not None:
+        figure = artifact.draw(rows)
+        for suffix in ("svg", "png"):
+            figures.save(figure, folder / f"figure.{suffix}")
+    jobs = ordered(artifact.jobs(scope))
+    records = {key_of(job): store.record(job) for job in jobs}
+    note = {
+        "artifact": artifact.name,
+        "source": artifact.source,
+        "title": artifact.title,
+        "command": command(artifact, scope),
+        "scale": scope.scale.name,
+        "seed": scope.seed,
+        "versions": versions(),
+        "seconds": {
+            "jobs": round(sum(record["seconds"] for record in records.values()), 1),
+            "drawing": round(time.perf_counter() - began, 1),
+        },
+        "jobs": {key_of(job): described(job) for job in jobs},
+    }
+    write_whole(folder / "artifact.json", json.dumps(note, indent=1).encode())
+    return rows
+
+
+def command(artifact: Artifact, scope: Scope) -> str:
+    """The command line that makes an artifact."""
+    return (
+        f"python -m experiments.run --artifact={artifact.name} --scale={scope.scale.name} "
+        f"--seed={scope.seed}"
+    )
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Rows as CSV; columns in the order of their first appearance.
+
+    Raises:
+        ValueError: no rows.
+    """
+    if not rows:
+        raise ValueError("an artifact needs at least one row, received none")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    """The rows of an artifact's folder: numbers as numbers, empty fields as None.
+
+    Raises:
+        FileNotFoundError: the artifact was not made.
+    """
+    with (folder / "rows.csv").open(newline="") as stream:
+        return [
+            {column: _value(text) for column, text in row.items()} for row in csv.DictReader(stream)
+        ]
+
+
+def _value(text: str) -> str | int | float | None:
+    if text == "":
+        return None
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,38 @@
+"""All artifacts by name, in the order of the works."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from experiments import factorizenet, mobilenets, quantization_friendly, weight_init
+from experiments.artifact import Artifact
+
+GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
+    {
+        "mobilenets": mobilenets.ARTIFACTS,
+        "weight_init": weight_init.ARTIFACTS,
+        "factorizenet": factorizenet.ARTIFACTS,
+        "quantization_friendly": quantization_friendly.ARTIFACTS,
+    }
+)
+
+ARTIFACTS: Mapping[str, Artifact] = MappingProxyType(
+    {artifact.name: artifact for group in GROUPS.values() for artifact in group}
+)
+
+
+def chosen(name: str) -> tuple[Artifact, ...]:
+    """The artifacts of a name: `group/name`, a group, or `all`.
+
+    Raises:
+        ValueError: nothing has the name; the message lists what does.
+    """
+    if name == "all":
+        return tuple(ARTIFACTS.values())
+    if name in GROUPS:
+        return GROUPS[name]
+    if name in ARTIFACTS:
+        return (ARTIFACTS[name],)
+    raise ValueError(
+        f"artifact must be all, one of the groups {', '.join(GROUPS)}, or one of "
+        f"{', '.join(ARTIFACTS)}; received {name!r}"
+    )

@@ -1,0 +1,20 @@
+"""Yun & Wong, Figure 1: average precision of trained weights, layer by layer, in DWS-ConvNets.
+
+    python -m experiments.run --artifact=mobilenets/figure_1 --scale=reduced
+
+Published: low average precision at depthwise layers (even numbers), near 1 nowhere.
+
+Cost: four trainings and analyses, shared with Table 1. smoke 10 seconds, reduced 8 minutes on two
+cores, paper about 2 hours a network on a GPU.
+"""
+
+from experiments import layerwise
+from experiments.networks import ABLATION
+
+ARTIFACT = layerwise.artifact(
+    "mobilenets/figure_1",
+    "Yun & Wong, Figure 1",
+    "Average precision of the weights of DWS-ConvNets",
+    [network for network in ABLATION if network.family == "DWS"],
+    ("weight_precision",),
+)

@@ -1,0 +1,81 @@
+"""Reproduces tables and figures of the works.
+
+    python -m experiments.run --list
+    python -m experiments.run --artifact=mobilenets/figure_1 --scale=smoke --workdir=runs/works
+    python -m experiments.run --artifact=all --scale=reduced --workdir=runs/works
+
+Trainings and analyses are kept in the workdir by what decides their results: networks that several
+artifacts share are trained once, a run that was killed goes on where it was cut, and nothing is
+computed twice. Each artifact's files are in WORKDIR/artifacts/SCALE-seedN/GROUP/NAME: `rows.csv`,
+`figure.svg`, `figure.png`, and `artifact.json` (config, versions, seed, seconds).
+
+CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs for the ImageNet
+artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class
+numbers) or a folder of class subfolders.
+
+The exit status is 1 if a job failed; all that did not need it is finished.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from tfqdyn.console import print_tables, quiet_tensorflow
+
+FLAGS = flags.FLAGS
+SCALES = ("smoke", "reduced", "paper")
+EXECUTORS = ("local", "ray")
+
+
+def define_flags() -> None:
+    """Defines the command line; a function, so that importing this module defines nothing."""
+    flags.DEFINE_string("artifact", "all", "GROUP/NAME, GROUP, or all.")
+    flags.DEFINE_bool("list", False, "List the artifacts and stop.")
+    flags.DEFINE_enum("scale", "smoke", SCALES, "How large.")
+    flags.DEFINE_string("workdir", "runs/works", "Folder of all results.")
+    flags.DEFINE_integer("seed", 0, "Seed of training and calibration.", lower_bound=0)
+    flags.DEFINE_string("imagenet_data", None, "Photographs with Keras' ImageNet class numbers.")
+    flags.DEFINE_string("mobilenet_v1", None, "MobileNet-V1 trained on ImageNet; else a download.")
+    flags.DEFINE_string("vgg19", None, "VGG-19 trained on ImageNet; else a download.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the command line."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
+    quiet_tensorflow()
+    from experiments import artifact, catalogue, execution, listing
+    from experiments.imagenet import ImageNet
+    from experiments.scales import SCALES as ALL
+    from experiments.store import Store
+
+    try:
+        chosen = catalogue.chosen(FLAGS.artifact)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    if FLAGS.list:
+        print_tables([listing.catalogue_table(chosen)])
+        return
+    imagenet = ImageNet(FLAGS.imagenet_data, FLAGS.mobilenet_v1, FLAGS.vgg19)
+    scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
+    store = Store(Path(FLAGS.workdir))
+    failed = None
+    try:
+        execution.run_locally([job for one in chosen for job in one.jobs(scope)], store)
+    except execution.JobsFailedError as error:
+        failed = error
+    for one in chosen:
+        if all(store.done(job) for job in one.jobs(scope)):
+            rows = artifact.make(one, scope, store)
+            folder = artifact.folder_of(one.name, scope, store.root)
+            print_tables([listing.rows_table(one, rows)] if one.draw is None else [])
+            print(f"{one.name}: {folder}")
+    if failed:
+        sys.exit(f"error: {failed}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)
