@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from experiments import train
 from experiments.networks import Network, Options
-from experiments.scales import Scale
+from experiments.scales import CHECKPOINTS, Scale
 from experiments.store import Job, Store
 from tfqdyn import datasets, results
 from tfqdyn.config import AnalysisConfig
@@ -86,14 +86,13 @@ class Training:
 
 def training_of(network: Network, scale: Scale, seed: int) -> Training:
     """The training of a work's network at a scale; equal networks give equal jobs."""
-    from experiments.scales import CHECKPOINTS
-
     options = dict(network.options)
     width = scale.widths.get(network.arch, 1.0)
     if width != 1.0:
         options["width"] = width
-    if scale.dense_units is not None and network.arch in HAVE_DENSE_LAYERS:
-        options["dense_units"] = scale.dense_units
+    if network.arch in HAVE_DENSE_LAYERS:
+        of_scale = {"dense_units": scale.dense_units, "dropout": scale.dropout}
+        options |= {name: value for name, value in of_scale.items() if value is not None}
     recipe = scale.recipe(network)
     checkpoints = sorted({scale.epoch(epoch, recipe) for epoch in CHECKPOINTS})
     return Training(

@@ -1,0 +1,71 @@
+"""The works' claims, each held against our own rows: holds, does not hold, or not tested.
+
+A claim is a function of saved rows. Its rule is part of its statement; where there are several
+networks or draws its effect comes with a spread or a rank test.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.artifact import Row, Scope, folder_of, read_rows
+
+Rows = Sequence[Mapping[str, Any]]
+
+VERDICTS = {True: "holds", False: "does not hold", None: "not tested at this scale"}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What our rows say of a claim.
+
+    Attributes:
+        holds: the verdict; None where the rows cannot tell.
+        effect: the figures that decide, in one line.
+        note: why it was not tested, or what to beware of.
+    """
+
+    holds: bool | None
+    effect: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of a work.
+
+    Attributes:
+        name: `group/name`.
+        statement: the claim, with the rule that decides it here.
+        source: the work, with section, table or figure.
+        artifacts: names of the artifacts whose rows it reads.
+        judge: rows by artifact name -> judgement.
+    """
+
+    name: str
+    statement: str
+    source: str
+    artifacts: tuple[str, ...]
+    judge: Callable[[Mapping[str, Rows]], Judgement]
+
+
+def judged(claim: Claim, scope: Scope, root: Path) -> Judgement:
+    """A claim's judgement by the artifacts below a workdir; not tested where one was not made."""
+    folders = {name: folder_of(name, scope, root) for name in claim.artifacts}
+    missing = [name for name, folder in folders.items() if not (folder / "rows.csv").is_file()]
+    if missing:
+        return Judgement(None, "", f"not made: {', '.join(missing)}")
+    return claim.judge({name: read_rows(folder) for name, folder in folders.items()})
+
+
+def row_of(claim: Claim, judgement: Judgement) -> Row:
+    """A claim and its verdict as a row."""
+    return {
+        "claim": claim.name,
+        "statement": claim.statement,
+        "source": claim.source,
+        "verdict": VERDICTS[judgement.holds],
+        "effect": judgement.effect,
+        "note": judgement.note,
+    }
