@@ -17,10 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 LIMITS = {
     "uint8": (0, 255),
+    "int4": (-8, 7),
     "int8": (-128, 127),
     "int16": (-32768, 32767),
     "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
 }
+STORED = {"int4": "int8"}
+"""NumPy's dtype of codes where it is not the parameters' own."""
 NARROWEST = 1.001e-6
 """Narrowest range that TFLite's converter keeps; it moves narrower ones to [-5e-7, 5e-7]."""
 
@@ -53,6 +57,12 @@ class QuantParams:
             )
         if not (np.isfinite(self.scale).all() and (self.scale > 0).all()):
             raise ValueError(f"scale must be positive and finite, received {self.scale}")
+
+    @property
+    def grid(self) -> tuple[float, float, float, float]:
+        """(scale, zero point, lowest code, highest code) of per-tensor parameters, as floats."""
+        low, high = LIMITS[self.dtype]
+        return float(self.scale), float(self.zero_point), float(low), float(high)
 
     @property
     def range(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -100,7 +110,9 @@ def quantize(values: ArrayLike, params: QuantParams) -> NDArray:
     scale = _along_axis(params.scale, params.axis, x.ndim)
     zero_point = _along_axis(params.zero_point, params.axis, x.ndim)
     low, high = LIMITS[params.dtype]
-    return np.clip(np.floor(x / scale + 0.5) + zero_point, low, high).astype(params.dtype)
+    return np.clip(np.floor(x / scale + 0.5) + zero_point, low, high).astype(
+        STORED.get(params.dtype, params.dtype)
+    )
 
 
 def dequantize(codes: ArrayLike, params: QuantParams) -> NDArray[np.float64]:

@@ -42,7 +42,12 @@ def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
             f"{graph.output.output_shape}"
         )
     last = rows[-1]
-    if last.kind in ("softmax", "sigmoid") and last.producers[0] in names:
+    if last.kind in ("softmax", "sigmoid") and last.producers[0] != graph.nodes[0].name:
+        if last.producers[0] not in names:
+            raise ValueError(
+                f"the file holds no tensor of {last.producers[0]!r}, the logits, which the output "
+                "metrics are computed from"
+            )
         return names.index(last.producers[0])
     return len(rows) - 1
 

@@ -50,16 +50,21 @@ class TfliteTensors:
     """Codes of every paired tensor of a converted model, for chunks of one fixed size.
 
     One interpreter with one thread: run several of them in threads of their own (invoking releases
-    Python's lock), which scales better than threads inside the kernels.
+    Python's lock), which scales better than threads inside the kernels. Files of one fixed batch
+    size are run as often as a chunk takes.
     """
 
     def __init__(self, converted: Converted, chunk: int) -> None:
         self.converted = converted
+        model = converted.model
+        (self._input,), (self.output,) = model.inputs, model.outputs
+        self._indices = [*(pair.tensor for pair in converted.pairs), self.output]
+        self._batch = chunk
         self._interpreter = _interpreter(converted.content)
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self.output = self._interpreter.get_output_details()[0]["index"]
-        shape = self._interpreter.get_input_details()[0]["shape"]
-        self._interpreter.resize_tensor_input(self._input, [chunk, *shape[1:]])
+        source = model.tensors[self._input]
+        if not source.any_batch and source.shape[0] != chunk:
+            self._batch = source.shape[0]
+        self._interpreter.resize_tensor_input(self._input, [self._batch, *source.shape[1:]])
         self._interpreter.allocate_tensors()
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray]:
@@ -68,14 +73,29 @@ class TfliteTensors:
         The arrays are views into the interpreter, valid until the next call; every one of them
         must be gone by then. Layers that run in fp32 give float32 values.
         """
+        if len(images) == self._batch:
+            self._invoke(images)
+            return [self._interpreter.tensor(index)() for index in self._indices]
+        found: list[list[NDArray]] = [[] for _ in self._indices]
+        for start in range(0, len(images), self._batch):
+            part = images[start : start + self._batch]
+            missing = self._batch - len(part)
+            self._invoke(np.concatenate([part, part[:1].repeat(missing, axis=0)]))
+            for codes, index in zip(found, self._indices, strict=True):
+                tensor = self._interpreter.get_tensor(index)
+                codes.append(tensor.reshape(self._batch, -1)[: len(part)])
+        return [np.concatenate(codes) for codes in found]
+
+    def _invoke(self, images: NDArray[np.float32]) -> None:
         params = self.converted.input_params
-        codes = self._interpreter.tensor(self._input)()
-        flat = np.ascontiguousarray(images).reshape(-1)
-        kernels.quantize_uint8(flat, float(params.scale), float(params.zero_point), codes.ravel())
-        del codes
+        held = self._interpreter.tensor(self._input)()
+        if params is None:
+            held[...] = images
+        else:
+            flat = np.ascontiguousarray(images).reshape(-1)
+            kernels.quantize(flat, *params.grid, held.reshape(-1))
+        del held
         self._interpreter.invoke()
-        indices = [pair.tensor for pair in self.converted.pairs]
-        return [self._interpreter.tensor(index)() for index in (*indices, self.output)]
 
 
 class CutTensors:
@@ -100,9 +120,7 @@ class CutTensors:
         for index, source, params in self._feeds:
             codes = self._interpreter.tensor(index)()
             flat = np.ascontiguousarray(values[source]).reshape(-1)
-            kernels.quantize_uint8(
-                flat, float(params.scale), float(params.zero_point), codes.reshape(-1)
-            )
+            kernels.quantize(flat, *params.grid, codes.reshape(-1))
             del codes
         self._interpreter.invoke()
         return [self._interpreter.tensor(index)() for index in self._rows]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tfqdyn import datasets
 from tfqdyn.calibration import DEFAULT_PERCENTILES, Calibrator
-from tfqdyn.conversion import SCHEMES
+from tfqdyn.schemes import OWN_RANGES, SCHEMES
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,27 @@ class AnalysisConfig:
             raise ValueError(
                 f"epsilon must lie in (0, 1) and seed be >= 0, received {self.epsilon}, {self.seed}"
             )
+        if self.scheme != OWN_RANGES:
+            self._refuse_what_the_converter_decides()
         Calibrator(self.calibrator, self.percentile or 0.0)
+
+    def _refuse_what_the_converter_decides(self) -> None:
+        given = [name for name in ("float_layers", "own_error") if getattr(self, name)]
+        own = AnalysisConfig.calibrator
+        if self.calibrator not in ("minmax", own):
+            given.append("calibrator")
+        if given:
+            raise ValueError(
+                f"{', '.join(given)}: only scheme {OWN_RANGES!r} takes that; in scheme "
+                f"{self.scheme!r} TensorFlow's converter takes the extrema of the calibration "
+                "images and quantizes every layer"
+            )
 
     @property
     def rule(self) -> Calibrator:
-        """The calibrator with its percentile."""
+        """The calibrator with its percentile; the extrema where the converter calibrates."""
+        if self.scheme != OWN_RANGES:
+            return Calibrator("minmax", 0.0)
         own = DEFAULT_PERCENTILES.get(self.calibrator, 0.0)
         return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
 

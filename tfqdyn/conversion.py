@@ -1,30 +1,33 @@
-"""Folded graph + ranges -> a true uint8 .tflite file, its bytes checked.
+"""Folded graph -> a .tflite file of any scheme, its bytes checked; or somebody else's file, read.
 
-The fake-quantized graph goes through TensorFlow's converter (the only use of it). Then the file
-is read back: every row must have its tensor (`pairing`), every tensor the dtype that it must have,
-and every kernel the codes that our own affine quantization gives.
+uint8: the graph, fake-quantized on given ranges, goes through TensorFlow's converter. The other
+schemes take the standard way: the folded Keras model, `TFLiteConverter`, and calibration images as
+its representative dataset. Then the file is read back: every row must have its tensor (`pairing`),
+every tensor the dtype that it must have, and every kernel the codes that our own affine
+quantization gives (`filechecks`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from tfqdyn.affine import QuantParams, quantize
-from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, kernel_of, quantization_of
-from tfqdyn.graph import Graph, Node, layers_of
-from tfqdyn.pairing import LayerPair, pair_layers
-from tfqdyn.tflitefile import TfliteModel, parse
+from tfqdyn.affine import QuantParams
+from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
+from tfqdyn.filechecks import ConversionError, check_dtypes, check_kernels, check_params
+from tfqdyn.graph import Graph, layers_of
+from tfqdyn.matching import LayerPair
+from tfqdyn.pairing import Pairing, mismatch, pair_layers
+from tfqdyn.rebuild import to_keras
+from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.tflitefile import TfliteFileError, TfliteModel, parse
 
-SCHEMES = ("uint8",)
-TIE = 1e-3
-"""How far from the middle between two codes, in steps, a weight still counts as an exact tie."""
-
-
-class ConversionError(RuntimeError):
-    """The converter failed, or what it wrote is not what was asked for."""
+ROUNDED = 0.501
+"""By how many steps rounding may move a weight; more, and the file holds other weights."""
+FLOATS = 2e-3
+"""`filekernels.distance` that half precision, and no more, may bring about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +38,19 @@ class Converted:
         content: the .tflite file.
         model: the same, parsed.
         pairs: every row with its tensor.
-        input_params: quantization of the input.
+        input_params: quantization of the input; None where it is in floats.
         ties: weights whose code differs from ours by one unit at an exact tie.
+        unpaired: rows without a tensor of their own, with the reason.
+        notes: remarks in words.
     """
 
     content: bytes
     model: TfliteModel
     pairs: tuple[LayerPair, ...]
-    input_params: QuantParams
-    ties: int
+    input_params: QuantParams | None
+    ties: int = 0
+    unpaired: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def to_tflite(
@@ -63,7 +70,6 @@ def to_tflite(
         ConversionError: the converter failed, or a dtype or a weight in the file is wrong.
         PairingError: rows and tensors do not match.
     """
-    rows = layers_of(graph)
     kept = frozenset(float_layers)
     check_layers(graph, kept)
     params = quantization_of(graph, ranges)
@@ -71,11 +77,100 @@ def to_tflite(
     ends = {INPUT: (graph.input_shape, input_params)}
     content = _convert(emit(graph, params, kept), ends, [OUTPUT])
     model = parse(content)
-    pairs = pair_layers(rows, model, params, kept)
+    pairs = _whole(pair_layers(graph, model))
+    check_params(pairs, params, kept)
     if not kept:
-        _check_dtypes(model)
-    ties = _check_kernels(graph, pairs, model)
-    return Converted(content, model, pairs, input_params, ties)
+        check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
+    return Converted(content, model, pairs, input_params, check_kernels(graph, pairs, model))
+
+
+def to_scheme(
+    graph: Graph, scheme: str, chunks: Callable[[], Iterable[Sequence[Any]]]
+) -> Converted:
+    """Converts a folded graph by TFLite's standard post-training quantization.
+
+    Integer schemes take and give integers.
+
+    Args:
+        graph: a folded graph.
+        scheme: any of `SCHEMES` but uint8.
+        chunks: gives the calibration images, one in a chunk, as `datasets.chunks` yields them.
+
+    Raises:
+        ConversionError, PairingError: see `to_tflite`.
+    """
+    wanted = SCHEMES[scheme]
+    model = to_keras(graph)
+    run = tf.function(lambda x: model(x, training=False), autograph=False)
+    traced = run.get_concrete_function(tf.TensorSpec((None, *graph.input_shape), tf.float32))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced])
+    if wanted.weights != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if wanted.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if wanted.calibrated:
+        converter.representative_dataset = lambda: ([chunk[0]] for chunk in chunks())
+        operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+        if wanted.activations == "int16":
+            operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [operators]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(
+            wanted.activations
+        )
+        converter._experimental_disable_per_channel = not wanted.per_channel
+    return _checked(graph, _run(converter), scheme)
+
+
+def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
+    model = parse(content)
+    paired = pair_layers(graph, model)
+    check_dtypes(model, paired.pairs, SCHEMES[scheme])
+    moved = [p.row.name for p in paired.pairs if p.most_steps > ROUNDED or p.distance > 0.5]
+    if moved:
+        raise ConversionError(f"weights in the file differ from their rounded values: {moved}")
+    params = model.tensors[model.inputs[0]].params
+    return Converted(content, model, paired.pairs, params, 0, paired.unpaired)
+
+
+def adopt(graph: Graph, content: bytes) -> Converted:
+    """Somebody else's file of the network that a folded graph holds.
+
+    Raises:
+        TfliteFileError: not a file that can be analyzed.
+        PairingError: it is not this network's, or a layer with a kernel is missing.
+    """
+    model = parse(content)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise TfliteFileError(
+            "expected a .tflite file with one input and one output, received "
+            f"{len(model.inputs)} and {len(model.outputs)}"
+        )
+    paired = pair_layers(graph, model)
+    notes = [f"no tensor of layer {n!r}: {why}" for n, why in paired.unpaired.items()]
+    notes += [f"no layer for {text}" for text in paired.leftovers]
+    moved = [
+        p
+        for p in paired.pairs
+        if p.most_steps > ROUNDED or (not p.most_steps and p.distance > FLOATS)
+    ]
+    if moved:
+        worst = max(moved, key=lambda pair: pair.distance)
+        notes.append(
+            f"the weights of {len(moved)} layers differ from the Keras model's by more than "
+            f"rounding, those of {worst.row.name!r} most (by up to {worst.most_steps:.3g} steps): "
+            "the file was trained further, or made from another checkpoint"
+        )
+    params = model.tensors[model.inputs[0]].params
+    return Converted(content, model, paired.pairs, params, 0, paired.unpaired, tuple(notes))
+
+
+def _whole(paired: Pairing) -> tuple[LayerPair, ...]:
+    """The pairs, if nothing is left over on either side."""
+    problems = [f"layer {name!r}: {why}" for name, why in paired.unpaired.items()]
+    problems += [f"{text} has no layer" for text in paired.leftovers]
+    if problems:
+        raise mismatch(problems)
+    return paired.pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +211,11 @@ def to_cut_tflite(
     outputs = [cut_names(index)[0] for index in range(len(rows))]
     content = _convert(emit(graph, params, kept, cut=True), ends, outputs)
     model = parse(content)
-    pairs = pair_layers(rows, model, params, kept)
-    return CutModel(Converted(content, model, pairs, params[source], 0), feeds)
+    tensors = {model.tensors[index].name: index for index in model.inputs}
+    sources = {name: tensors[feed] for feed, (name, _) in feeds.items() if feed in tensors}
+    pairs = _whole(pair_layers(graph, model, sources))
+    check_params(pairs, params, kept)
+    return CutModel(Converted(content, model, pairs, params[source]), feeds)
 
 
 def check_layers(graph: Graph, names: Collection[str]) -> None:
@@ -146,55 +244,15 @@ def _convert(
         name: (float(params.zero_point), 1.0 / float(params.scale))
         for name, (_, params) in inputs.items()
     }
+    return _run(converter)
+
+
+def _run(converter: Any) -> bytes:
+    """What a converter writes."""
     try:
-        return bytes(converter.convert())
+        with warnings.catch_warnings():
+            # TensorFlow misses statistics of the input even where a representative dataset is given
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs")
+            return bytes(converter.convert())
     except Exception as error:  # the converter's errors share no narrower type
         raise ConversionError(f"TensorFlow's converter refused the model: {error}") from error
-
-
-def _check_dtypes(model: TfliteModel) -> None:
-    """Activations and kernels uint8; int32 only for biases and shapes."""
-    wrong = [
-        f"{t.name!r} is {t.dtype}"
-        for t in model.tensors
-        if t.dtype not in ("uint8", "int32") or (t.dtype == "uint8" and t.params is None)
-    ]
-    if wrong:
-        raise ConversionError("tensors that should be uint8 are not:\n" + "\n".join(wrong))
-
-
-def _check_kernels(graph: Graph, pairs: tuple[LayerPair, ...], model: TfliteModel) -> int:
-    """Counts codes that differ by one at exact ties; any other difference is an error."""
-    ties = 0
-    for pair in pairs:
-        if pair.kernel is None or pair.params is None:
-            continue
-        stored = model.tensors[pair.kernel]
-        if stored.data is None or stored.params is None or stored.dtype != "uint8":
-            raise ConversionError(f"layer {pair.row.name!r}: its kernel is {stored.dtype}")
-        values = in_tflite_layout(graph.by_name[pair.row.name]).reshape(-1)
-        codes = quantize(values, stored.params)
-        differing = np.flatnonzero(codes != stored.data.reshape(-1))
-        distance = codes[differing].astype(int) - stored.data.reshape(-1)[differing]
-        steps = values[differing] / stored.params.scale
-        wrong = (abs(distance) > 1) | (np.abs(steps - np.floor(steps) - 0.5) > TIE)
-        if wrong.any():
-            raise ConversionError(
-                f"layer {pair.row.name!r}: {int(wrong.sum())} of {values.size} weights in the file "
-                "differ from their affine quantization"
-            )
-        ties += differing.size
-    return ties
-
-
-def in_tflite_layout(node: Node) -> NDArray[np.float32]:
-    """A node's kernel in the axis order that TFLite stores: output channels first.
-
-    Convolutions [K, H, W, C / G], depthwise ones [1, H, W, C * M], dense layers [K, C].
-    """
-    kernel = kernel_of(node)
-    if node.op in ("depthwise", "affine"):
-        return kernel.reshape(1, *kernel.shape[:2], -1) if node.op == "depthwise" else kernel
-    if node.op == "conv":
-        return kernel.transpose(3, 0, 1, 2)
-    return kernel.transpose(2, 0, 1, 3) if node.op == "transposed_conv" else kernel.T

@@ -120,7 +120,7 @@ def _encode(values: NDArray[np.float32], params: QuantParams | None) -> NDArray:
         return np.array(values)
     codes = np.empty(values.shape, np.uint8)
     flat = np.ascontiguousarray(values).reshape(-1)
-    kernels.quantize_uint8(flat, float(params.scale), float(params.zero_point), codes.reshape(-1))
+    kernels.quantize(flat, *params.grid, codes.reshape(-1))
     return codes
 
 

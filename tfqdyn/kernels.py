@@ -67,28 +67,30 @@ def _count_values(x, low, high, bins, index, counts):  # x [M], index [>= M], co
 
 
 @njit(**COMPILED)
-def _count_codes(q, counts):  # q [M] uint8, counts [LANES, 256]
-    full = q.size - q.size % LANES
+def _count_codes(q, below, counts):  # q [M] uint8 or int8, `below` codes below 0
+    full = q.size - q.size % LANES  # counts [LANES, 256]
     for i in range(0, full, LANES):
-        counts[0, q[i]] += 1
-        counts[1, q[i + 1]] += 1
-        counts[2, q[i + 2]] += 1
-        counts[3, q[i + 3]] += 1
+        counts[0, q[i] + below] += 1
+        counts[1, q[i + 1] + below] += 1
+        counts[2, q[i + 2] + below] += 1
+        counts[3, q[i + 3] + below] += 1
     for i in range(full, q.size):
-        counts[0, q[i]] += 1
+        counts[0, q[i] + below] += 1
 
 
 def _count_quantized(q, scale, zero, edges, index, counts):
-    """Counts uint8 by code, floats by value; compiled for each by the overload below."""
+    """Counts 8-bit codes by code, all else by value; compiled for each by the overload below."""
     raise AssertionError("only ever called from compiled code")
 
 
 @overload(_count_quantized)
 def _count_quantized_typed(q, scale, zero, edges, index, counts):
     if q.dtype == types.uint8:
-        return lambda q, scale, zero, edges, index, counts: _count_codes(q, counts)
+        return lambda q, scale, zero, edges, index, counts: _count_codes(q, 0, counts)
+    if q.dtype == types.int8:
+        return lambda q, scale, zero, edges, index, counts: _count_codes(q, 128, counts)
     return lambda q, scale, zero, edges, index, counts: _count_values(
-        q, edges[0], edges[1], counts.shape[1], index, counts
+        q, edges[0] / scale + zero, edges[1] / scale + zero, counts.shape[1], index, counts
     )
 
 
@@ -114,7 +116,7 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
 
     Args:
         x: fp32 activations [N, P, C].
-        q: uint8 codes, or fp32 values, of the quantized network [N, P, C].
+        q: codes, or fp32 values, of the quantized network [N, P, C].
         scale, zero: real value of q; 1 and 0 where q holds values.
         edges: (low, high) of the common histogram.
         inside: (low, high) in float32; values beyond are counted as outside the histogram.
@@ -124,7 +126,8 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
         totals: [6] float64, added to: images, sum x^2, sum (x - x^)^2, sum over images of SQNR in
             dB, values outside `inside`, values outside `grid`.
         p_counts: [LANES, B] int64, histogram of x, added to.
-        q_counts: [LANES, 256] int64 of codes, or [LANES, B] of values, added to.
+        q_counts: [LANES, 256] int64 of 8-bit codes from the lowest, or [LANES, B] of values, added
+            to.
     """
     images, positions, width = x.shape
     rows = max(1, BLOCK // width)
@@ -214,11 +217,11 @@ def squared_error(x, y):
 
 
 @njit(**COMPILED)
-def quantize_uint8(x, scale, zero, codes):
-    """The nearest uint8 codes of x [M], ties up, as `affine.quantize` gives them."""
+def quantize(x, scale, zero, low, high, codes):
+    """The nearest codes of x [M] in [low, high], ties up, as `affine.quantize` gives them."""
     for i in range(x.size):
         place = math.floor(np.float64(x[i]) / scale + 0.5) + zero
-        codes[i] = np.uint8(min(max(place, 0.0), 255.0))
+        codes[i] = min(max(place, low), high)
 
 
 @njit(**COMPILED)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn import kernels, metrics
-from tfqdyn.affine import QuantParams, dequantize
+from tfqdyn.affine import LIMITS, QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
 
 
@@ -117,7 +117,7 @@ class PairSums:
         self.channels = np.zeros((2, channels))
         self.totals = np.zeros(6)
         self.p_counts = np.zeros((kernels.LANES, config.bins), np.int64)
-        width = 256 if params is not None else config.bins
+        width = 256 if _counts_codes(params) else config.bins
         self.q_counts = np.zeros((kernels.LANES, width), np.int64)
 
     def add(self, x: NDArray[np.float32], q: NDArray, values: ValueSums | None = None) -> None:
@@ -187,9 +187,10 @@ class PairSums:
     def histograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Counts [bins] of the fp32 and of the dequantized values over `edges`."""
         p, q = self.p_counts.sum(axis=0), self.q_counts.sum(axis=0)
-        if self.params is None:
+        if self.params is None or not _counts_codes(self.params):
             return p, q
-        values = dequantize(np.arange(256), self.params)
+        lowest = LIMITS[self.params.dtype][0]
+        values = dequantize(np.arange(256) + lowest, self.params)
         low, high = self.edges
         place = ((values - low) * (len(p) / (high - low))).astype(int).clip(0, len(p) - 1)
         return p, np.bincount(place, q, len(p)).astype(np.int64)
@@ -200,6 +201,11 @@ class PairSums:
         p, q = (metrics.probabilities(c, self.config.epsilon) for c in self.histograms)
         kl = metrics.kl_divergence(p, q)
         return metrics.entropy(p), metrics.entropy(p) + kl, kl
+
+
+def _counts_codes(params: QuantParams | None) -> bool:
+    """Whether a histogram has one bin a code: 8-bit codes, that is."""
+    return params is not None and params.dtype in ("uint8", "int8")
 
 
 def _inner_float32(low: float, high: float) -> tuple[np.float32, np.float32]:

@@ -6,7 +6,8 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from tfqdyn import assembly, datasets
 from tfqdyn.calibration import calibrate, draw
 from tfqdyn.capture import KerasActivations
 from tfqdyn.config import DEFAULTS, AnalysisConfig
-from tfqdyn.conversion import check_layers, to_cut_tflite, to_tflite
+from tfqdyn.conversion import (
+    Converted,
+    adopt,
+    check_layers,
+    to_cut_tflite,
+    to_scheme,
+    to_tflite,
+)
 from tfqdyn.datasets import Dataset
 from tfqdyn.fakequant import quantization_of
 from tfqdyn.folding import Folded, fold_batchnorm
@@ -26,6 +34,7 @@ from tfqdyn.lowering import lower
 from tfqdyn.measurement import Trial, Workers, measure
 from tfqdyn.ownerror import OwnTrial, measure_own, with_own
 from tfqdyn.results import RunResult
+from tfqdyn.schemes import OWN_RANGES, SCHEMES
 
 CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
@@ -71,10 +80,42 @@ def analyze_folded(
     progress: Progress = silent,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
-    available = len(getattr(dataset, calibration_split(dataset)))
-    draws = [draw(available, config.calibration_size, config.seed, k) for k in range(config.trials)]
+    if not SCHEMES[config.scheme].calibrated:
+        config = replace(config, trials=1)  # every draw gives the same file
+    draws = _draws(dataset, config)
     scored = _scored(len(dataset.x_test), config)
     return analyze_draws([folded] * config.trials, dataset, draws, scored, config, progress)
+
+
+def analyze_file(
+    model: Any,
+    content: bytes,
+    dataset: Dataset,
+    config: AnalysisConfig = DEFAULTS,
+    progress: Progress = silent,
+) -> RunResult:
+    """`analyze` for a .tflite file that somebody made of the model, with whatever tool.
+
+    Calibration images only give the fp32 activations' ranges; `trials` and `scheme` play no role.
+
+    Raises:
+        TfliteFileError, PairingError: the file is damaged, or not this model's.
+    """
+    original = lower(model)
+    datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
+    folded = fold_batchnorm(original)
+    config = replace(config, trials=1)
+    given = adopt(folded.graph, content)
+    scored = _scored(len(dataset.x_test), config)
+    draws = _draws(dataset, config)
+    result = analyze_draws([folded], dataset, draws, scored, config, progress, given)
+    return replace(result, config={**result.config, "scheme": "file"})
+
+
+def _draws(dataset: Dataset, config: AnalysisConfig) -> list[NDArray[np.int64]]:
+    """Calibration images of every trial."""
+    available = len(getattr(dataset, calibration_split(dataset)))
+    return [draw(available, config.calibration_size, config.seed, k) for k in range(config.trials)]
 
 
 def calibration_split(dataset: Dataset) -> str:
@@ -89,6 +130,7 @@ def analyze_draws(
     scored: NDArray[np.int64],
     config: AnalysisConfig,
     progress: Progress = silent,
+    given: Converted | None = None,
 ) -> RunResult:
     """`analyze_folded` with given calibration images and scored images.
 
@@ -100,11 +142,11 @@ def analyze_draws(
         scored: indices of the scored images in `x_test`.
         config: all else.
         progress: wraps the long loops.
+        given: the file to analyze, if it is there already; of one trial.
     """
     graph, rows = trials_of[0].graph, layers_of(trials_of[0].graph)
     kept = [{*config.float_layers, *folded.float_layers} for folded in trials_of]
     check_layers(graph, set().union(*kept))
-    logits = assembly.logits_row(graph, rows)
     chunk, parts = chunking(graph, rows, config)
     larger, _ = chunking(graph, rows, config, 3 * CHUNK_BYTES // 2)  # conversion is over
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
@@ -118,20 +160,31 @@ def analyze_draws(
     with ThreadPoolExecutor(config.threads) as executor:
         workers = Workers(executor, parts)
         trials, cuts = [], []
+        names = [graph.nodes[0].name, *(row.name for row in rows)]
         for k, (folded, drawn) in enumerate(zip(trials_of, draws, strict=True)):
             chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             sites = calibrate(run, chunks, len(drawn), config.rule, config.bins, executor)
-            names = [graph.nodes[0].name, *(row.name for row in rows)]
             ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-            trials.append(Trial(sites[1:], to_tflite(folded.deployed, ranges, kept[k])))
+            if given is not None:
+                converted = given
+            elif config.scheme == OWN_RANGES:
+                converted = to_tflite(folded.deployed, ranges, kept[k])
+            else:
+                singles = partial(datasets.chunks, images, drawn, 1, config.preprocessing)
+                converted = to_scheme(folded.deployed, config.scheme, singles)
+            by_name = dict(zip(names, sites, strict=True))
+            at = [by_name[pair.row.name] for pair in converted.pairs]
+            trials.append(Trial(at, converted))
             if config.own_error:
                 params = quantization_of(graph, ranges)
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
                 cuts.append(OwnTrial(folded.deployed, params, cut))
+        paired = trials[0].converted.pairs
+        wanted = [names.index(pair.row.name) for pair in paired]
         measured = measure(
-            lambda chunk: run(chunk)[1:],
+            lambda chunk: [*map(run(chunk).__getitem__, wanted)],
             trials,
-            logits,
+            assembly.logits_row(graph, [pair.row for pair in paired]),
             stream(dataset.x_test, scored, "compare layers", larger),
             workers,
             HistogramConfig(config.bins, config.epsilon),
@@ -143,8 +196,10 @@ def analyze_draws(
     labels = dataset.y_test[scored]
     overlap = split == "x_test" and any(np.isin(drawn, scored).any() for drawn in draws)
     notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
+    notes += trials[0].converted.notes
     return RunResult(
-        config=asdict(config) | {"percentile": config.rule.percentile},
+        config=asdict(config)
+        | {"calibrator": config.rule.name, "percentile": config.rule.percentile},
         seed=config.seed,
         versions=assembly.versions(),
         model=assembly.model_record(graph, trials),
@@ -161,6 +216,7 @@ def analyze_draws(
         skipped={
             **graph.skipped,
             **{n: f"affine: {why}" for n, why in trials_of[0].affine.items()},
+            **{n: f"no tensor: {why}" for n, why in trials[0].converted.unpaired.items()},
         },
         notes=notes,
         tflite=tuple(trial.converted.content for trial in trials),

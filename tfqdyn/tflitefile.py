@@ -1,12 +1,13 @@
 """What a .tflite file says: its tensors with their quantization, and its operators."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.affine import QuantParams
+from tfqdyn.affine import LIMITS, QuantParams
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -21,7 +22,18 @@ DTYPES = {
 OPERATORS = {
     value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
-_NUMPY = {"uint8": "u1", "int8": "i1", "int16": "<i2", "int32": "<i4", "float32": "<f4"}
+_NUMPY = {
+    "uint8": "u1", "int8": "i1", "int16": "<i2", "int32": "<i4", "int64": "<i8", "bool": "?",
+    "float16": "<f2", "float32": "<f4",
+}  # fmt: skip
+_ACTIVATIONS = {
+    value: name
+    for name, value in vars(schema.ActivationFunctionType).items()
+    if not name.startswith("_")
+}
+_OPTIONS = {
+    value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
+}
 
 
 class TfliteFileError(ValueError):
@@ -30,7 +42,10 @@ class TfliteFileError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """One tensor: `params` is None where it is not quantized, `data` None where it is computed."""
+    """One tensor: `params` is None where it is not quantized, `data` None where it is computed.
+
+    `any_batch` tells that the first axis may take any size.
+    """
 
     index: int
     name: str
@@ -38,16 +53,24 @@ class Tensor:
     dtype: str
     params: QuantParams | None
     data: NDArray | None
+    any_batch: bool = False
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator, by the schema's name; -1 among `inputs` stands for one left out."""
+    """One operator, by the schema's name; -1 among `inputs` stands for one left out.
+
+    Attributes:
+        activation: what is fused into it, "NONE" or a name such as "RELU6".
+        window: of pools, (height, width, vertical stride, horizontal stride).
+    """
 
     index: int
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    activation: str = "NONE"
+    window: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,27 +87,40 @@ def parse(content: bytes) -> TfliteModel:
     """Reads a .tflite file.
 
     Raises:
-        TfliteFileError: not a .tflite file, truncated, or with several subgraphs.
+        TfliteFileError: not a .tflite file, truncated, with several subgraphs, or with
+            custom operators.
     """
     if len(content) < 8 or content[4:8] != b"TFL3":
         raise TfliteFileError("expected a .tflite file (identifier TFL3 at byte 4)")
     try:
-        model: Any = schema.Model.GetRootAs(content, 0)
-        if model.SubgraphsLength() != 1:
-            raise TfliteFileError(
-                f"expected a .tflite file with one subgraph, received {model.SubgraphsLength()}"
-            )
-        graph = model.Subgraphs(0)
-        return TfliteModel(
-            tensors=tuple(_tensor(model, graph, i) for i in range(graph.TensorsLength())),
-            operators=tuple(_operator(model, graph, i) for i in range(graph.OperatorsLength())),
-            inputs=_integers(graph.InputsAsNumpy()),
-            outputs=_integers(graph.OutputsAsNumpy()),
-        )
+        model = _model(content)
     except TfliteFileError:
         raise
     except Exception as error:  # the flatbuffer reader raises whatever the damage leads it to
         raise TfliteFileError(f"the .tflite file is damaged or truncated: {error}") from error
+    custom = sorted({op.kind for op in model.operators if op.kind.startswith("CUSTOM")})
+    if custom:
+        raise TfliteFileError(
+            f"the .tflite file has operators that are not TFLite's own: {', '.join(custom)}; "
+            "convert the model with built-in operators only"
+        )
+    return model
+
+
+def _model(content: bytes) -> TfliteModel:
+    model: Any = schema.Model.GetRootAs(content, 0)
+    if model.SubgraphsLength() != 1:
+        raise TfliteFileError(
+            f"expected a .tflite file with one subgraph, received {model.SubgraphsLength()}; "
+            "control flow and several signatures are not supported"
+        )
+    graph = model.Subgraphs(0)
+    return TfliteModel(
+        tensors=tuple(_tensor(content, model, graph, i) for i in range(graph.TensorsLength())),
+        operators=tuple(_operator(model, graph, i) for i in range(graph.OperatorsLength())),
+        inputs=_integers(graph.InputsAsNumpy()),
+        outputs=_integers(graph.OutputsAsNumpy()),
+    )
 
 
 def _integers(array: NDArray | int) -> tuple[int, ...]:
@@ -92,24 +128,59 @@ def _integers(array: NDArray | int) -> tuple[int, ...]:
     return () if isinstance(array, int) else tuple(int(i) for i in array)
 
 
-def _tensor(model: Any, graph: Any, index: int) -> Tensor:
+def _tensor(content: bytes, model: Any, graph: Any, index: int) -> Tensor:
     raw = graph.Tensors(index)
     dtype = DTYPES[raw.Type()]
     shape = _integers(raw.ShapeAsNumpy())
-    stored = model.Buffers(raw.Buffer()).DataAsNumpy()
-    data = None
-    if not isinstance(stored, int) and dtype in _NUMPY:
-        data = np.frombuffer(stored.tobytes(), _NUMPY[dtype]).reshape(shape)
-    return Tensor(index, raw.Name().decode(), shape, dtype, _params(raw, dtype), data)
+    signature = _integers(raw.ShapeSignatureAsNumpy())
+    data = _data(_stored(content, model.Buffers(raw.Buffer())), dtype, shape)
+    name = (raw.Name() or b"").decode()
+    any_batch = bool(signature) and signature[0] == -1
+    return Tensor(index, name, shape, dtype, _params(raw, dtype, name), data, any_batch)
 
 
-def _params(raw: Any, dtype: str) -> QuantParams | None:
-    stored = raw.Quantization()
-    if stored is None or stored.ScaleLength() == 0 or dtype == "float32":
+def _stored(content: bytes, buffer: Any) -> bytes | None:
+    """A buffer's bytes: inside the flatbuffer, or behind it, where large files keep them."""
+    inside = buffer.DataAsNumpy()
+    if not isinstance(inside, int):
+        return inside.tobytes()
+    offset, size = buffer.Offset(), buffer.Size()
+    if offset <= 1:  # 0 and 1 stand for none
         return None
-    scale, zero_point = stored.ScaleAsNumpy(), stored.ZeroPointAsNumpy()
+    if offset + size > len(content):
+        raise TfliteFileError(
+            f"the .tflite file is damaged or truncated: it refers to byte {offset + size} and has "
+            f"{len(content)}"
+        )
+    return content[offset : offset + size]
+
+
+def _data(stored: bytes | None, dtype: str, shape: tuple[int, ...]) -> NDArray | None:
+    if stored is None:
+        return None
+    if dtype == "int4":  # two codes a byte, the lower half first
+        packed = np.frombuffer(stored, np.int8)
+        codes = np.stack([np.left_shift(packed, 4) >> 4, packed >> 4], axis=-1)
+        return codes.reshape(-1)[: math.prod(shape)].reshape(shape)
+    return np.frombuffer(stored, _NUMPY[dtype]).reshape(shape) if dtype in _NUMPY else None
+
+
+def _params(raw: Any, dtype: str, name: str) -> QuantParams | None:
+    stored = raw.Quantization()
+    if stored is not None and stored.DetailsType():
+        raise TfliteFileError(
+            f"tensor {name!r} is quantized in blocks or by custom rules; expected one scale a "
+            "tensor or one a channel"
+        )
+    if stored is None or stored.ScaleLength() == 0 or dtype not in LIMITS:
+        return None
+    scale = stored.ScaleAsNumpy()
+    zero_point = stored.ZeroPointAsNumpy()
+    if isinstance(zero_point, int):  # left out: symmetric
+        zero_point = np.zeros(scale.size, np.int64)
     if scale.size == 1:
         return QuantParams(scale[0], zero_point[0], dtype)
+    zero_point = np.broadcast_to(zero_point, scale.shape)
     return QuantParams(scale, zero_point, dtype, int(stored.QuantizedDimension()))
 
 
@@ -120,4 +191,24 @@ def _operator(model: Any, graph: Any, index: int) -> Operator:
     kind = OPERATORS.get(number, f"builtin {number}")
     if kind == "CUSTOM":
         kind = f"CUSTOM {code.CustomCode().decode()}"
-    return Operator(index, kind, _integers(raw.InputsAsNumpy()), _integers(raw.OutputsAsNumpy()))
+    activation, window = _options(raw)
+    inputs, outputs = _integers(raw.InputsAsNumpy()), _integers(raw.OutputsAsNumpy())
+    return Operator(index, kind, inputs, outputs, activation, window)
+
+
+def _options(raw: Any) -> tuple[str, tuple[int, ...]]:
+    """(fused activation, window) of an operator."""
+    name, table = _OPTIONS[raw.BuiltinOptionsType()], raw.BuiltinOptions()
+    if name == "NONE" or table is None:
+        return "NONE", ()
+    options = getattr(schema, name)()
+    options.Init(table.Bytes, table.Pos)
+    activation = "NONE"
+    if hasattr(options, "FusedActivationFunction"):
+        activation = _ACTIVATIONS[options.FusedActivationFunction()]
+    window: tuple[int, ...] = ()
+    if name == "Pool2DOptions":
+        window = (
+            options.FilterHeight(), options.FilterWidth(), options.StrideH(), options.StrideW()
+        )  # fmt: skip
+    return activation, window
