@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn import kernels
+from tfqdyn.affine import QuantParams
 from tfqdyn.conversion import Converted, CutModel
 from tfqdyn.graph import Graph
 from tfqdyn.rebuild import to_keras
@@ -103,7 +104,7 @@ class CutTensors:
 
     def __init__(self, cut: CutModel, chunk: int) -> None:
         self._interpreter = _interpreter(cut.converted.content)
-        self._feeds = []
+        self._feeds: list[tuple[int, str, QuantParams]] = []
         for detail in self._interpreter.get_input_details():
             source, params = cut.feeds[detail["name"]]
             shape = [chunk, *detail["shape"][1:]]

@@ -146,8 +146,10 @@ def adopt(graph: Graph, content: bytes) -> Converted:
             f"{len(model.inputs)} and {len(model.outputs)}"
         )
     paired = pair_layers(graph, model)
-    notes = [f"no tensor of layer {n!r}: {why}" for n, why in paired.unpaired.items()]
-    notes += [f"no layer for {text}" for text in paired.leftovers]
+    notes = [
+        *_listed("layers without a tensor of their own in the file", paired.unpaired),
+        *_listed("operators of the file that no layer accounts for", paired.leftovers),
+    ]
     moved = [
         p
         for p in paired.pairs
@@ -162,6 +164,12 @@ def adopt(graph: Graph, content: bytes) -> Converted:
         )
     params = model.tensors[model.inputs[0]].params
     return Converted(content, model, paired.pairs, params, 0, paired.unpaired, tuple(notes))
+
+
+def _listed(what: str, names: Collection[str]) -> list[str]:
+    """One remark about several things, the first five by name."""
+    shown = ", ".join(list(names)[:5])
+    return [f"{len(names)} {what}: {shown}{', ...' if len(names) > 5 else ''}"] if names else []
 
 
 def _whole(paired: Pairing) -> tuple[LayerPair, ...]:

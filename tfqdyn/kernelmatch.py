@@ -13,6 +13,8 @@ from tfqdyn.tflitefile import Operator
 
 UNRELATED = 0.5
 """From which `filekernels.distance` on a kernel is not a quantized form of the layer's."""
+SAME_MAP = 0.1
+"""Up to which `filekernels.distance` two per-channel maps are one, rounded."""
 MARGIN = 0.05
 """By how much a less likely reading of the file must be closer to be preferred."""
 

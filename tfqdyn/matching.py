@@ -13,6 +13,7 @@ from tfqdyn.filekernels import affine_chains, distance, kernel_of_layer, scaled_
 from tfqdyn.graph import Graph, LayerNode, Node, layers_of
 from tfqdyn.kernelmatch import (
     MARGIN,
+    SAME_MAP,
     UNRELATED,
     KernelMatch,
     Taken,
@@ -202,7 +203,7 @@ class Matcher:
             score = distance(scale, found) + offsets_apart(offset, shift)
             if best is None or score < best[0] - MARGIN:
                 best = score, chain, shift
-        if best is not None and best[0] < UNRELATED and best[1]:
+        if best is not None and best[0] < SAME_MAP and best[1]:
             self._finish(row, best[1])
             return
         idle = best is not None and best[0] < 1e-6
@@ -229,6 +230,7 @@ class Matcher:
     def _plain(self, row: LayerNode, node: Node) -> None:
         swish = self._hard_swish(row, node)
         if swish is not None:
+            self._inside(row, swish.kind)
             self._finish(row, (swish,))
             return
         wanted = self._exact(row)
@@ -253,6 +255,13 @@ class Matcher:
             return None
         readers = self.flow.readers(exact[0].tensor)
         return next((op for op in readers if op.kind == "HARD_SWISH"), None)
+
+    def _inside(self, row: LayerNode, operator: str) -> None:
+        """Names, for the unpaired rows that a row builds on, the operator that computes them."""
+        for before in self.rows:
+            if before.name in row.producers and before.name in self.unpaired:
+                self.unpaired[before.name] = f"{operator} computes it together with {row.name!r}"
+                self._inside(before, operator)
 
     def _free(self, node: Node) -> list[Operator]:
         """Operators of the row's kind that no other row has."""
