@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from experiments import factorizenet, mobilenets, quantization_friendly, weight_init
 from experiments.artifact import Artifact
+from experiments.claims import Claim
 
 GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
     {
@@ -18,6 +19,9 @@ GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
 ARTIFACTS: Mapping[str, Artifact] = MappingProxyType(
     {artifact.name: artifact for group in GROUPS.values() for artifact in group}
 )
+
+CLAIMS: tuple[Claim, ...] = ()
+"""All claims, in the order of the works."""
 
 
 def chosen(name: str) -> tuple[Artifact, ...]:

@@ -29,6 +29,16 @@ def rows_table(artifact: Artifact, rows: Sequence[Row]) -> Table:
     return table
 
 
+def claims_table(verdicts: Sequence[Row]) -> Table:
+    """Claims with their verdicts and the figures that decide."""
+    table = Table(title="Claims", title_justify="left")
+    for heading in ("claim", "verdict", "effect"):
+        table.add_column(heading, overflow="fold")
+    for row in verdicts:
+        table.add_row(*(shown(row[column]) for column in ("claim", "verdict", "effect")))
+    return table
+
+
 def shown(value: Any) -> str:
     """A value in four digits; an absent one as a dash."""
     if value is None:

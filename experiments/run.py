@@ -8,6 +8,8 @@ Trainings and analyses are kept in the workdir by what decides their results: ne
 artifacts share are trained once, a run that was killed goes on where it was cut, and nothing is
 computed twice. Each artifact's files are in WORKDIR/artifacts/SCALE-seedN/GROUP/NAME: `rows.csv`,
 `figure.svg`, `figure.png`, and `artifact.json` (config, versions, seed, seconds).
+--publish=DIR copies them all and writes DIR/README.md: published against obtained, and a verdict
+for every claim of the works.
 
 CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs for the ImageNet
 artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class
@@ -36,6 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("scale", "smoke", SCALES, "How large.")
     flags.DEFINE_string("workdir", "runs/works", "Folder of all results.")
     flags.DEFINE_integer("seed", 0, "Seed of training and calibration.", lower_bound=0)
+    flags.DEFINE_string("publish", None, "Folder for results beside the published ones.")
     flags.DEFINE_string("imagenet_data", None, "Photographs with Keras' ImageNet class numbers.")
     flags.DEFINE_string("mobilenet_v1", None, "MobileNet-V1 trained on ImageNet; else a download.")
     flags.DEFINE_string("vgg19", None, "VGG-19 trained on ImageNet; else a download.")
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     quiet_tensorflow()
-    from experiments import artifact, catalogue, execution, listing
+    from experiments import artifact, catalogue, execution, listing, publication
     from experiments.imagenet import ImageNet
     from experiments.scales import SCALES as ALL
     from experiments.store import Store
@@ -72,6 +75,10 @@ def main(argv: Sequence[str]) -> None:
             folder = artifact.folder_of(one.name, scope, store.root)
             print_tables([listing.rows_table(one, rows)] if one.draw is None else [])
             print(f"{one.name}: {folder}")
+    if FLAGS.publish:
+        to, claims = Path(FLAGS.publish), catalogue.CLAIMS
+        verdicts = publication.publish(catalogue.GROUPS, claims, scope, store.root, to)
+        print_tables([listing.claims_table(verdicts)], [f"Published against obtained: {to}"])
     if failed:
         sys.exit(f"error: {failed}")
 
