@@ -45,6 +45,18 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> Test:
     return Test(float(found.statistic), float(found.pvalue), number)
 
 
+def greater(first: Sequence[float], second: Sequence[float]) -> Test:
+    """Share of pairs in which the first group is greater (a tie is half), one-sided Mann-Whitney p.
+
+    Undefined (None) where a group has fewer than `FEWEST` members.
+    """
+    number = len(first) + len(second)
+    if min(len(first), len(second)) < FEWEST:
+        return Test(None, None, number)
+    found: Any = stats.mannwhitneyu(first, second, alternative="greater")
+    return Test(float(found.statistic) / (len(first) * len(second)), float(found.pvalue), number)
+
+
 def above_zero(differences: Sequence[float]) -> Test:
     """Median of paired differences, and Wilcoxon's signed-rank test that it is above 0."""
     values = np.array(differences, float)

@@ -118,16 +118,6 @@ ARTIFACT = Artifact(
     columns=(
         "network",
         "status",
-        "fp32_accuracy",
-        "published_fp32_accuracy",
-        "uint8_accuracy",
-        "uint8_accuracy_std",
-        "published_uint8_accuracy",
-        "published_uint8_accuracy_std",
-        *(
-            column
-            for name in ("percent_decrease", "qmse", "qce", "qkl_div")
-            for column in (name, f"published_{name}")
-        ),
+        *(column for name in ("fp32_accuracy", *SPREADS) for column in (name, f"published_{name}")),
     ),
 )
