@@ -15,7 +15,8 @@ CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs
 artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class
 numbers) or a folder of class subfolders.
 
-The exit status is 1 if a job failed; all that did not need it is finished.
+The exit status is 1 if a job failed; all that did not need it is finished. Where stderr is not a
+terminal, --verbosity=0 writes a line a job to it, and --verbosity=1 TensorFlow's messages too.
 """
 
 import sys
@@ -48,7 +49,8 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
-    quiet_tensorflow()
+    if FLAGS.verbosity < 1:
+        quiet_tensorflow()
     from experiments import artifact, catalogue, execution, listing, publication
     from experiments.imagenet import ImageNet
     from experiments.scales import SCALES as ALL
@@ -66,7 +68,9 @@ def main(argv: Sequence[str]) -> None:
     store = Store(Path(FLAGS.workdir))
     failed = None
     try:
-        execution.run_locally([job for one in chosen for job in one.jobs(scope)], store)
+        jobs = [job for one in chosen for job in one.jobs(scope)]
+        told = sys.stderr.isatty() or FLAGS.verbosity >= 0
+        execution.run_locally(jobs, store, execution.to_stderr if told else lambda line: None)
     except execution.JobsFailedError as error:
         failed = error
     for one in chosen:
