@@ -36,11 +36,11 @@ def outcome(analysis: Analysis, store: Store) -> dict[str, Any]:
 
 
 def figures_of(summary: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """Accuracies in percent and output errors of a `Summary` as JSON; None each where it is None."""
+    """Accuracies in percent and output errors of a `Summary` as JSON; all None without one."""
     row: dict[str, Any] = {"fp32_accuracy": summary and 100 * summary["fp32_accuracy"]}
     for column, name in FIGURES.items():
         factor = 100 if column in IN_PERCENT else 1
         for suffix, figure in (("", "mean"), ("_std", "std")):
-            value = summary and summary[name][figure]
+            value: Any = summary and summary[name][figure]
             row[column + suffix] = None if value is None else factor * value
     return row

@@ -5,6 +5,8 @@ from experiments.mobilenets import (
     figure_2,
     figure_4,
     figure_5,
+    figure_6,
+    figure_7,
     figure_s1,
     figure_s2,
     figure_s3,
@@ -12,7 +14,11 @@ from experiments.mobilenets import (
     figure_s5,
     figure_s6,
     figure_s7,
+    figure_s8,
+    figure_s9,
+    figure_s10,
     table_1,
+    table_2,
 )
 
 ARTIFACTS = (
@@ -21,6 +27,9 @@ ARTIFACTS = (
     figure_2.ARTIFACT,
     figure_4.ARTIFACT,
     figure_5.ARTIFACT,
+    table_2.ARTIFACT,
+    figure_6.ARTIFACT,
+    figure_7.ARTIFACT,
     figure_s1.ARTIFACT,
     figure_s2.ARTIFACT,
     figure_s3.ARTIFACT,
@@ -28,4 +37,7 @@ ARTIFACTS = (
     figure_s5.ARTIFACT,
     figure_s6.ARTIFACT,
     figure_s7.ARTIFACT,
+    figure_s8.ARTIFACT,
+    figure_s9.ARTIFACT,
+    figure_s10.ARTIFACT,
 )

@@ -1,6 +1,6 @@
-"""Yun & Wong, Figure 6: layerwise QCE (left) and QKL-Div (right) of VGG-19 and MobileNet-V1 on ImageNet.
+"""Yun & Wong, Figure 6: layerwise QCE and QKL-Div of VGG-19 and MobileNet-V1 on ImageNet.
 
-    python -m experiments.run --artifact=mobilenets/figure_6 --scale=reduced \
+    python -m experiments.run --artifact=mobilenets/figure_6 --scale=reduced
         --imagenet_data=photographs.npz --mobilenet_v1=mobilenet.keras --vgg19=vgg19.keras
 
 Published: QKL-Div is much higher in MobileNet-V1 than in VGG-19 (section 6).

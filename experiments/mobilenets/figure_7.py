@@ -1,10 +1,10 @@
 """Yun & Wong, Figure 7: range and average precision of BN-folded weights on ImageNet.
 
-    python -m experiments.run --artifact=mobilenets/figure_7 --scale=reduced \
+    python -m experiments.run --artifact=mobilenets/figure_7 --scale=reduced
         --imagenet_data=photographs.npz --mobilenet_v1=mobilenet.keras --vgg19=vgg19.keras
 
-Published: MobileNet-V1's ranges spike at depthwise layers, about an order of magnitude above VGG-19's
-(which has no batch norm), where its average precision is lowest (section 6).
+Published: MobileNet-V1's ranges spike at depthwise layers, about an order of magnitude above those
+of VGG-19 (which has no batch norm), and its average precision is lowest there (section 6).
 
 Cost: the analyses of Table 2.
 """

@@ -1,10 +1,10 @@
 """Yun & Wong, supplement Figure 10: range and average precision of activations on ImageNet.
 
-    python -m experiments.run --artifact=mobilenets/figure_s10 --scale=reduced \
+    python -m experiments.run --artifact=mobilenets/figure_s10 --scale=reduced
         --imagenet_data=photographs.npz --mobilenet_v1=mobilenet.keras --vgg19=vgg19.keras
 
 Published: VGG-19's ranges are far larger, for its images are not scaled; MobileNet-V1's ranges and
-precisions fluctuate from layer to layer.
+precisions fluctuate from layer to layer (A.3).
 
 Cost: the analyses of Table 2.
 """

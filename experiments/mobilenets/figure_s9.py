@@ -1,10 +1,10 @@
-"""Yun & Wong, supplement Figure 9: layerwise QMSE of VGG-19 (top) and MobileNet-V1 (bottom) on ImageNet.
+"""Yun & Wong, supplement Figure 9: layerwise QMSE of VGG-19 and MobileNet-V1 on ImageNet.
 
-    python -m experiments.run --artifact=mobilenets/figure_s9 --scale=reduced \
+    python -m experiments.run --artifact=mobilenets/figure_s9 --scale=reduced
         --imagenet_data=photographs.npz --mobilenet_v1=mobilenet.keras --vgg19=vgg19.keras
 
-Published: QMSE rises and falls in VGG-19; in MobileNet-V1 it stays high and spikes near the end. The
-scales differ, for the two networks take other preprocessing.
+Published: QMSE rises and falls in VGG-19; in MobileNet-V1 it stays high and spikes near the end
+(A.3). The scales differ, for the two networks take other preprocessing.
 
 Cost: the analyses of Table 2.
 """

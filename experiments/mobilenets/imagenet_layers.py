@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.style
 from matplotlib.figure import Figure
 
-from experiments import display, imagenet, layerwise
+from experiments import absent, imagenet, layerwise
 from experiments.artifact import Artifact, Row, Scope
 from experiments.imagenet import Missing
 from experiments.store import Job, Store
-from experiments.subjects import Course, course_columns, course_of, missing_row, subject
-from tfqdyn import figures, results
+from experiments.subjects import Course, course_columns, course_of, subject
+from tfqdyn import results
 
 
 def courses(scope: Scope) -> Mapping[str, Course | Missing]:
@@ -41,7 +40,7 @@ def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artif
         found: list[Row] = []
         for arch, one in courses(scope).items():
             if isinstance(one, Missing):
-                found.append(missing_row(arch, one))
+                found.append(absent.missing_row(arch, one))
                 continue
             columns = course_columns(one, store)
             same = {key: columns[key] for key in ("network", "family", "status")}
@@ -52,16 +51,13 @@ def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artif
 
 
 def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:
-    """Panels of the networks that were analyzed, each with an axis of its own; the rest in words."""
+    """Panels of the networks that were analyzed, each with its own axis; the rest in words."""
     analyzed = [row for row in rows if row.get("number") is not None]
-    told = [f"{row['network']}: {row['status']}" for row in rows if row.get("number") is None]
-    if analyzed:
-        labelled = [{**row, "label": row["network"]} for row in analyzed]
-        figure = layerwise.draw(labelled, values, stacked=True)
-    else:
-        with matplotlib.style.context(figures.STYLE):
-            size = (display.FULL_WIDTH, display.ROW_HEIGHT / 2)
-            figure = Figure(figsize=size, layout="constrained")
-    if told:
-        figure.suptitle("\n".join(told), fontsize="x-small", wrap=True)
+    rest = [row for row in rows if row.get("number") is None]
+    if not analyzed:
+        return absent.in_words(rest)
+    labelled = [{**row, "label": row["network"]} for row in analyzed]
+    figure = layerwise.draw(labelled, values, stacked=True)
+    if rest:
+        figure.suptitle(absent.told(rest), fontsize="x-small", wrap=True)
     return figure

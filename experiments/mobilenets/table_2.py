@@ -1,26 +1,27 @@
 """Yun & Wong, Table 2: MobileNet-V1-1.0-224 and VGG-19, trained on ImageNet, in 8 bits.
 
-    python -m experiments.run --artifact=mobilenets/table_2 --scale=reduced \
+    python -m experiments.run --artifact=mobilenets/table_2 --scale=reduced
         --imagenet_data=photographs.npz --mobilenet_v1=mobilenet.keras --vgg19=vgg19.keras
 
-Published: three calibration draws of 2,000 images; MobileNet-V1 falls to 3 %, VGG-19 loses 8.58 % of
-its accuracy. Accuracies are in percent; the published ones are of the 50,000 validation images and of
-slim's checkpoints, ours of the photographs named and of Keras'. Where those are no training images a
-draw calibrates on a third of them at most and scores the others. A network that is neither in a file
-nor to be downloaded has a row that says so.
+Published: three calibration draws of 2,000 images; MobileNet-V1 falls to 3 %, VGG-19 loses 8.58 %
+of its accuracy. Accuracies are in percent; the published ones are those of slim's checkpoints, ours
+those of the files named, or Keras'. Where the photographs named include no training images, a draw
+calibrates on a third of them at most and scores the others. A network that is neither in a file nor
+to be downloaded has a row that says so.
 
 Cost: full networks at every scale, no training: MobileNet-V1 about 15 ms an image and draw on two
-cores, VGG-19 about 20 times that. smoke without photographs: a stand-in trained on digits, 10 seconds.
+cores, VGG-19 far more. smoke without photographs: a stand-in trained on digits, 10 seconds.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.absent import missing_row
 from experiments.artifact import Artifact, Row, Scope
 from experiments.imagenet import Missing
 from experiments.mobilenets.imagenet_layers import courses, jobs
 from experiments.store import Store
-from experiments.subjects import course_columns, missing_row
+from experiments.subjects import course_columns
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")
 """The published columns, in their order; all but the first have a deviation."""
