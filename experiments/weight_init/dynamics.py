@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments import display
 from experiments.artifact import Artifact, Row, Scope
@@ -107,8 +108,10 @@ def _panel(axes: Axes, rows: Sequence[Row], pane: _Pane) -> None:
             )
             label = f"{number}: {own[0]['layer']}"
             axes.plot(epochs, values, label=label, marker="", **style)
-            axes.legend(ncols=2)
     axes.set_title(pane.network)
     axes.set_xlabel("epoch")
     axes.set_ylabel(TITLES[pane.value])
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if axes.lines:
+        axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.25))
