@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments import display, imagenet
 from experiments.artifact import Row
+from experiments.claims import Judgement
 from experiments.imagenet import Missing
 from tfqdyn import figures
 
@@ -32,3 +33,14 @@ def in_words(rows: Sequence[Row]) -> Figure:
         figure = Figure(figsize=(display.FULL_WIDTH, display.ROW_HEIGHT / 2))
         figure.text(0.5, 0.5, told(rows), ha="center", va="center", fontsize="small", wrap=True)
     return figure
+
+
+def of_network(rows: Sequence[Row], arch: str) -> list[dict[str, Any]]:
+    """The rows with figures of a real network of `imagenet.NETWORKS`; stand-ins are not real."""
+    name = imagenet.SHOWN[arch]
+    return [dict(r) for r in rows if r["network"] == name and r["status"] == "analyzed"]
+
+
+def untested(rows: Sequence[Row]) -> Judgement:
+    """The judgement of a claim about ImageNet networks where rows have none: what they have."""
+    return Judgement(None, "", told(rows))

@@ -144,7 +144,7 @@ def left_out(found: Found) -> str:
     return f"left out: {names}" if names else ""
 
 
-def conclusion(so: bool, test: Test, effect: str, note: str) -> Judgement:
+def conclusion(so: bool, test: Test, effect: str, note: str = "") -> Judgement:
     """The judgement of what is so by a test (`ranktests.verdict`); none on too few cases."""
     if test.p is None or test.number < FEWEST:
         return Judgement(None, effect, joined("too few networks for a test", note))
