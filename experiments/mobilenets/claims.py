@@ -27,7 +27,7 @@ MOVES = (
 OUTPUT = {
     "percent_decrease": "lose a larger part of their accuracy in 8 bits",
     "qmse": "have a larger output QMSE",
-    "qce": "have a larger output QCE",
+    "qce": "have a larger output QCE (the entropy of the fp32 outputs plus QKL-Div)",
     "qkl_div": "have a larger output QKL-Div",
 }
 
