@@ -33,7 +33,8 @@ setup(
         "tf-keras>=2.19",
     ],
     extras_require={
-        "dev": ["jax>=0.5", "pyright>=1.1.390", "pytest>=8.0", "ruff>=0.9"],
+        "dev": ["jax>=0.5", "pyright>=1.1.390", "pytest>=8.0", "ray>=2.40", "ruff>=0.9"],
+        "distributed": ["ray>=2.40"],
         "notebooks": ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"],
     },
     entry_points={"console_scripts": ["tfqdyn = tfqdyn.cli:main"]},
