@@ -6,6 +6,9 @@ from types import MappingProxyType
 from experiments import factorizenet, mobilenets, quantization_friendly, weight_init
 from experiments.artifact import Artifact
 from experiments.claims import Claim
+from experiments.mobilenets import claims as mobilenets_claims
+from experiments.mobilenets import imagenet_claims
+from experiments.quantization_friendly import claims as quantization_friendly_claims
 
 GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
     {
@@ -20,7 +23,11 @@ ARTIFACTS: Mapping[str, Artifact] = MappingProxyType(
     {artifact.name: artifact for group in GROUPS.values() for artifact in group}
 )
 
-CLAIMS: tuple[Claim, ...] = ()
+CLAIMS: tuple[Claim, ...] = (
+    *mobilenets_claims.CLAIMS,
+    *imagenet_claims.CLAIMS,
+    *quantization_friendly_claims.CLAIMS,
+)
 """All claims, in the order of the works."""
 
 
