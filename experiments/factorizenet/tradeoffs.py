@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from experiments import display
 from experiments.artifact import Artifact, Row, Scope
@@ -107,6 +108,9 @@ def panel_of(axes: Axes, rows: Sequence[Row], panel: Panel) -> None:
         style: Any = STYLES.get(column, STYLES["fp32_accuracy"])
         axes.errorbar(macs, values, spread, label=label, linestyle="", capsize=2, **style)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("million MACs of the convolutions")
     axes.set_ylabel(title)
     names = axes.secondary_xaxis("top")
