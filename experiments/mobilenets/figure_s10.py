@@ -6,6 +6,10 @@
 Published: VGG-19's ranges are far larger, for its images are not scaled; MobileNet-V1's ranges and
 precisions fluctuate from layer to layer (A.3).
 
+The paper's ranges are those of TensorFlow's Graph Transform Tool, which keeps the range from before
+the ReLU; here a layer's output is what leaves its fused activation, so that ReLU6 holds the ranges
+of all layers but the last at 6, and only precisions fluctuate.
+
 Cost: the analyses of Table 2.
 """
 

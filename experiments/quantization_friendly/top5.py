@@ -177,13 +177,11 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
         }
         for column, best_of in lists.items():
             number, probability = best_of[rank] if best_of else (None, None)
-            row[column] = number
-            row[f"{column}_name"] = names[number] if names and number is not None else None
-            row[f"{column}_probability"] = probability
+            named = f"{number} {names[number]}" if names and number is not None else number
+            row |= {column: named, f"{column}_probability": probability}
             if column in PUBLISHED and real:
-                row[f"published_{column}"], row[f"published_{column}_probability"] = PUBLISHED[
-                    column
-                ][rank]
+                name, share = PUBLISHED[column][rank]
+                row |= {f"published_{column}": name, f"published_{column}_probability": share}
         made.append(row)
     return made
 
@@ -194,4 +192,16 @@ ARTIFACT = Artifact(
     "The five best classes of one image in fp32 and in 8 bits",
     jobs,
     rows,
+    columns=(
+        "image",
+        "rank",
+        "fp32",
+        "fp32_probability",
+        "published_fp32",
+        "uint8",
+        "uint8_probability",
+        "published_uint8",
+        "uint8_handled",
+        "uint8_handled_probability",
+    ),
 )
