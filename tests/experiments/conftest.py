@@ -1,12 +1,16 @@
-"""A network with a dead channel and its images, in files, for tests of ImageNet artifacts."""
+"""A network with a dead channel and its images, in files; finished jobs without any work."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from experiments.imagenet import SHOWN, NetworkFile, Photographs
+from experiments.store import DONE, Job, Store
 from experiments.subjects import Subject
 
 
@@ -48,3 +52,19 @@ def small(tmp_path: Path) -> Subject:
         SHOWN["mobilenet_v1"],
         "MobileNet",
     )
+
+
+@pytest.fixture
+def finish(tmp_path: Path) -> Callable[..., Store]:
+    """Puts a result and files (name -> text) into a job's folder; returns the store."""
+    store = Store(tmp_path)
+
+    def put(job: Job, result: dict[str, Any], **files: str) -> Store:
+        folder = store.folder(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / DONE).write_text(json.dumps({"result": result}))
+        for name, text in files.items():
+            (folder / name.replace("__", ".")).write_text(text)
+        return store
+
+    return put
