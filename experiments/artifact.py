@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 from experiments.execution import ordered
 from experiments.imagenet import ImageNet
 from experiments.scales import Scale
-from experiments.store import Job, Store, described, key_of, versions
+from experiments.store import Job, Store, key_of, versions
 from tfqdyn import figures
-from tfqdyn.results import write_whole
+from tfqdyn.results import plain, write_whole
 
 Row = Mapping[str, str | int | float | None]
 """One line of `rows.csv`; None is an empty field."""
@@ -90,21 +90,20 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
         figure = artifact.draw(rows)
         for suffix in ("svg", "png"):
             figures.save(figure, folder / f"figure.{suffix}")
-    jobs = ordered(artifact.jobs(scope))
-    records = {key_of(job): store.record(job) for job in jobs}
+    records = {key_of(job): store.record(job) for job in ordered(artifact.jobs(scope))}
     note = {
         "artifact": artifact.name,
         "source": artifact.source,
         "title": artifact.title,
         "command": command(artifact, scope),
-        "scale": scope.scale.name,
         "seed": scope.seed,
         "versions": versions(),
+        "scale": plain(scope.scale),
+        "jobs": {key: record["seconds"] for key, record in records.items()},
         "seconds": {
             "jobs": round(sum(record["seconds"] for record in records.values()), 1),
             "drawing": round(time.perf_counter() - began, 1),
         },
-        "jobs": {key_of(job): described(job) for job in jobs},
     }
     write_whole(folder / "artifact.json", json.dumps(note, indent=1).encode())
     return rows

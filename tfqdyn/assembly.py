@@ -19,6 +19,7 @@ from tfqdyn.measurement import Measured, Trial
 from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
+    HistogramRow,
     LayerResult,
     Summary,
     WeightRow,
@@ -183,9 +184,19 @@ def _layer_result(
             sqnr_db=_numbers(_pooled_channels(sums)),
             batch_norm_variance=None if batch_norm is None else _numbers(batch_norm.variance),
             batch_norm_epsilon=None if batch_norm is None else batch_norm.epsilon,
+            folded_weight_low=(
+                None if folded_weights is None else _numbers(folded_weights.channel_lows)
+            ),
         ),
         flags=_flags(folded_weights, ranges),
+        histogram=_histogram(sums[0]),
     )
+
+
+def _histogram(sums: PairSums) -> HistogramRow:
+    p, q = sums.histograms
+    low, high = map(float, sums.edges)
+    return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
 
 
 def _weight_row(stats: WeightStats | None) -> WeightRow | None:

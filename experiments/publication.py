@@ -1,0 +1,132 @@
+"""Puts what was obtained beside what was published: a folder to commit, with a README.
+
+Copies every artifact of a scale and seed (rows.csv, figure.svg, figure.png, artifact.json) and
+writes README.md: the verdict of every claim, the tables with the published figures beside ours,
+the figures, and what the scale cannot show.
+"""
+
+import collections
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.artifact import Artifact, Row, Scope, command, folder_of, read_rows, to_csv
+from experiments.claims import Claim, judged, row_of
+from experiments.listing import cell
+from experiments.scales import Scale
+from experiments.store import versions
+from tfqdyn.results import write_whole
+
+FILES = ("rows.csv", "figure.svg", "figure.png", "artifact.json")
+
+LIMITS = {
+    "smoke": "Tiny networks on digits: this shows that everything runs, nothing about the claims.",
+    "reduced": (
+        "Networks of half (ResNet-34: a quarter) of the works' width, trained for a few hundred "
+        "steps on a part of CIFAR-10 and scored on 1,000 test images (0.016 standard error at 50 % "
+        "accuracy): absolute accuracies are far below the published ones, degradations of networks "
+        "that are barely trained are small, and one seed trains each network. Verdicts are about "
+        "these networks. The ImageNet artifacts use the real MobileNet-V1 at full size."
+    ),
+    "paper": "The published recipes; one seed trains each network, as in the works.",
+}
+"""What each scale cannot show."""
+
+
+def publish(
+    groups: Mapping[str, Sequence[Artifact]],
+    claims: Sequence[Claim],
+    scope: Scope,
+    root: Path,
+    to: Path,
+) -> Sequence[Row]:
+    """Writes the folder `to` from the artifacts below a workdir; those not made are named.
+
+    Returns:
+        The claims with their verdicts, a row each.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    verdicts = [row_of(claim, judged(claim, scope, root)) for claim in claims]
+    write_whole(to / "claims.csv", to_csv(verdicts).encode())
+    sections = [_heading(scope), _claims(verdicts)]
+    for group, artifacts in groups.items():
+        sections.append(f"## {group}")
+        for artifact in artifacts:
+            source = folder_of(artifact.name, scope, root)
+            if not (source / "artifact.json").is_file():
+                sections.append(f"### {artifact.source}: {artifact.title}\n\nNot made.")
+                continue
+            copied = to / artifact.name
+            copied.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                if (source / name).is_file():
+                    write_whole(copied / name, (source / name).read_bytes())
+            sections.append(_section(artifact, scope, copied))
+    write_whole(to / "README.md", ("\n\n".join(sections) + "\n").encode())
+    return verdicts
+
+
+def _heading(scope: Scope) -> str:
+    found = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return (
+        f"# Published against obtained\n\nScale `{scope.scale.name}`, seed {scope.seed}; {found}. "
+        f"Written by\n`python -m experiments.run --artifact=all --scale={scope.scale.name} "
+        f"--seed={scope.seed} --publish=experiments/results`;\neach artifact's folder holds its "
+        "rows, figure, config, versions and wall time.\n\n"
+        f"**What this scale cannot show.** {LIMITS[scope.scale.name]}\n\n{sizes(scope.scale)}"
+    )
+
+
+def sizes(scale: Scale) -> str:
+    """A scale in numbers, as a Markdown table."""
+    lines = ["| recipe | images | epochs | batch | learning rate | calibration | draws |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, schedule in scale.schedules.items():
+        analysis = scale.analyses[name]
+        own = [_or(getattr(schedule, field)) for field in _SIZES]
+        lines.append(
+            f"| {name} | {' | '.join(own)} | {analysis.calibration_size} | {analysis.trials} |"
+        )
+    return "\n".join(lines)
+
+
+_SIZES = ("images", "epochs", "batch_size", "learning_rate")
+
+
+def _or(value: Any) -> str:
+    if value is None:
+        return "published"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _claims(verdicts: Sequence[Row]) -> str:
+    counts = collections.Counter(row["verdict"] for row in verdicts)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    columns = ("statement", "source", "verdict", "effect", "note")
+    return f"## Claims\n\n{len(verdicts)} claims: {told}.\n\n{markdown(verdicts, columns)}"
+
+
+def _section(artifact: Artifact, scope: Scope, folder: Path) -> str:
+    parts = [
+        f"### {artifact.source}: {artifact.title}",
+        f"`{command(artifact, scope)}` · [rows]({artifact.name}/rows.csv)",
+    ]
+    if artifact.draw is None:
+        rows = read_rows(folder)
+        columns = artifact.columns or tuple(dict.fromkeys(name for row in rows for name in row))
+        parts.append(markdown(rows, columns))
+    else:
+        parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
+    return "\n\n".join(parts)
+
+
+def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Rows as a Markdown table."""
+    lines = [
+        "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+    for row in rows:
+        cells = (cell(row, column).replace("|", "\\|").replace("\n", " ") for column in columns)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""Rows survive their file; published results say what is there and what is not."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments import artifact, claims, publication, scales
+from experiments.imagenet import ImageNet
+from experiments.store import Store
+
+SCOPE = artifact.Scope(scales.SMOKE, 3, ImageNet())
+
+
+def table(name: str, rows: list[dict[str, str | int | float | None]]) -> artifact.Artifact:
+    return artifact.Artifact(name, "Work, Table 1", "a table", lambda _: (), lambda *_: rows)
+
+
+def test_rows_come_back_as_they_went(tmp_path: Path) -> None:
+    rows = [
+        {"network": "A, with a comma", "layers": 3, "accuracy": 0.1},
+        {"network": "B|C", "accuracy": float("inf"), "status": None, "qmse": 1e-12},
+    ]
+    made = artifact.make(table("g/t", rows), SCOPE, Store(tmp_path))
+    assert made == [
+        {"network": "A, with a comma", "layers": 3, "accuracy": 0.1, "status": None, "qmse": None},
+        {"network": "B|C", "layers": None, "accuracy": float("inf"), "status": None, "qmse": 1e-12},
+    ]
+    assert made == artifact.read_rows(artifact.folder_of("g/t", SCOPE, tmp_path))
+
+
+def test_an_artifact_without_rows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least one row"):
+        artifact.make(table("g/t", []), SCOPE, Store(tmp_path))
+
+
+def judge(rows: object) -> claims.Judgement:
+    accuracy = rows["g/t"][0]["accuracy"]  # pyright: ignore[reportIndexIssue]
+    return claims.Judgement(accuracy > 0.5, f"accuracy {accuracy}")
+
+
+def test_claims_are_judged_by_saved_rows_alone(tmp_path: Path) -> None:
+    claim = claims.Claim("g/c", "Accuracy is above a half.", "Work, 1", ("g/t",), judge)
+    assert claims.judged(claim, SCOPE, tmp_path) == claims.Judgement(None, "", "not made: g/t")
+    for accuracy, verdict in ((0.75, "holds"), (0.25, "does not hold")):
+        artifact.make(table("g/t", [{"accuracy": accuracy}]), SCOPE, Store(tmp_path))
+        row = claims.row_of(claim, claims.judged(claim, SCOPE, tmp_path))
+        assert row["verdict"] == verdict
+        assert row["effect"] == f"accuracy {accuracy}"
+
+
+def test_publication_holds_tables_verdicts_and_what_was_not_made(tmp_path: Path) -> None:
+    one, two = table("g/t", [{"accuracy": 0.75, "name": "a|b"}]), table("g/u", [])
+    artifact.make(one, SCOPE, Store(tmp_path))
+    claim = claims.Claim("g/c", "Accuracy is above a half.", "Work, 1", ("g/t",), judge)
+    to = tmp_path / "results"
+    (row,) = publication.publish({"g": (one, two)}, [claim], SCOPE, tmp_path, to)
+    assert row["verdict"] == "holds"
+    text = (to / "README.md").read_text()
+    assert "1 claims: 1 holds" in text
+    assert "| 0.75 | a\\|b |" in text
+    assert text.count("Not made.") == 1
+    assert (to / "g" / "t" / "rows.csv").read_text() == "accuracy,name\n0.75,a|b\n"
+    assert "Accuracy is above a half." in (to / "claims.csv").read_text()

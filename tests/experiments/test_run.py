@@ -1,0 +1,88 @@
+"""Every artifact at its smoke size through the command: all files there, nothing computed twice."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import catalogue
+
+ROOT = Path(__file__).parents[2]
+MOST_SECONDS = 360
+"""What the whole smoke run may take; a machine that does other work too is given thrice that."""
+
+
+def command(workdir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "TFQDYN_DATA_DIR"}
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.run", f"--workdir={workdir}", *arguments],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=3 * MOST_SECONDS,
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
+    """(workdir, published folder, seconds) of all artifacts at smoke scale."""
+    workdir = tmp_path_factory.mktemp("smoke")
+    began = time.perf_counter()
+    done = command(workdir, "--artifact=all", "--scale=smoke", f"--publish={workdir / 'results'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return workdir, workdir / "results", time.perf_counter() - began
+
+
+@pytest.mark.parametrize("name", catalogue.ARTIFACTS)
+def test_every_artifact_is_made(smoke: tuple[Path, Path, float], name: str) -> None:
+    folder = smoke[0] / "artifacts" / "smoke-seed0" / name
+    rows = (folder / "rows.csv").read_text().splitlines()
+    assert len(rows) > 1
+    assert len(set(rows[0].split(","))) == len(rows[0].split(","))
+    note = json.loads((folder / "artifact.json").read_text())
+    assert note["artifact"] == name
+    assert note["seed"] == 0
+    assert note["versions"]["keras"]
+    assert note["scale"]["name"] == "smoke"
+    assert note["seconds"]["drawing"] > 0
+    if catalogue.ARTIFACTS[name].draw is not None:
+        assert (folder / "figure.svg").read_text().lstrip().startswith("<?xml")
+        assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_published_results_name_every_artifact_and_claim(smoke: tuple[Path, Path, float]) -> None:
+    text = (smoke[1] / "README.md").read_text()
+    for artifact in catalogue.ARTIFACTS.values():
+        assert f"### {artifact.source}: {artifact.title}" in text
+        assert (smoke[1] / artifact.name / "rows.csv").is_file()
+    assert "Not made." not in text
+    claims = (smoke[1] / "claims.csv").read_text()
+    assert all(claim.name in claims for claim in catalogue.CLAIMS)
+
+
+def test_a_second_run_computes_nothing(smoke: tuple[Path, Path, float]) -> None:
+    folders = [smoke[0] / "trainings", smoke[0] / "analyses"]
+    before = {path: path.stat().st_mtime_ns for f in folders for path in f.rglob("done.json")}
+    assert before
+    again = command(smoke[0], "--artifact=mobilenets/table_1", "--scale=smoke")
+    assert again.returncode == 0, again.stderr
+    assert "trainings/" not in again.stderr
+    assert "analyses/" not in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_whole_smoke_run_is_quick(smoke: tuple[Path, Path, float]) -> None:
+    assert smoke[2] < 3 * MOST_SECONDS
+
+
+def test_an_unknown_artifact_is_refused_with_the_choices(tmp_path: Path) -> None:
+    refused = command(tmp_path, "--artifact=mobilenets/table_9")
+    assert refused.returncode != 0
+    assert "mobilenets/table_9" in refused.stderr
+    assert "mobilenets/table_1" in refused.stderr
+    assert not (tmp_path / "trainings").exists()
