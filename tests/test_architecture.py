@@ -55,6 +55,7 @@ RANKS = {
     "tfqdyn.report": 9,
     "tfqdyn.compare": 10,
     "tfqdyn.remedies": 10,
+    "tfqdyn.schemetable": 10,
     "tfqdyn.cli": 11,
 }
 ONLY_USER = {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import tfqdyn
 from tfqdyn import classification, metrics
 from tfqdyn.capture import interpreter_name
+from tfqdyn.conversion import Converted
 from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
 from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
@@ -20,11 +21,13 @@ from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
     HistogramRow,
+    KernelGrid,
     LayerResult,
     Summary,
     WeightRow,
     spread,
 )
+from tfqdyn.tflitefile import Tensor
 
 TOP5_FROM = 20
 """From how many classes up top-5 accuracy is given."""
@@ -116,6 +119,7 @@ def layer_results(
             measured.values[i],
             _kernels(folded, row, bins),
             folded.batch_norms.get(row.name),
+            trials[0].converted,
         )
         for i, row in enumerate(rows)
     )
@@ -138,7 +142,9 @@ def _layer_result(
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
     batch_norm: BatchNorm | None,
+    converted: Converted,
 ) -> LayerResult:
+    pair = next(pair for pair in converted.pairs if pair.row == row)
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
     precisions = [
@@ -188,6 +194,8 @@ def _layer_result(
                 None if folded_weights is None else _numbers(folded_weights.channel_lows)
             ),
         ),
+        dtype=converted.model.tensors[pair.tensor].dtype,
+        kernel_grid=None if pair.kernel is None else _grid(converted.model.tensors[pair.kernel]),
         flags=_flags(folded_weights, ranges),
         histogram=_histogram(sums[0]),
     )
@@ -197,6 +205,13 @@ def _histogram(sums: PairSums) -> HistogramRow:
     p, q = sums.histograms
     low, high = map(float, sums.edges)
     return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
+
+
+def _grid(kernel: Tensor) -> KernelGrid:
+    if kernel.params is None:
+        return KernelGrid(kernel.dtype, (), ())
+    scale, zero_point = (np.atleast_1d(a) for a in (kernel.params.scale, kernel.params.zero_point))
+    return KernelGrid(kernel.dtype, _numbers(scale), tuple(int(z) for z in zero_point))
 
 
 def _weight_row(stats: WeightStats | None) -> WeightRow | None:

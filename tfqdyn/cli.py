@@ -5,6 +5,14 @@
 writes DIR/report.html (open it in a browser), DIR/results.json, DIR/layers.csv, DIR/layers.png and
 every trial's .tflite file, and prints the summary and the worst layers.
 
+    tfqdyn analyze --model=net.keras --tflite=FILE --data=... --out=DIR
+
+does the same for a .tflite file that some other tool made of the model.
+
+    tfqdyn schemes --model=... --data=... --out=DIR
+
+converts the model in every scheme of --schemes and prints accuracy, size and latency of each.
+
     tfqdyn remedy --model=... --data=... --remedies=zero_variance,bias_correction|auto --out=DIR
 
 cures without retraining, every step measured in a folder of its own (DIR/0_none, ...), and writes
@@ -38,7 +46,14 @@ _OUT = flags.DEFINE_string("out", None, "The folder for the results.")
 _PREPROCESSING = flags.DEFINE_string(
     "preprocessing", "none", "What the network expects: none, unit, tf, caffe or torch."
 )
-_SCHEME = flags.DEFINE_string("scheme", "uint8", "The quantization scheme: uint8.")
+_SCHEME = flags.DEFINE_string(
+    "scheme",
+    "uint8",
+    "What to convert to: uint8, int8, int8_per_tensor, int16x8, dynamic, float16 or float32.",
+)
+_TFLITE = flags.DEFINE_string("tflite", None, "A .tflite file of the model, made by any tool.")
+_SCHEMES = flags.DEFINE_list("schemes", [], "What the command `schemes` converts to; default all.")
+_RUNS = flags.DEFINE_integer("runs", 20, "Runs that a latency is the median of.")
 _CALIBRATOR = flags.DEFINE_string(
     "calibrator", "percentile_of_runs", "minmax, percentile, percentile_of_runs or mse."
 )
@@ -104,11 +119,28 @@ def _analyze(_: Sequence[str]) -> None:
     model, dataset, config, out = _inputs()
     from tfqdyn import figures, pipeline, report, results, tables
 
-    result = pipeline.analyze(model, dataset, config, progress_bar)
+    if _TFLITE.value:
+        content = Path(_TFLITE.value).read_bytes()
+        result = pipeline.analyze_file(model, content, dataset, config, progress_bar)
+    else:
+        result = pipeline.analyze(model, dataset, config, progress_bar)
     results.write(result, out)
     figures.save(figures.overview({"": result.layers}), out / "layers.png")
     report.write_report([result], out / "report.html")
     print_tables([tables.summary_table([result]), tables.worst_table(result)], result.notes)
+
+
+def _schemes(_: Sequence[str]) -> None:
+    """The command `schemes`."""
+    model, dataset, config, out = _inputs()
+    from tfqdyn import report, schemetable
+    from tfqdyn.schemes import SCHEMES
+
+    table = schemetable.compare_schemes(
+        model, dataset, config, _SCHEMES.value or list(SCHEMES), _RUNS.value, out, progress_bar
+    )
+    report.write_report(table.results, out / "report.html")
+    print_tables([schemetable.render(table)], table.results[0].notes)
 
 
 def _remedy(_: Sequence[str]) -> None:
@@ -140,6 +172,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "analyze": _analyze,
     "remedy": _remedy,
     "compare": _compare,
+    "schemes": _schemes,
 }
 """Every command; only `compare` takes arguments that are no flags."""
 

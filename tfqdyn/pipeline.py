@@ -109,7 +109,7 @@ def analyze_file(
     scored = _scored(len(dataset.x_test), config)
     draws = _draws(dataset, config)
     result = analyze_draws([folded], dataset, draws, scored, config, progress, given)
-    return replace(result, config={**result.config, "scheme": "file"})
+    return replace(result, config={**result.config, "scheme": "tflite"})
 
 
 def _draws(dataset: Dataset, config: AnalysisConfig) -> list[NDArray[np.int64]]:

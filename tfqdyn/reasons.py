@@ -5,6 +5,7 @@ variance step^2 / 12 to every weight and every output code, so at a layer's outp
 
     noise = taps * rms(input)^2 * weight_step^2 / 12 + output_step^2 / 12
 
+(the squared weight step is the mean over channels where each has its own; floats have none)
 and its own SQNR is 20 log10(rms(output) / sqrt(noise)) dB. The measured SQNR, in contrast, holds
 whatever the layers before it did as well.
 """
@@ -38,7 +39,18 @@ def worst_layers(layers: Sequence[LayerResult], count: int = 5) -> list[Reason]:
 
 
 def _is_quantized(layer: LayerResult) -> bool:
-    return layer.kind != "softmax" and layer.quantization[0] is not None and layer.rms > 0
+    in_codes = layer.quantization[0] is not None or _weight_step_squared(layer) > 0
+    return layer.kind != "softmax" and in_codes and layer.rms > 0
+
+
+def _weight_step_squared(layer: LayerResult) -> float:
+    """Mean over channels of the squared step of the weights' grid."""
+    if layer.folded_weights is None:
+        return 0.0
+    if layer.kernel_grid is None:
+        return (layer.folded_weights.range / 255) ** 2
+    steps = layer.kernel_grid.scale
+    return sum(step**2 for step in steps) / len(steps) if steps else 0.0
 
 
 def _reason(layer: LayerResult, by_name: Mapping[str, LayerResult]) -> Reason:
@@ -49,7 +61,7 @@ def _reason(layer: LayerResult, by_name: Mapping[str, LayerResult]) -> Reason:
         taps = layer.macs / prod(layer.output_shape)
         source = by_name.get(layer.producers[0])
         power = source.rms**2 if source else 1.0
-        from_weights = taps * power * (layer.folded_weights.range / 255) ** 2 / 12
+        from_weights = taps * power * _weight_step_squared(layer) / 12
     noise = rounding + from_weights
     own = 10 * log10(layer.rms**2 / noise) if noise else inf
     return Reason(layer, own, _text(layer, from_weights > rounding))
@@ -61,6 +73,8 @@ def _text(layer: LayerResult, weights_dominate: bool) -> str:
         return "; ".join(layer.flags)
     if weights is not None and weights_dominate:
         ranges = layer.channels.folded_weight_range or ()
+        if layer.kernel_grid is not None and len(layer.kernel_grid.scale) > 1:
+            return f"weights span {weights.range:.3g}, rounded channel by channel"
         if weights.average_precision < LOW_PRECISION:
             return f"average precision {weights.average_precision:.2g}: {_spread_of(ranges)}"
         return (

@@ -96,10 +96,23 @@ class HistogramRow:
 
 
 @dataclass(frozen=True)
+class KernelGrid:
+    """How a kernel is stored: one scale and zero point a tensor, or [C] of them, one a channel.
+
+    Both are empty where it is stored in floats.
+    """
+
+    dtype: str
+    scale: tuple[float, ...]
+    zero_point: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """One row of the layer table; SPEC, "results.json", and `layerstats.PairSums`.
 
-    `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32. `flags`
+    `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32; `dtype`
+    is that of the codes, and `kernel_grid` how the kernel is stored, in the first trial. `flags`
     are remarks in words. `rms` is the root mean square of the fp32 activations, like `sparsity` and
     `kurtosis`. Per-channel activation figures are means over the trials; per-channel
     SQNR is that of the sums over all trials; `histogram` is the first trial's.
@@ -144,6 +157,8 @@ class LayerResult:
     source_sqnr_db: Mapping[str, Spread] | None = None
     saturated_share: float | None = None
     histogram: HistogramRow | None = None
+    dtype: str = "uint8"
+    kernel_grid: KernelGrid | None = None
 
 
 @dataclass(frozen=True)
@@ -203,7 +218,7 @@ FIRST_COLUMNS = (
 """The columns that `layers.csv` begins with, in SPEC's order."""
 
 _PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
-_LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram")
+_LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram", "kernel_grid")
 _ON_REQUEST = (
     "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
     "saturated_share",

@@ -24,6 +24,7 @@ from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
 from tfqdyn.remedies.course import Stage, draws, material_of, treat
 from tfqdyn.results import plain
+from tfqdyn.schemes import OWN_RANGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ def remedy(
         RemedyError: a remedy does not apply to this network.
     """
     config = config or AnalysisConfig(trials=1)
+    if config.scheme != OWN_RANGES:
+        raise ValueError(f"remedies are for scheme {OWN_RANGES!r}, received {config.scheme!r}")
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)

@@ -113,9 +113,20 @@ def _places(layers: Sequence[LayerResult]) -> list[float]:
     return places
 
 
+def _grid(layer: LayerResult) -> list[float] | None:
+    """Step, and the 8-bit code of 0 counted from the lowest; None for floats and other widths."""
+    step, lowest = layer.quantization[0], {"uint8": 0, "int8": -128}.get(layer.dtype)
+    return None if step is None or lowest is None else [rounded(step[0], 8), step[1] - lowest]
+
+
+def _one_weight_grid(layer: LayerResult) -> bool:
+    """Whether one 8-bit grid holds the whole kernel."""
+    grid = layer.kernel_grid
+    return grid is None or (len(grid.scale) == 1 and grid.dtype in ("uint8", "int8"))
+
+
 def _record(layer: LayerResult, place: float) -> dict[str, Any]:
     figures = {name: _figure(metric.value(layer)) for name, metric in METRICS.items()}
-    step = layer.quantization[0]
     return {
         "number": layer.number,
         "place": place,
@@ -128,7 +139,8 @@ def _record(layer: LayerResult, place: float) -> dict[str, Any]:
         "figures": {name: figure for name, figure in figures.items() if figure is not None},
         "channels": _channels(layer),
         "histogram": _histogram(layer.histogram),
-        "grid": None if step is None else [rounded(step[0], 8), step[1]],
+        "grid": _grid(layer),
+        "one_weight_grid": _one_weight_grid(layer),
         "flags": list(layer.flags),
     }
 

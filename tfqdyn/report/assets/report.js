@@ -568,7 +568,7 @@ function facts() {
   const { layer, channels } = open();
   const { figures } = layer;
   const found = [];
-  if (channels.range) {
+  if (channels.range && layer.one_weight_grid) {
     const range = figures.range_folded[0];
     const lost = channels.range.filter((r) => r < range / 255).length;
     const sorted = [...channels.range].sort((a, b) => a - b);
