@@ -31,6 +31,9 @@ def activated(
         done |= _cut_by(flow, found[0], top)
         clips.append(found[0])
         end = found[0].outputs[0]
+    while clips and len(flow.readers(end)) == 1 and _cut_by(flow, flow.readers(end)[0], top):
+        clips.append(flow.readers(end)[0])  # cuts what is cut already
+        end = clips[-1].outputs[0]
     done |= _cut_by_grid(flow, end, top)
     return tuple(clips) if done == {"low", "high"} else None
 
@@ -53,7 +56,9 @@ def _cut_by(flow: Dataflow, operator: Operator, top: float | None) -> set[str]:
     bound = float(real_values(stored).reshape(()))
     if operator.kind == "MAXIMUM":
         return {"low"} if bound == 0 else set()
-    return {"high"} if top is not None and abs(bound - top) < 1e-3 * top else set()
+    rounding = 0.0 if stored.params is None else 0.51 * float(stored.params.scale)
+    near = top is not None and abs(bound - top) < rounding + 1e-3 * top
+    return {"high"} if near else set()
 
 
 def _cut_by_grid(flow: Dataflow, tensor: int, top: float | None) -> set[str]:

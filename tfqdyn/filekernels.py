@@ -17,6 +17,7 @@ from tfqdyn.dataflow import Dataflow, real_values
 from tfqdyn.graph import Node
 from tfqdyn.tflitefile import Operator, Tensor
 
+WITH_KERNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 AFFINE = ("MUL", "ADD", "SUB", "DIV")
 
 
@@ -52,7 +53,7 @@ def layout(kind: str, stored: NDArray) -> NDArray:
 
 def kernel_in_file(flow: Dataflow, operator: Operator) -> FileKernel | None:
     """The kernel of an operator; None if it has none that is stored."""
-    tensor = flow.constant(operator, 1)
+    tensor = flow.constant(operator, 1) if operator.kind in WITH_KERNEL else None
     if tensor is None:
         return None
     steps = np.zeros(()) if tensor.params is None else tensor.params.scale

@@ -110,8 +110,8 @@ def shapes_of(flow: Dataflow, operators: Sequence[Operator]) -> str:
     found = []
     for operator in operators:
         stored = kernel_in_file(flow, operator)
-        shape = "none" if stored is None else "x".join(map(str, stored.values.shape))
-        found.append(f"{operator.kind} with a kernel of {shape}")
+        shape = "" if stored is None else "x".join(map(str, stored.values.shape))
+        found.append(operator.kind + (f" with a kernel of {shape}" if shape else ""))
     return ", ".join(dict.fromkeys(found))
 
 

@@ -175,8 +175,13 @@ class Matcher:
         self._values[before.name] = Value(tensor)
         params, kind = self.model.tensors[tensor].params, maker.kind if maker else "input"
         self.pairs[before.name] = LayerPair(before, tensor, kind, params, None)
-        if maker is not None:
-            self.claimed.add(maker.index)
+        known_tensors = {value.tensor for value in self._values.values()} - {tensor}
+        between = [tensor]
+        while between:  # all that computes it from what is known
+            made = self.flow.maker(between.pop())
+            if made is not None and made.index not in self.claimed:
+                self.claimed.add(made.index)
+                between += [t for t in self.flow.inputs(made) if t not in known_tensors]
 
     def _no_kernel(self, row: LayerNode, kernel: NDArray) -> str:
         shape, source = "x".join(map(str, kernel.shape)), repr(row.producers[0])
