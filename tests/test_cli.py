@@ -60,6 +60,17 @@ def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path)
     assert record["data"]["images"] == 12
 
 
+def test_a_file_of_any_tool_from_the_command_line(analyze: Analyze, files: Path) -> None:
+    status, _, err = analyze("--preprocessing=tf", "--scheme=int8")
+    assert (status, err) == (0, "")
+    tflite = f"--tflite={files}/out/trial_0.tflite"
+    status, _, err = analyze("--preprocessing=tf", tflite, f"--out={files}/again")
+    assert (status, err) == (0, "")
+    one, other = (results.read(files / name) for name in ("out", "again"))
+    assert other["summary"] == one["summary"]
+    assert other["config"]["scheme"] == "tflite"
+
+
 BAD_FLAGS = {
     "missing model": (["--model=nowhere.keras"], "does not exist"),
     "not a model": (["--model={}/d.npz"], "expected a .keras or .h5 file"),
@@ -69,11 +80,14 @@ BAD_FLAGS = {
     "no trials": (["--trials=0"], "trials must be at least 1, received 0"),
     "empty calibration": (["--calibration_size=0"], "calibration_size must be at least 1"),
     "unknown calibrator": (["--calibrator=median"], "one of ['minmax', 'mse', 'percentile'"),
-    "unknown scheme": (["--scheme=int3"], "scheme must be one of ['uint8']"),
+    "unknown scheme": (["--scheme=int3"], "scheme must be one of ['uint8', 'int8'"),
     "unknown preprocessing": (["--preprocessing=vgg"], "one of ['caffe', 'none', 'tf'"),
     "unknown layer": (["--float_layers=nope"], "['nope'] are no layers; layers are: stem"),
     "file in the way": (["--out={}/m.keras"], "cannot be written"),
     "no output": (["--out="], "--out is missing"),
+    "missing file": (["--tflite=nowhere.tflite"], "No such file"),
+    "not a file": (["--tflite={}/d.npz"], "expected a .tflite file"),
+    "ranges of int8": (["--scheme=int8", "--calibrator=mse"], "only scheme 'uint8' takes that"),
 }
 
 

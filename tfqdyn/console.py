@@ -48,7 +48,7 @@ def quiet_tensorflow() -> None:
     Errors of the import itself are raised as ever.
     """
     _silence_logs()
-    with _stderr_dropped(), _without("sklearn"):
+    with stderr_dropped(), _without("sklearn"):
         import tensorflow  # noqa: F401 (for its messages alone)
 
 
@@ -59,7 +59,7 @@ def quiet_keras() -> None:
     seed it, for seconds of start-up and a share of the accelerator's memory.
     """
     _silence_logs()
-    with _stderr_dropped(), _without("sklearn"):
+    with stderr_dropped(), _without("sklearn"):
         import keras
     if keras.backend.backend() != "tensorflow":
         sys.meta_path.insert(0, _NoTensorFlow())
@@ -80,7 +80,7 @@ def _silence_logs() -> None:
 
 
 @contextmanager
-def _stderr_dropped() -> Iterator[None]:
+def stderr_dropped() -> Iterator[None]:
     """Drops what is written to stderr, by C++ code too."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -14,6 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfqdyn import console
 from tfqdyn.affine import QuantParams
 from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
 from tfqdyn.filechecks import ConversionError, check_dtypes, check_kernels, check_params
@@ -258,7 +259,7 @@ def _convert(
 def _run(converter: Any) -> bytes:
     """What a converter writes."""
     try:
-        with warnings.catch_warnings():
+        with console.stderr_dropped(), warnings.catch_warnings():  # errors come as exceptions
             # TensorFlow misses statistics of the input even where a representative dataset is given
             warnings.filterwarnings("ignore", "Statistics for quantized inputs")
             return bytes(converter.convert())

@@ -1,0 +1,123 @@
+"""Every scheme on one network: dtypes, scales and weights as TFLite specifies them."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import images, residual_net
+
+from tfqdyn import pipeline, reasons, results, schemetable
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.results import RunResult
+from tfqdyn.schemes import SCHEMES
+from tfqdyn.tflitefile import parse
+
+CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
+
+
+@functools.cache
+def analyzed(scheme: str) -> RunResult:
+    keras.utils.set_random_seed(1)
+    return pipeline.analyze(residual_net(), images(12), dataclasses.replace(CONFIG, scheme=scheme))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_dtypes_are_the_schemes(scheme: str) -> None:
+    found = analyzed(scheme)
+    rows = {row.name: row for row in found.layers}
+    assert list(rows) == [
+        "stem", "dw", "pw", "add", "grouped", "pool", "concat", "gap", "logits", "logits_softmax",
+    ]  # fmt: skip
+    expected = SCHEMES[scheme]
+    assert {row.dtype for row in found.layers} == {expected.activations}
+    weights = "float32" if scheme == "dynamic" else expected.weights  # all below 1,024 numbers
+    assert {r.kernel_grid.dtype for r in found.layers if r.kernel_grid} == {weights}
+    model = parse(found.tflite[0])
+    ends = {model.tensors[i].dtype for i in (*model.inputs, *model.outputs)}
+    assert ends == {expected.activations}
+
+
+def test_int8_weights_are_symmetric_with_a_scale_a_channel() -> None:
+    """Scale = max |w| / 127 of every output channel (TFLite's quantization specification)."""
+    for name, channels in (("dw", 8), ("grouped", 8), ("logits", 4)):
+        row = next(r for r in analyzed("int8").layers if r.name == name)
+        keras.utils.set_random_seed(1)
+        layer = residual_net().get_layer(name)
+        kernel = np.asarray(layer.kernel)
+        if name == "dw":
+            gamma, _, _, variance = residual_net().get_layer("dw_bn").get_weights()
+            kernel = kernel[:, :, :, 0] * (gamma / np.sqrt(variance + 1e-3))
+        largest = np.abs(kernel).reshape(-1, channels).max(axis=0)
+        assert row.kernel_grid.scale == pytest.approx(largest / 127, rel=1e-5)
+        assert row.kernel_grid.zero_point == (0,) * channels
+
+
+def test_one_scale_a_tensor() -> None:
+    rows = [r for r in analyzed("int8_per_tensor").layers if r.kernel_grid]
+    assert [len(r.kernel_grid.scale) for r in rows] == [1] * 5
+
+
+def test_finer_schemes_make_less_error() -> None:
+    rank = ["float32", "float16", "int16x8", "int8"]
+    sqnr = [analyzed(scheme).layers[-2].sqnr_db.mean for scheme in rank]
+    assert sqnr == sorted(sqnr, reverse=True)
+    assert sqnr[0] > 100 > sqnr[1] > 50
+    assert sqnr[-1] > 20
+
+
+def test_int16_activations_are_symmetric() -> None:
+    for row in analyzed("int16x8").layers:
+        scale, zero = row.quantization[0]
+        assert zero == 0
+        assert row.clipped_share.mean < 0.05
+        if row.name == "stem":  # from 0 to its calibrated maximum, on 32,767 steps
+            assert scale * 32767 == pytest.approx(row.activations.range.mean, rel=1e-3)
+
+
+def test_histograms_count_every_value() -> None:
+    for scheme in ("int8", "int16x8", "float16"):
+        for row in analyzed(scheme).layers:
+            values = 12 * np.prod(row.output_shape)
+            assert sum(row.histogram.quantized) == sum(row.histogram.fp32) == values
+
+
+def test_ranges_are_the_extrema_and_the_record_says_so() -> None:
+    config = analyzed("int8").config
+    assert (config["calibrator"], config["percentile"]) == ("minmax", 0.0)
+    assert analyzed("float16").config["trials"] == 1
+
+
+def test_reasons_know_the_weights_grid() -> None:
+    assert len(reasons.worst_layers(analyzed("int8").layers, 20)) == 9
+    assert "rounded channel by channel" in " ".join(
+        reason.text for reason in reasons.worst_layers(analyzed("int8").layers, 20)
+    )
+    assert reasons.worst_layers(analyzed("float32").layers) == []
+
+
+@pytest.mark.parametrize("change", [{"float_layers": ("pw",)}, {"own_error": True}])
+def test_what_the_converter_decides_cannot_be_asked_for(change: dict) -> None:
+    with pytest.raises(ValueError, match="only scheme 'uint8' takes that"):
+        dataclasses.replace(CONFIG, scheme="int8", **change)
+
+
+def test_the_table_of_schemes(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(1)
+    config = dataclasses.replace(CONFIG, own_error=True, float_layers=("pw",))
+    done = schemetable.compare_schemes(
+        residual_net(), images(12), config, ["uint8", "float16"], 3, tmp_path
+    )
+    assert [row.scheme for row in done.rows] == ["uint8", "float16"]
+    for row, result in zip(done.rows, done.results, strict=True):
+        assert row.accuracy == result.summary.quantized_accuracy
+        assert row.bytes == (tmp_path / row.scheme / "trial_0.tflite").stat().st_size
+        assert 0 < row.latency_ms < 1000
+    assert done.results[0].layers[2].dtype == "float32"  # uint8 keeps its float layer
+    assert results.read(tmp_path / "float16")["config"]["float_layers"] == []
+    assert (tmp_path / "schemes.json").exists()
+    assert schemetable.render(done).row_count == 2
+    with pytest.raises(ValueError, match="schemes must be among"):
+        schemetable.compare_schemes(residual_net(), images(4), config, ["int3"])
