@@ -192,10 +192,11 @@ def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure whole, in the format of the path's suffix."""
+    """Writes a figure whole, in the format of the path's suffix; the same figure, the same file."""
+    metadata = {"Date": None} if path.suffix == ".svg" else None
     temporary = path.with_name(f".{path.name}.part{path.suffix}")
     with matplotlib.style.context(STYLE):
-        figure.savefig(temporary)
+        figure.savefig(temporary, metadata=metadata)
     temporary.replace(path)
 
 
