@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = (HERE / "tfqdyn" / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+NOTEBOOKS = ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"]
 
 setup(
     name="tfqdyn",
@@ -42,9 +43,11 @@ setup(
             "ray>=2.40",
             "ruff>=0.9",
             "selenium>=4.20",
+            *NOTEBOOKS,
         ],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
         "distributed": ["ray>=2.40"],
-        "notebooks": ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"],
+        "notebooks": NOTEBOOKS,
     },
     entry_points={"console_scripts": ["tfqdyn = tfqdyn.cli:main"]},
     classifiers=[

@@ -111,12 +111,12 @@ def _section(artifact: Artifact, scope: Scope, folder: Path) -> str:
         f"### {artifact.source}: {artifact.title}",
         f"`{command(artifact, scope)}` · [rows]({artifact.name}/rows.csv)",
     ]
-    if artifact.draw is None:
+    if artifact.draw is not None:
+        parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
+    if artifact.draw is None or artifact.columns is not None:
         rows = read_rows(folder)
         columns = artifact.columns or tuple(dict.fromkeys(name for row in rows for name in row))
         parts.append(markdown(rows, columns))
-    else:
-        parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
     return "\n\n".join(parts)
 
 

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import tfqdyn
 from tfqdyn.results import plain, write_whole
 
 DONE = "done.json"
@@ -152,5 +153,5 @@ def locked(path: Path) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide the figures."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "tfqdyn": tfqdyn.__version__}
     return found | {name: metadata.version(name) for name in PACKAGES}

@@ -147,3 +147,13 @@ def test_history_and_dynamics_run_over_epochs(tmp_path: Path) -> None:
     assert len({line.get_color() for line in axes.get_lines()}) == 3
     figures.save(axes.get_figure(), tmp_path / "dynamics.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["dynamics.svg"]
+
+
+def test_the_same_figure_gives_the_same_files(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.subplots().plot([1, 2], [3, 4])
+    for suffix in ("svg", "png"):
+        one, two = tmp_path / f"one.{suffix}", tmp_path / f"two.{suffix}"
+        figures.save(figure, one)
+        figures.save(figure, two)
+        assert one.read_bytes() == two.read_bytes()

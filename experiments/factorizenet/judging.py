@@ -90,11 +90,12 @@ def standing(
     return judge
 
 
-def by_network(rows: Rows, column: str) -> dict[str, list[float]]:
-    """A column of the convolutions by network, in their order."""
+def by_network(found: Found, artifact: str, column: str) -> dict[str, list[float]]:
+    """A column of the convolutions by network that trained, in their order."""
+    trained = {row["network"] for row in lived(found[TABLE])}
     values: dict[str, list[float]] = {}
-    for row in rows:
-        if row["kind"] != "dense":
+    for row in found[artifact]:
+        if row["kind"] != "dense" and row["network"] in trained:
             values.setdefault(row["network"], []).append(row[column])
     return values
 
@@ -102,7 +103,7 @@ def by_network(rows: Rows, column: str) -> dict[str, list[float]]:
 def first_layer_grows_least_in_dws(found: Found) -> Judgement:
     """Holds if folding widens DWS Conv's first layer less than that of each grouped network."""
     before, after = (
-        {name: values[0] for name, values in by_network(found[artifact], column).items()}
+        {name: values[0] for name, values in by_network(found, artifact, column).items()}
         for artifact, column in ((WEIGHTS, "weight_range"), (FOLDED, "folded_range"))
     )
     growth = {name: after[name] / before[name] for name in (DWS, *FACTORIZED) if before.get(name)}
@@ -117,7 +118,7 @@ def ranges_fall_with_depth(found: Found) -> Judgement:
     """Holds if weights range and layer number are negatively correlated in most networks."""
     correlations = {
         name: spearman(range(len(values)), values).figure
-        for name, values in by_network(found[WEIGHTS], "weight_range").items()
+        for name, values in by_network(found, WEIGHTS, "weight_range").items()
     }
     test = more_often([(rho or 0) < 0 for rho in correlations.values()])
     told = ", ".join(f"{name} {rho:.2f}" for name, rho in correlations.items() if rho is not None)
@@ -130,8 +131,8 @@ def first_layer_spikes(found: Found) -> Judgement:
 
     Binomial test against one convolution in nine, the number in the shortest network.
     """
-    before = by_network(found[WEIGHTS], "weight_range")
-    after = by_network(found[FOLDED], "folded_range")
+    before = by_network(found, WEIGHTS, "weight_range")
+    after = by_network(found, FOLDED, "folded_range")
     if not after:
         return Judgement(None, "", "no network was trained")
     cases = {
@@ -151,7 +152,7 @@ def regular_ranges_smallest(found: Found) -> Judgement:
     kinds = {"weight_range": WEIGHTS, "folded_range": FOLDED, "activation_range": ACTIVATIONS}
     told, so = [], []
     for column, artifact in kinds.items():
-        medians = {name: median(v) for name, v in by_network(found[artifact], column).items()}
+        medians = {name: median(v) for name, v in by_network(found, artifact, column).items()}
         own = medians.pop(REGULAR, None)
         if own is None or len(medians) < 2:
             return Judgement(None, "", f"needs {REGULAR} and two others")
@@ -163,7 +164,7 @@ def regular_ranges_smallest(found: Found) -> Judgement:
 
 def f2_precision(found: Found) -> Judgement:
     """Holds if f2 is less precise than f16 in layer 1, and more so over layers (Wilcoxon)."""
-    values = by_network(found[FOLDED_PRECISION], "folded_precision")
+    values = by_network(found, FOLDED_PRECISION, "folded_precision")
     if missing := {F2, F16} - values.keys():
         return Judgement(None, "", f"not trained here: {', '.join(sorted(missing))}")
     f2, f16 = values[F2], values[F16]
@@ -177,7 +178,7 @@ def f2_precision(found: Found) -> Judgement:
 
 def f2_activations(found: Found) -> Judgement:
     """Holds if f2 has smaller activation ranges than f16, layer by layer (Wilcoxon)."""
-    values = by_network(found[ACTIVATIONS], "activation_range")
+    values = by_network(found, ACTIVATIONS, "activation_range")
     if missing := {F2, F16} - values.keys():
         return Judgement(None, "", f"not trained here: {', '.join(sorted(missing))}")
     test = above_zero([b - a for a, b in zip(values[F2], values[F16], strict=True)])
@@ -193,8 +194,8 @@ def f16_early_layers(found: Found) -> Judgement:
 
     Mann-Whitney, both; the larger p decides.
     """
-    ranges = by_network(found[FOLDED], "folded_range").get(F16)
-    precisions = by_network(found[FOLDED_PRECISION], "folded_precision").get(F16)
+    ranges = by_network(found, FOLDED, "folded_range").get(F16)
+    precisions = by_network(found, FOLDED_PRECISION, "folded_precision").get(F16)
     if not ranges or not precisions:
         return Judgement(None, "", f"not trained here: {F16}")
     larger = greater(ranges[:EARLY], ranges[EARLY:])
@@ -214,8 +215,8 @@ def factorization_spikes(found: Found) -> Judgement:
     Rank correlations over the networks, both; the larger p decides.
     """
     macs = {row["network"]: row["full_width_mmacs"] for row in lived(found[TABLE])}
-    ranges = by_network(found[FOLDED], "folded_range")
-    precisions = by_network(found[FOLDED_PRECISION], "folded_precision")
+    ranges = by_network(found, FOLDED, "folded_range")
+    precisions = by_network(found, FOLDED_PRECISION, "folded_precision")
     names = [name for name in macs if name in ranges and name in precisions]
     of_range = spearman([macs[n] for n in names], [max(ranges[n]) for n in names])
     of_precision = spearman([macs[n] for n in names], [fmean(precisions[n]) for n in names])

@@ -108,7 +108,7 @@ CLAIMS = (
         "The two He networks have a spike in the BN-folded range at layer 2, where that of "
         "RandUni_Large decreases. Rule: layer 2 above layers 1 and 3; layer 2 below layer 1.",
         "Thesis, 4.5 and Figure 4.4",
-        (FOLDED,),
+        (TABLE, FOLDED),
         judging.folded_range_at_layer_2,
     ),
     Claim(
@@ -116,7 +116,7 @@ CLAIMS = (
         "From layer 1 to 2 the average precision of BN-folded weights drops in all networks of "
         "Figure 4.4 but RandUni_Large, where it increases. Rule: so in all four.",
         "Thesis, 4.5 and Figure 4.4",
-        (FOLDED,),
+        (TABLE, FOLDED),
         judging.folded_precision_at_layer_2,
     ),
     Claim(
@@ -124,7 +124,7 @@ CLAIMS = (
         "From layer 1 to 2 all activation ranges increase and average precisions decrease, that "
         "of RandUni_Large least. Rule: so in all networks of Figure 4.5.",
         "Thesis, 4.5 and Figure 4.5",
-        (ACTIVATIONS,),
+        (TABLE, ACTIVATIONS),
         judging.activations_at_layer_2,
     ),
     Claim(

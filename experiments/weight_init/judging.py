@@ -186,10 +186,12 @@ def weights_range_is_not_all(found: Found) -> Judgement:
 
 
 def layer_2(found: Found, artifact: str, column: str) -> dict[str, tuple[float, float, float]]:
-    """A column in the first three layers by network, of those that the artifact has."""
+    """A column in the first three layers by network that trained, of those in the artifact."""
+    trained = {row["network"] for row in lived(found[TABLE])}
     values: dict[str, dict[int, float]] = {}
     for row in found[artifact]:
-        values.setdefault(row["network"], {})[row["number"]] = row[column]
+        if row["network"] in trained:
+            values.setdefault(row["network"], {})[row["number"]] = row[column]
     return {name: (of[1], of[2], of[3]) for name, of in values.items()}
 
 

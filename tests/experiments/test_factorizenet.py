@@ -49,7 +49,9 @@ def published() -> list[Row]:
 
 
 def judged(claim: str, **rows: list[Row]) -> Judgement:
-    found = {f"factorizenet/{name}": of for name, of in rows.items()}
+    found = {
+        f"factorizenet/{name}": of for name, of in ({"figure_5_4": published()} | rows).items()
+    }
     return CLAIMS[f"factorizenet/{claim}"].judge(found)
 
 
@@ -208,6 +210,14 @@ def test_first_layers():
     judgement = judged("first_layer_spikes", **figures, figure_5_7=folded)
     assert judgement.holds is False
     assert "so 0.25 (n = 4" in judgement.effect
+
+
+def test_layers_of_networks_that_failed_do_not_count():
+    table = published()
+    table[-1]["status"] = "vanished"
+    values = {name: [1.0, 0.5, 0.4] for name in ("FactorizeNet-f2", "DWS Conv")}
+    found = {judging.TABLE: table, "a": layers(values, "weight_range")}
+    assert judging.by_network(found, "a", "weight_range") == {"FactorizeNet-f2": [1.0, 0.5, 0.4]}
 
 
 def test_regular_has_the_smallest_ranges():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfqdyn.report.facts import facts
 from tfqdyn.results import SOURCES, HistogramRow, LayerResult, Spread, WeightRow, plain
 
 DIGITS = 5
@@ -119,12 +120,6 @@ def _grid(layer: LayerResult) -> list[float] | None:
     return None if step is None or lowest is None else [rounded(step[0], 8), step[1] - lowest]
 
 
-def _one_weight_grid(layer: LayerResult) -> bool:
-    """Whether one 8-bit grid holds the whole kernel."""
-    grid = layer.kernel_grid
-    return grid is None or (len(grid.scale) == 1 and grid.dtype in ("uint8", "int8"))
-
-
 def _record(layer: LayerResult, place: float) -> dict[str, Any]:
     figures = {name: _figure(metric.value(layer)) for name, metric in METRICS.items()}
     return {
@@ -140,8 +135,7 @@ def _record(layer: LayerResult, place: float) -> dict[str, Any]:
         "channels": _channels(layer),
         "histogram": _histogram(layer.histogram),
         "grid": _grid(layer),
-        "one_weight_grid": _one_weight_grid(layer),
-        "flags": list(layer.flags),
+        "facts": facts(layer),
     }
 
 
