@@ -37,6 +37,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "ai-edge-quantizer>=0.10",
             "jax>=0.5",
             "pyright>=1.1.390",
             "pytest>=8.0",

@@ -34,6 +34,7 @@ RANKS = {
     "tfqdyn.filekernels": 3.1,
     "tfqdyn.activations": 3.2,
     "tfqdyn.kernelmatch": 3.2,
+    "tfqdyn.pairs": 3.2,
     "tfqdyn.matching": 3.3,
     "tfqdyn.filechecks": 3.4,
     "tfqdyn.pairing": 3.4,

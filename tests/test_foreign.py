@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -340,3 +341,22 @@ def test_logits_that_the_file_does_not_hold_are_named() -> None:
     rows = [row for row in pipeline.layers_of(graph) if row.name != "logits"]
     with pytest.raises(ValueError, match="no tensor of 'logits'"):
         assembly.logits_row(graph, rows)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_of_ai_edge_quantizer_is_paired_whole(tmp_path: Path, capfd: Any) -> None:
+    """It keeps weights behind the flatbuffer, and quantizes a float file."""
+    from ai_edge_quantizer import quantizer, recipe
+
+    model = net()
+    (tmp_path / "float.tflite").write_bytes(
+        tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    )
+    work = quantizer.Quantizer(str(tmp_path / "float.tflite"))
+    work.load_quantization_recipe(recipe.static_wi8_ai8())
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 1, 12, 12, 3)).astype(np.float32)
+    seen = work.calibrate({"serving_default": [{"images": image} for image in x]})
+    found = adopt(graph_of(model), bytes(work.quantize(seen).quantized_model))
+    assert len(found.pairs) == 10
+    assert not found.notes
+    assert {found.model.tensors[pair.tensor].dtype for pair in found.pairs} == {"int8"}

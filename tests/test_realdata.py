@@ -57,3 +57,16 @@ def test_other_families_are_paired_whole(name: str, real_photographs: Dataset) -
     assert all(row.quantization[0] is not None for row in found.layers)
     kernels = sum(row.number is not None for row in found.layers)
     assert kernels == {"ResNet50": 54, "MobileNetV2": 53, "VGG16": 16}[name]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "least", "most"), [("int8", 0.83, 1.0), ("int8_per_tensor", 0.0, 0.1)]
+)
+def test_scales_a_channel_save_it(
+    scheme: str, least: float, most: float, real_mobilenet: keras.Model, real_photographs: Dataset
+) -> None:
+    config = AnalysisConfig(preprocessing="tf", trials=1, max_images=100, scheme=scheme)
+    found = analyze(real_mobilenet, real_photographs, config)
+    assert len(found.layers) == 30
+    assert found.summary.fp32_accuracy == pytest.approx(0.87)
+    assert least <= found.summary.quantized_accuracy.mean <= most

@@ -19,8 +19,8 @@ from tfqdyn.affine import QuantParams
 from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
 from tfqdyn.filechecks import ConversionError, check_dtypes, check_kernels, check_params
 from tfqdyn.graph import Graph, layers_of
-from tfqdyn.matching import LayerPair
 from tfqdyn.pairing import Pairing, mismatch, pair_layers
+from tfqdyn.pairs import LayerPair
 from tfqdyn.rebuild import to_keras
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.tflitefile import TfliteFileError, TfliteModel, parse

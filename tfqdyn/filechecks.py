@@ -8,7 +8,7 @@ from tfqdyn.affine import QuantParams, quantize
 from tfqdyn.fakequant import INHERITING
 from tfqdyn.filekernels import kernel_of_layer, layout
 from tfqdyn.graph import Graph
-from tfqdyn.matching import LayerPair
+from tfqdyn.pairs import LayerPair
 from tfqdyn.schemes import Scheme
 from tfqdyn.tflitefile import TfliteModel
 

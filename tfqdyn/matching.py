@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.activations import activated
-from tfqdyn.affine import QuantParams
 from tfqdyn.dataflow import Dataflow
 from tfqdyn.filekernels import affine_chains, distance, kernel_of_layer, scaled_inputs
 from tfqdyn.graph import Graph, LayerNode, Node, layers_of
@@ -21,57 +20,8 @@ from tfqdyn.kernelmatch import (
     offsets_apart,
     shapes_of,
 )
+from tfqdyn.pairs import OPERATORS_OF, ORDERED, LayerPair
 from tfqdyn.tflitefile import Operator, TfliteModel
-
-OPERATORS_OF = {
-    "add": ("ADD",),
-    "average_pool": ("AVERAGE_POOL_2D",),
-    "cap": ("MINIMUM",),
-    "concatenate": ("CONCATENATION",),
-    "conv": ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"),
-    "dense": ("FULLY_CONNECTED", "CONV_2D"),
-    "depthwise": ("DEPTHWISE_CONV_2D", "CONV_2D"),
-    "global_max": ("REDUCE_MAX", "MAX_POOL_2D"),
-    "leaky_relu": ("LEAKY_RELU",),
-    "max_pool": ("MAX_POOL_2D",),
-    "maximum": ("MAXIMUM",),
-    "mean": ("MEAN", "AVERAGE_POOL_2D"),
-    "minimum": ("MINIMUM",),
-    "multiply": ("MUL",),
-    "prelu": ("PRELU",),
-    "sigmoid": ("LOGISTIC",),
-    "softmax": ("SOFTMAX",),
-    "subtract": ("SUB",),
-    "tanh": ("TANH",),
-    "transposed_conv": ("TRANSPOSE_CONV",),
-    "upsample": ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"),
-}
-ORDERED = ("concatenate", "subtract")
-"""Ops whose inputs' order counts."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerPair:
-    """A row and the tensor that holds its output.
-
-    Attributes:
-        row: the row of the layer table.
-        tensor: index of the tensor in the file.
-        operator: what computes it there.
-        params: the tensor's quantization; None where the layer runs in fp32.
-        kernel: index of the kernel's tensor; None for ops without one.
-        distance: of the kernel in the file from the layer's, see `filekernels.distance`.
-        most_steps: largest difference of a weight in steps of its grid; rounding makes up to 0.5.
-            0 for kernels in floats.
-    """
-
-    row: LayerNode
-    tensor: int
-    operator: str
-    params: QuantParams | None
-    kernel: int | None
-    distance: float = 0.0
-    most_steps: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 from tfqdyn.graph import Graph
 from tfqdyn.kernelmatch import UNRELATED
-from tfqdyn.matching import LayerPair, Matcher
+from tfqdyn.matching import Matcher
+from tfqdyn.pairs import LayerPair
 from tfqdyn.tflitefile import TfliteModel
 
 
