@@ -120,6 +120,16 @@ def _grid(layer: LayerResult) -> list[float] | None:
     return None if step is None or lowest is None else [rounded(step[0], 8), step[1] - lowest]
 
 
+def _weight_step(layer: LayerResult) -> float | None:
+    """Step of the one grid that holds the whole kernel; None where there is none."""
+    stored = layer.kernel_grid
+    if stored is not None:
+        return rounded(stored.scale[0], 8) if len(stored.scale) == 1 else None
+    if layer.folded_weights is None or layer.quantization[0] is None:
+        return None
+    return rounded(layer.folded_weights.range / 255, 8)
+
+
 def _record(layer: LayerResult, place: float) -> dict[str, Any]:
     figures = {name: _figure(metric.value(layer)) for name, metric in METRICS.items()}
     return {
@@ -135,6 +145,7 @@ def _record(layer: LayerResult, place: float) -> dict[str, Any]:
         "channels": _channels(layer),
         "histogram": _histogram(layer.histogram),
         "grid": _grid(layer),
+        "weight_step": _weight_step(layer),
         "facts": facts(layer),
     }
 

@@ -72,7 +72,7 @@ function gridOf({ grid }) {
   return grid && { low: -grid[0] * grid[1], high: grid[0] * (255 - grid[1]) };
 }
 
-// Lines across a chart of ranges; no step where the layer runs in fp32.
+// Lines across a chart of ranges; no step where it runs in fp32, or every channel has its own.
 function rangeAndStep(range, step) {
   const levels = [{ y: range, label: "the tensor's range" }];
   return step ? [...levels, { y: step, label: "one step of its grid", left: true }] : levels;
@@ -81,7 +81,7 @@ function rangeAndStep(range, step) {
 function weightLevels(asBars) {
   const { layer, channels } = open();
   const range = layer.figures.range_folded[0];
-  if (!asBars) return rangeAndStep(range, layer.grid && range / 255);
+  if (!asBars) return rangeAndStep(range, layer.weight_step);
   const low = Math.min(...channels.low);
   return [
     { y: low, label: "" },
