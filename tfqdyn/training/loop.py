@@ -256,7 +256,7 @@ class _Run(keras.callbacks.Callback):
     def _stop_if_broken(self) -> None:
         """The loss of a network without batch norms was seen to stay finite over NaN weights."""
         for weight in self._network.weights:
-            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            if not np.isfinite(np.asarray(keras.ops.convert_to_numpy(weight))).all():
                 self._stop(f"{weight.path} became NaN or infinite")
 
     def _stop(self, why: str) -> None:
