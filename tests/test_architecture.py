@@ -16,6 +16,7 @@ RANKS = {
     "tfqdyn.imagefiles": 0,
     "tfqdyn.kernels": 0,
     "tfqdyn.metrics": 0,
+    "tfqdyn.regularizers": 0,
     "tfqdyn.trace": 0,
     "tfqdyn.rangehistogram": 1,
     "tfqdyn.tflitefile": 1,
