@@ -20,7 +20,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
-from keras import ops
+
+ops: Any = keras.ops  # Keras annotates their results as optional
 
 UNIFORM = 1.8
 """Kurtosis of a uniform distribution, the one least sensitive to the step of a grid."""
