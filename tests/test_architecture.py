@@ -32,6 +32,7 @@ RANKS = {
     "tfqdyn.emulation": 3,
     "tfqdyn.pairing": 3,
     "tfqdyn.conversion": 4,
+    "tfqdyn.simulation": 4,
     "tfqdyn.config": 5,
     "tfqdyn.capture": 5,
     "tfqdyn.layerstats": 5,
@@ -45,12 +46,14 @@ RANKS = {
     "tfqdyn.trialmerge": 8,
     "tfqdyn.pipeline": 9,
     "tfqdyn.remedies": 10,
-    "tfqdyn.cli": 11,
+    "tfqdyn.qat": 11,
+    "tfqdyn.cli": 12,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.conversion"},
     "Interpreter": {"tfqdyn.capture"},
     "matplotlib": {"tfqdyn.figures"},
+    "tensorflow_model_optimization": {"tfqdyn.qat.rounding"},
 }
 LONGEST = 350
 

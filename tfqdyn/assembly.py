@@ -16,6 +16,7 @@ from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
 from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement import Measured, Trial
+from tfqdyn.pairing import LayerPair
 from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
@@ -89,11 +90,10 @@ def _two_classes(scores: NDArray, threshold: float) -> NDArray:
 
 def _decision_code(trial: Trial) -> float:
     """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
-    model = trial.converted.model
-    params = model.tensors[model.outputs[0]].params
-    if params is None:
-        return 0.0
+    params = trial.converted.output_params
     threshold = 0.5 if trial.converted.pairs[-1].row.kind == "sigmoid" else 0.0
+    if params is None:
+        return threshold
     return float(threshold / params.scale + params.zero_point)
 
 
@@ -110,6 +110,7 @@ def layer_results(
             measured.values[i],
             _kernels(folded, row, bins),
             folded.batch_norms.get(row.name),
+            [trial.converted.pairs[i] for trial in trials],
         )
         for i, row in enumerate(rows)
     )
@@ -132,6 +133,7 @@ def _layer_result(
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
     batch_norm: BatchNorm | None,
+    pairs: Sequence[LayerPair],
 ) -> LayerResult:
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
@@ -163,10 +165,7 @@ def _layer_result(
         sparsity=values.sparsity,
         kurtosis=values.kurtosis,
         kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
-        quantization=tuple(
-            None if s.params is None else (float(s.params.scale), int(s.params.zero_point))
-            for s in sums
-        ),
+        quantization=tuple(_scale_and_zero(pair) for pair in pairs),
         channels=ChannelRow(
             weight_range=None if weights is None else _numbers(weights.channel_ranges),
             folded_weight_range=(
@@ -180,7 +179,17 @@ def _layer_result(
             batch_norm_epsilon=None if batch_norm is None else batch_norm.epsilon,
         ),
         flags=_flags(folded_weights, ranges),
+        weight_bits=pairs[0].simulated.weight_bits if pairs[0].simulated else None,
+        activation_bits=pairs[0].simulated.activation_bits if pairs[0].simulated else None,
     )
+
+
+def _scale_and_zero(pair: LayerPair) -> tuple[float, int] | None:
+    if pair.simulated is not None:
+        step = pair.simulated.step
+        return step, round(-pair.simulated.low / step)
+    params = pair.params
+    return None if params is None else (float(params.scale), int(params.zero_point))
 
 
 def _weight_row(stats: WeightStats | None) -> WeightRow | None:
@@ -233,7 +242,7 @@ def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
         "parameters": parameters,
         "macs": sum(node.macs for node in graph),
         "bytes_fp32": 4 * parameters,
-        "bytes_quantized": len(trials[0].converted.content),
+        "bytes_quantized": trials[0].converted.size,
         "weight_ties": [trial.converted.ties for trial in trials],
     }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tfqdyn import datasets
+from tfqdyn import datasets, simulation
 from tfqdyn.calibration import DEFAULT_PERCENTILES, Calibrator
 from tfqdyn.conversion import SCHEMES
 
@@ -14,7 +14,8 @@ class AnalysisConfig:
     `percentile` is None for the calibrator's own default; `max_images` None for all;
     `batch_size` is the largest number of images in one forward pass (fewer where activations
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
-    sources, one more pass over the images.
+    sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
+    `mixed_bits` are those of `simulation.BitWidths`, for scheme "simulated" alone.
     """
 
     preprocessing: str = "none"
@@ -31,14 +32,26 @@ class AnalysisConfig:
     epsilon: float = 1e-9
     float_layers: tuple[str, ...] = ()
     own_error: bool = False
+    weight_bits: int = 8
+    activation_bits: int = 8
+    per_channel: tuple[str, ...] = ()
+    mixed_bits: int = 0
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, received {value}")
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"scheme must be one of {list(SCHEMES)}, received {self.scheme!r}")
+        known = [*SCHEMES, simulation.SCHEME]
+        if self.scheme not in known:
+            raise ValueError(f"scheme must be one of {known}, received {self.scheme!r}")
+        if self.widths != simulation.BitWidths() and not self.simulated:
+            raise ValueError(
+                f"bit widths need scheme={simulation.SCHEME!r}, received {self.widths} with "
+                f"{self.scheme!r}"
+            )
+        if self.simulated and self.own_error:
+            raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         if self.preprocessing not in datasets.PREPROCESSING:
             raise ValueError(
                 f"preprocessing must be one of {sorted(datasets.PREPROCESSING)}, received "
@@ -49,6 +62,18 @@ class AnalysisConfig:
                 f"epsilon must lie in (0, 1) and seed be >= 0, received {self.epsilon}, {self.seed}"
             )
         Calibrator(self.calibrator, self.percentile or 0.0)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no file is made and values are rounded in fp32 arithmetic."""
+        return self.scheme == simulation.SCHEME
+
+    @property
+    def widths(self) -> simulation.BitWidths:
+        """The bit widths of a simulation."""
+        return simulation.BitWidths(
+            self.weight_bits, self.activation_bits, self.per_channel, self.mixed_bits
+        )
 
     @property
     def rule(self) -> Calibrator:

@@ -5,8 +5,10 @@ is read back: every row must have its tensor (`pairing`), every tensor the dtype
 and every kernel the codes that our own affine quantization gives.
 """
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -44,6 +46,16 @@ class Converted:
     pairs: tuple[LayerPair, ...]
     input_params: QuantParams
     ties: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.content)
+
+    @property
+    def output_params(self) -> QuantParams | None:
+        """Quantization of the output; None for fp32."""
+        return self.model.tensors[self.model.outputs[0]].params
 
 
 def to_tflite(
@@ -118,6 +130,22 @@ def to_cut_tflite(
     model = parse(content)
     pairs = pair_layers(rows, model, params, kept)
     return CutModel(Converted(content, model, pairs, params[source], 0), feeds)
+
+
+def to_tflite_as_trained(model: Any) -> bytes:
+    """The int8 file of a tf_keras model that tfmot trained with rounding; fp32 at both ends.
+
+    Raises:
+        ConversionError: the converter failed.
+    """
+    converter: Any = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    try:
+        with warnings.catch_warnings():  # the ranges are in the model; both ends stay fp32
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+            return bytes(converter.convert())
+    except Exception as error:  # the converter's errors share no narrower type
+        raise ConversionError(f"TensorFlow's converter refused the model: {error}") from error
 
 
 def check_layers(graph: Graph, names: Collection[str]) -> None:

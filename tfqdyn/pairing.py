@@ -63,6 +63,24 @@ class PairingError(ValueError):
     """Rows and tensors do not match one to one; the message names every leftover."""
 
 
+@dataclass(frozen=True)
+class SimulatedGrid:
+    """Where a simulated row's output is rounded: ends of its grid, and bits.
+
+    `weight_bits` is None for rows without a kernel.
+    """
+
+    low: float
+    high: float
+    weight_bits: int | None
+    activation_bits: int
+
+    @property
+    def step(self) -> float:
+        """Distance of neighbouring values."""
+        return (self.high - self.low) / (2**self.activation_bits - 1)
+
+
 @dataclass(frozen=True, eq=False)
 class LayerPair:
     """A row and the tensor that holds its output.
@@ -73,6 +91,7 @@ class LayerPair:
         operator: what computes it there.
         params: the tensor's quantization; None where the layer runs in fp32.
         kernel: index of the kernel's tensor; None for ops without one.
+        simulated: set where there is no tensor, but a simulation's values.
     """
 
     row: LayerNode
@@ -80,6 +99,7 @@ class LayerPair:
     operator: str
     params: QuantParams | None
     kernel: int | None
+    simulated: SimulatedGrid | None = None
 
 
 def pair_layers(

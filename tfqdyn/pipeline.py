@@ -6,14 +6,14 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn import assembly, datasets
-from tfqdyn.calibration import calibrate, draw
+from tfqdyn import assembly, datasets, simulation
+from tfqdyn.calibration import SiteRange, calibrate, draw
 from tfqdyn.capture import KerasActivations
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.conversion import check_layers, to_cut_tflite, to_tflite
@@ -122,9 +122,10 @@ def analyze_draws(
             chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             sites = calibrate(run, chunks, len(drawn), config.rule, config.bins, executor)
             names = [graph.nodes[0].name, *(row.name for row in rows)]
-            ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-            trials.append(Trial(sites[1:], to_tflite(folded.deployed, ranges, kept[k])))
+            sites = [_learned(s, folded.ranges.get(n)) for n, s in zip(names, sites, strict=True)]
+            trials.append(_trial(folded.deployed, dict(zip(names, sites)), kept[k], config))
             if config.own_error:
+                ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
                 params = quantization_of(graph, ranges)
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
                 cuts.append(OwnTrial(folded.deployed, params, cut))
@@ -143,6 +144,8 @@ def analyze_draws(
     labels = dataset.y_test[scored]
     overlap = split == "x_test" and any(np.isin(drawn, scored).any() for drawn in draws)
     notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
+    if config.simulated:
+        notes += (simulation.describe(graph, config.widths),)
     return RunResult(
         config=asdict(config) | {"percentile": config.rule.percentile},
         seed=config.seed,
@@ -163,8 +166,25 @@ def analyze_draws(
             **{n: f"affine: {why}" for n, why in trials_of[0].affine.items()},
         },
         notes=notes,
-        tflite=tuple(trial.converted.content for trial in trials),
+        tflite=() if config.simulated else tuple(t.converted.content for t in trials),
     )
+
+
+def _trial(
+    graph: Graph, sites: dict[str, SiteRange], kept: set[str], config: AnalysisConfig
+) -> Trial:
+    """The network quantized with the ranges of the input and of every row."""
+    rows = list(sites.values())[1:]
+    if config.simulated:
+        simulated = simulation.simulate(graph, sites, config.widths, kept)
+        return Trial(rows, simulated, simulation.SimulatedTensors)
+    ranges = {name: (site.low, site.high) for name, site in sites.items()}
+    return Trial(rows, to_tflite(graph, ranges, kept))
+
+
+def _learned(site: SiteRange, ends: tuple[float, float] | None) -> SiteRange:
+    """A calibrated range with the ends that training learned, if it did."""
+    return site if ends is None else replace(site, low=ends[0], high=ends[1])
 
 
 def chunking(

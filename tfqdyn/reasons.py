@@ -49,7 +49,8 @@ def _reason(layer: LayerResult, by_name: Mapping[str, LayerResult]) -> Reason:
         taps = layer.macs / prod(layer.output_shape)
         source = by_name.get(layer.producers[0])
         power = source.rms**2 if source else 1.0
-        from_weights = taps * power * (layer.folded_weights.range / 255) ** 2 / 12
+        levels = 2 ** (layer.weight_bits or 8) - 1
+        from_weights = taps * power * (layer.folded_weights.range / levels) ** 2 / 12
     noise = rounding + from_weights
     own = 10 * log10(layer.rms**2 / noise) if noise else inf
     return Reason(layer, own, _text(layer, from_weights > rounding))

@@ -14,6 +14,7 @@ from typing import Any
 
 from tfqdyn import assembly, datasets, figures, results
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.conversion import SCHEMES
 from tfqdyn.datasets import Dataset
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.lowering import lower
@@ -61,6 +62,8 @@ def remedy(
         RemedyError: a remedy does not apply to this network.
     """
     config = config or AnalysisConfig(trials=1)
+    if config.scheme not in SCHEMES:
+        raise ValueError(f"remedies need scheme={SCHEMES[0]!r}, received {config.scheme!r}")
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)
