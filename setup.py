@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = (HERE / "tfqdyn" / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+NOTEBOOKS = ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"]
 
 setup(
     name="tfqdyn",
@@ -16,10 +17,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["tfqdyn", "tfqdyn.*"]),
-    package_data={"tfqdyn": ["py.typed", "*.mplstyle"]},
+    package_data={"tfqdyn": ["py.typed", "*.mplstyle"], "tfqdyn.report": ["assets/*"]},
     install_requires=[
         "absl-py>=1.4",
         "ai-edge-litert>=2.0",
+        "jinja2>=3.1",
         "keras>=3.10",
         "matplotlib>=3.8",
         "numba>=0.61",
@@ -31,10 +33,21 @@ setup(
         "tensorflow>=2.19",
         "tensorflow-model-optimization>=0.8.0",
         "tf-keras>=2.19",
+        "vl-convert-python>=1.9",
     ],
     extras_require={
-        "dev": ["jax>=0.5", "pyright>=1.1.390", "pytest>=8.0", "ruff>=0.9"],
-        "notebooks": ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"],
+        "dev": [
+            "jax>=0.5",
+            "pyright>=1.1.390",
+            "pytest>=8.0",
+            "ray>=2.40",
+            "ruff>=0.9",
+            "selenium>=4.20",
+            *NOTEBOOKS,
+        ],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
+        "distributed": ["ray>=2.40"],
+        "notebooks": NOTEBOOKS,
     },
     entry_points={"console_scripts": ["tfqdyn = tfqdyn.cli:main"]},
     classifiers=[

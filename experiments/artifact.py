@@ -110,10 +110,19 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
 
 
 def command(artifact: Artifact, scope: Scope) -> str:
-    """The command line that makes an artifact."""
-    return (
-        f"python -m experiments.run --artifact={artifact.name} --scale={scope.scale.name} "
-        f"--seed={scope.seed}"
+    """The command line that makes an artifact; of files that were named, the names alone."""
+    named = {
+        "imagenet_data": scope.imagenet.data,
+        "mobilenet_v1": scope.imagenet.mobilenet_v1,
+        "vgg19": scope.imagenet.vgg19,
+    }
+    files = [f"--{flag}={Path(path).name}" for flag, path in named.items() if path]
+    return " ".join(
+        (
+            "python -m experiments.run",
+            f"--artifact={artifact.name} --scale={scope.scale.name} --seed={scope.seed}",
+            *files,
+        )
     )
 
 

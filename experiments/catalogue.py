@@ -6,6 +6,11 @@ from types import MappingProxyType
 from experiments import factorizenet, mobilenets, quantization_friendly, weight_init
 from experiments.artifact import Artifact
 from experiments.claims import Claim
+from experiments.factorizenet import claims as factorizenet_claims
+from experiments.mobilenets import claims as mobilenets_claims
+from experiments.mobilenets import imagenet_claims
+from experiments.quantization_friendly import claims as quantization_friendly_claims
+from experiments.weight_init import claims as weight_init_claims
 
 GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
     {
@@ -20,7 +25,13 @@ ARTIFACTS: Mapping[str, Artifact] = MappingProxyType(
     {artifact.name: artifact for group in GROUPS.values() for artifact in group}
 )
 
-CLAIMS: tuple[Claim, ...] = ()
+CLAIMS: tuple[Claim, ...] = (
+    *mobilenets_claims.CLAIMS,
+    *imagenet_claims.CLAIMS,
+    *weight_init_claims.CLAIMS,
+    *factorizenet_claims.CLAIMS,
+    *quantization_friendly_claims.CLAIMS,
+)
 """All claims, in the order of the works."""
 
 

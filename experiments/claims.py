@@ -1,4 +1,4 @@
-"""The works' claims, each held against our own rows: holds, does not hold, or not tested.
+"""The works' claims, each held against our own rows: holds, does not, not decided, not tested.
 
 A claim is a function of saved rows. Its rule is part of its statement; where there are several
 networks or draws its effect comes with a spread or a rank test.
@@ -13,7 +13,8 @@ from experiments.artifact import Row, Scope, folder_of, read_rows
 
 Rows = Sequence[Mapping[str, Any]]
 
-VERDICTS = {True: "holds", False: "does not hold", None: "not tested at this scale"}
+HOLDS, FAILS = "holds", "does not hold"
+UNDECIDED, UNTESTED = "not decided at this scale", "not tested at this scale"
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,20 @@ class Judgement:
 
     Attributes:
         holds: the verdict; None where the rows cannot tell.
-        effect: the figures that decide, in one line.
+        effect: the figures that decide, in one line; empty where there are none.
         note: why it was not tested, or what to beware of.
     """
 
     holds: bool | None
     effect: str
     note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """In words; what was tested without telling it from chance is not decided."""
+        if self.holds is None:
+            return UNDECIDED if self.effect else UNTESTED
+        return HOLDS if self.holds else FAILS
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def row_of(claim: Claim, judgement: Judgement) -> Row:
         "claim": claim.name,
         "statement": claim.statement,
         "source": claim.source,
-        "verdict": VERDICTS[judgement.holds],
+        "verdict": judgement.verdict,
         "effect": judgement.effect,
         "note": judgement.note,
     }

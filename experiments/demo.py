@@ -5,18 +5,24 @@
 trains a depthwise separable and a regular ToyNet of a quarter of the works' width, a minute each,
 analyzes both in uint8 and prints their summaries side by side. Nothing is downloaded. Results:
 WORKDIR/<network>/results.json, layers.csv, layers.png and the .tflite files, WORKDIR/layers.png
-with both. A second call trains nothing again.
+with both. A second call trains nothing again. --verbosity=1 lets TensorFlow's own messages through.
 
 The works' finding at this size: the depthwise net loses more, and its average channel precision
 dips at depthwise layers (Yun & Wong, Figures 1 and 5).
 """
 
 import dataclasses
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import app, flags
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
+
+if TYPE_CHECKING:
+    from tfqdyn.results import RunResult
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Where networks and results go.")
 _EPOCHS = flags.DEFINE_integer("epochs", 8, "Passes over the 1,438 training images.")
@@ -27,16 +33,29 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seeds training and calibration.")
 NETWORKS = ("dws_convnet", "toynet")
 
 
-def main(argv: list[str]) -> None:
-    """Trains, analyzes, prints."""
+def main(argv: Sequence[str]) -> None:
+    """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
-    quiet_tensorflow()
-    import models
-    from tfqdyn import datasets, figures, pipeline, results, tables, training
-    from tfqdyn.config import AnalysisConfig
+    if flags.FLAGS.verbosity < 1:
+        quiet_tensorflow()
+    from tfqdyn import tables
 
     workdir = Path(_WORKDIR.value)
+    try:
+        found = run(workdir)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print_tables([tables.summary_table(found), *map(tables.worst_table, found)])
+    print(f"Results are in {workdir}.")
+
+
+def run(workdir: Path) -> "list[RunResult]":
+    """Trains and analyzes both networks, and writes every result."""
+    import models
+    from tfqdyn import datasets, figures, pipeline, results, training
+    from tfqdyn.config import AnalysisConfig
+
     digits = datasets.load("digits")
     recipe = dataclasses.replace(
         training.RECIPES["thesis"].with_epochs(_EPOCHS.value),
@@ -62,8 +81,7 @@ def main(argv: list[str]) -> None:
         found.append(result)
     both = {str(result.model["name"]): result.layers for result in found}
     figures.save(figures.overview(both), workdir / "layers.png")
-    print_tables([tables.summary_table(found), *map(tables.worst_table, found)])
-    print(f"Results are in {workdir}.")
+    return found
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def rows_table(artifact: Artifact, rows: Sequence[Row]) -> Table:
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(shown(row.get(column)) for column in columns))
+        table.add_row(*(cell(row, column) for column in columns))
     return table
 
 
@@ -37,6 +37,12 @@ def claims_table(verdicts: Sequence[Row]) -> Table:
     for row in verdicts:
         table.add_row(*(shown(row[column]) for column in ("claim", "verdict", "effect")))
     return table
+
+
+def cell(row: Row, column: str) -> str:
+    """A row's value, with its deviation over calibration draws where the row has one."""
+    value, std = shown(row.get(column)), row.get(f"{column}_std")
+    return f"{value} ± {std:.2g}" if isinstance(std, int | float) else value
 
 
 def shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.artifact import Artifact, Row, Scope, command, folder_of, read_rows, to_csv
 from experiments.claims import Claim, judged, row_of
-from experiments.listing import shown
+from experiments.listing import cell
 from experiments.scales import Scale
 from experiments.store import versions
 from tfqdyn.results import write_whole
@@ -111,12 +111,12 @@ def _section(artifact: Artifact, scope: Scope, folder: Path) -> str:
         f"### {artifact.source}: {artifact.title}",
         f"`{command(artifact, scope)}` · [rows]({artifact.name}/rows.csv)",
     ]
-    if artifact.draw is None:
+    if artifact.draw is not None:
+        parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
+    if artifact.draw is None or artifact.columns is not None:
         rows = read_rows(folder)
         columns = artifact.columns or tuple(dict.fromkeys(name for row in rows for name in row))
         parts.append(markdown(rows, columns))
-    else:
-        parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
     return "\n\n".join(parts)
 
 
@@ -127,8 +127,6 @@ def markdown(rows: Sequence[Row], columns: Sequence[str]) -> str:
         "|" + "---|" * len(columns),
     ]
     for row in rows:
-        cells = (
-            shown(row.get(column)).replace("|", "\\|").replace("\n", " ") for column in columns
-        )
+        cells = (cell(row, column).replace("|", "\\|").replace("\n", " ") for column in columns)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -15,7 +15,25 @@ CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs
 artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class
 numbers) or a folder of class subfolders.
 
-The exit status is 1 if a job failed; all that did not need it is finished.
+--executor=local does one job at a time in this process. --executor=ray (pip install
+"tfqdyn[distributed]") does as many side by side as their declared cores and accelerators fit,
+
+    python -m experiments.run --artifact=all --scale=paper --executor=ray --workdir=/shared/works
+    python -m experiments.run ... --executor=ray --ray_address=HOST:6379
+
+on this machine, by a Ray that ends with the command, or on the running cluster of --ray_address
+(as `ray.init` takes it; `ray start --head` starts one). All its nodes must share the workdir, the
+data and the files named here, under the same paths, and have the packages of this machine; the code
+is sent to them. A job whose worker dies is done again, from its last checkpoint. Either way results
+are the same, bit for bit between CPUs of one kind: every process computes with two threads,
+whatever the machine has, unless the environment says otherwise (`experiments/threads.py`); on GPUs
+TensorFlow promises that to nobody. An analysis under Ray runs on CPUs.
+
+Ctrl-C stops either at once; the same command goes on from finished jobs and last checkpoints. What
+a failed job raised is in its folder, `traceback.txt`.
+
+The exit status is 1 if a job failed; all that did not need it is finished. Where stderr is not a
+terminal, --verbosity=0 writes a line a job to it, and --verbosity=1 TensorFlow's messages too.
 """
 
 import sys
@@ -24,11 +42,14 @@ from pathlib import Path
 
 from absl import app, flags
 
+from experiments import threads
 from tfqdyn.console import print_tables, quiet_tensorflow
 
 FLAGS = flags.FLAGS
 SCALES = ("smoke", "reduced", "paper")
 EXECUTORS = ("local", "ray")
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended, by the shells' convention."""
 
 
 def define_flags() -> None:
@@ -38,6 +59,8 @@ def define_flags() -> None:
     flags.DEFINE_enum("scale", "smoke", SCALES, "How large.")
     flags.DEFINE_string("workdir", "runs/works", "Folder of all results.")
     flags.DEFINE_integer("seed", 0, "Seed of training and calibration.", lower_bound=0)
+    flags.DEFINE_enum("executor", "local", EXECUTORS, "One job at a time, or side by side by Ray.")
+    flags.DEFINE_string("ray_address", None, "Running Ray cluster; else a Ray of this machine.")
     flags.DEFINE_string("publish", None, "Folder for results beside the published ones.")
     flags.DEFINE_string("imagenet_data", None, "Photographs with Keras' ImageNet class numbers.")
     flags.DEFINE_string("mobilenet_v1", None, "MobileNet-V1 trained on ImageNet; else a download.")
@@ -48,25 +71,51 @@ def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
-    quiet_tensorflow()
-    from experiments import artifact, catalogue, execution, listing, publication
+    if FLAGS.ray_address and FLAGS.executor != "ray":
+        raise app.UsageError("--ray_address needs --executor=ray.")
+    threads.fix()
+    from experiments import cluster
+
+    try:
+        if FLAGS.executor == "ray":
+            cluster.check_installed()
+        work()
+    except cluster.ClusterError as error:
+        sys.exit(f"error: --executor=ray: {error}")
+    except KeyboardInterrupt:
+        print("stopped: what is done is kept, the same command goes on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def work() -> None:
+    """Finishes the jobs of the artifacts that the flags name, then makes and publishes these."""
+    if FLAGS.verbosity < 1:
+        quiet_tensorflow()
+    from experiments import artifact, catalogue, execution, listing, publication, ray_execution
     from experiments.imagenet import ImageNet
     from experiments.scales import SCALES as ALL
     from experiments.store import Store
 
     try:
         chosen = catalogue.chosen(FLAGS.artifact)
+        named = (FLAGS.imagenet_data, FLAGS.mobilenet_v1, FLAGS.vgg19)
+        imagenet = ImageNet(*(path and str(Path(path).absolute()) for path in named))
     except ValueError as error:
         sys.exit(f"error: {error}")
     if FLAGS.list:
         print_tables([listing.catalogue_table(chosen)])
         return
-    imagenet = ImageNet(FLAGS.imagenet_data, FLAGS.mobilenet_v1, FLAGS.vgg19)
     scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
     store = Store(Path(FLAGS.workdir))
     failed = None
     try:
-        execution.run_locally([job for one in chosen for job in one.jobs(scope)], store)
+        jobs = [job for one in chosen for job in one.jobs(scope)]
+        told = sys.stderr.isatty() or FLAGS.verbosity >= 0
+        report = execution.to_stderr if told else lambda line: None
+        if FLAGS.executor == "ray":
+            ray_execution.run_on_ray(jobs, store, FLAGS.ray_address, report)
+        else:
+            execution.run_locally(jobs, store, report)
     except execution.JobsFailedError as error:
         failed = error
     for one in chosen:

@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import tfqdyn
 from tfqdyn.results import plain, write_whole
 
 DONE = "done.json"
@@ -64,22 +65,28 @@ def key_of(job: Job) -> str:
 
 
 def described(job: Job) -> dict[str, Any]:
-    """The job's fields as JSON; a job among them by its key, whatever it is called."""
+    """The job's fields as JSON; a job among them by its key, whatever it is called.
+
+    Fields that do not take part in comparison (`field(compare=False)`) are left out: where files
+    lie decides nothing.
+    """
+
+    def record(value: Any) -> dict[str, Any]:
+        fields = (f.name for f in dataclasses.fields(value) if f.compare)
+        return {name: entry(getattr(value, name)) for name in fields}
 
     def entry(value: Any) -> Any:
         if isinstance(value, Job):
             return key_of(value).rsplit("-", 1)[1]
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-            return {name: entry(item) for name, item in fields}
+            return record(value)
         if isinstance(value, Mapping):
             return {str(name): entry(item) for name, item in value.items()}
         if isinstance(value, tuple | list):
             return [entry(item) for item in value]
         return plain(value)
 
-    fields = (f for f in dataclasses.fields(job) if f.compare)  # pyright: ignore
-    return {f.name: entry(getattr(job, f.name)) for f in fields}
+    return record(job)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,5 +153,5 @@ def locked(path: Path) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide the figures."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "tfqdyn": tfqdyn.__version__}
     return found | {name: metadata.version(name) for name in PACKAGES}

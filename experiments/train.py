@@ -13,7 +13,9 @@ run that was killed, and ends with the same history: bit for bit where the backe
 thread (for TensorFlow: TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1).
 
 The exit status is 1 if the run failed: a loss that became NaN or infinite stops it at once, and a
-network that still guesses after the last epoch is marked as vanished.
+network that still guesses after the last epoch is marked as vanished. --verbosity=1 lets the
+backend's own messages through. On another Keras backend than TensorFlow (KERAS_BACKEND=jax),
+TensorFlow is not loaded.
 """
 
 import ast
@@ -22,25 +24,30 @@ import inspect
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import app, flags
+from rich.table import Table
 
-import models
-from tfqdyn import datasets, training
+from tfqdyn import datasets
+from tfqdyn.console import print_tables, quiet_keras
+from tfqdyn.tables import percent
+
+if TYPE_CHECKING:
+    from tfqdyn import training
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     """Defines the command line; a function, so that importing this module defines nothing."""
-    flags.DEFINE_enum("arch", None, list(models.BUILDERS), "Network to train.")
+    flags.DEFINE_string("arch", None, "Network to train: one of models.BUILDERS.")
     flags.DEFINE_multi_string(
         "model_option", [], "NAME=VALUE for the network's builder; repeatable."
     )
     flags.DEFINE_string("dataset", "cifar10", "cifar10, digits, or the path of an .npz archive.")
-    flags.DEFINE_enum("recipe", "thesis", list(training.RECIPES), "How to train.")
+    flags.DEFINE_string("recipe", "thesis", "How to train: one of tfqdyn.training.RECIPES.")
     flags.DEFINE_integer("epochs", None, "Epochs; the recipe's 200 by default.", lower_bound=1)
     flags.DEFINE_bool("scale_decay", True, "Whether the learning rate's course fits --epochs.")
     flags.DEFINE_float(
@@ -53,8 +60,8 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "Folder of the run's files.")
     flags.DEFINE_list(
         "checkpoints",
-        [str(epoch) for epoch in training.CHECKPOINTS],
-        "Epochs to keep the network of, besides the last.",
+        None,
+        "Epochs to keep the network of, besides the last; the thesis' 5, 50, 75, 150 by default.",
     )
     flags.DEFINE_integer(
         "validation_images",
@@ -74,8 +81,12 @@ def parse_model_options(arch: str, options: Sequence[str]) -> dict[str, Any]:
     Values are Python literals where they can be (`0.25`, `None`, `(64,)`), else text.
 
     Raises:
-        ValueError: If an option has no value, or the builder no such argument.
+        ValueError: If there is no such network, an option has no value, or the builder no such
+            argument.
     """
+    import models
+
+    _check_choice("arch", arch, models.BUILDERS)
     valid = [name for name in inspect.signature(models.BUILDERS[arch]).parameters]
     parsed: dict[str, Any] = {}
     for option in options:
@@ -90,6 +101,11 @@ def parse_model_options(arch: str, options: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             parsed[name] = value
     return parsed
+
+
+def _check_choice(flag: str, value: str, choices: Mapping[str, Any]) -> None:
+    if value not in choices:
+        raise ValueError(f"--{flag} must be one of {', '.join(choices)}; received {value!r}.")
 
 
 def parse_checkpoints(epochs: Sequence[str]) -> tuple[int, ...]:
@@ -125,10 +141,13 @@ def run(
     arch: str,
     model_options: Mapping[str, Any],
     dataset: datasets.Dataset,
-    recipe: training.Recipe,
-    config: training.TrainingConfig,
-) -> training.TrainingResult:
+    recipe: "training.Recipe",
+    config: "training.TrainingConfig",
+) -> "training.TrainingResult":
     """Trains one network on a dataset; images and classes decide its input and output."""
+    import models
+    from tfqdyn import training
+
     arguments = {
         "input_shape": tuple(dataset.x_test.shape[1:]),
         "num_classes": dataset.num_classes,
@@ -137,20 +156,44 @@ def run(
     return training.train(lambda: models.BUILDERS[arch](**arguments), dataset, recipe, config)
 
 
+def result_table(arch: str, result: "training.TrainingResult", workdir: Path) -> Table:
+    """What a run came to."""
+    table = Table(title=arch, title_justify="left", show_header=False)
+    accuracy, speed = result.test_accuracy, result.images_per_second
+    rows = {
+        "status": result.status,
+        "because": result.reason,
+        "epochs": str(result.epochs_done),
+        "test accuracy": "" if accuracy is None else percent(accuracy),
+        "images/s": "" if speed is None else f"{speed:.0f}",
+        "files": str(workdir),
+    }
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, value)
+    return table
+
+
 def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
+    if FLAGS.verbosity < 1:
+        quiet_keras()
+    from tfqdyn import training
+
     try:
         options = parse_model_options(FLAGS.arch, FLAGS.model_option)
+        _check_choice("recipe", FLAGS.recipe, training.RECIPES)
         recipe = training.RECIPES[FLAGS.recipe]
         if FLAGS.epochs is not None:
             recipe = recipe.with_epochs(FLAGS.epochs, scale_decay=FLAGS.scale_decay)
         recipe = dataclasses.replace(recipe, batch_norm_momentum=FLAGS.batch_norm_momentum)
+        kept = FLAGS.checkpoints
         config = training.TrainingConfig(
             workdir=Path(FLAGS.workdir),
             seed=FLAGS.seed,
-            checkpoints=parse_checkpoints(FLAGS.checkpoints),
+            checkpoints=training.CHECKPOINTS if kept is None else parse_checkpoints(kept),
             validation_images=FLAGS.validation_images,
             dynamics_images=FLAGS.dynamics_images,
         )
@@ -158,12 +201,7 @@ def main(argv: Sequence[str]) -> None:
         result = run(FLAGS.arch, options, dataset, recipe, config)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    accuracy = "" if result.test_accuracy is None else f", test accuracy {result.test_accuracy:.4f}"
-    speed = "" if result.images_per_second is None else f", {result.images_per_second:.0f} images/s"
-    print(
-        f"{FLAGS.arch}: {result.status} after {result.epochs_done} epochs{accuracy}{speed} "
-        f"({result.reason}). Files: {config.workdir}"
-    )
+    print_tables([result_table(FLAGS.arch, result, config.workdir)])
     sys.exit(1 if result.failed else 0)
 
 

@@ -51,7 +51,9 @@ def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path)
     for expected in ("fp32 accuracy", "the 5 worst layers", "residual"):
         assert expected in out
     written = {p.name for p in (files / "out").iterdir()}
-    assert written == {"results.json", "layers.csv", "layers.png", "trial_0.tflite"}
+    assert written == {
+        "results.json", "layers.csv", "layers.png", "report.html", "trial_0.tflite",
+    }  # fmt: skip
     record = results.read(files / "out")
     assert record["config"]["float_layers"] == ["pw"]
     assert record["layers"][2]["quantization"] == [None]

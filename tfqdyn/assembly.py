@@ -20,6 +20,7 @@ from tfqdyn.pairing import LayerPair
 from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
+    HistogramRow,
     LayerResult,
     Summary,
     WeightRow,
@@ -177,10 +178,14 @@ def _layer_result(
             sqnr_db=_numbers(_pooled_channels(sums)),
             batch_norm_variance=None if batch_norm is None else _numbers(batch_norm.variance),
             batch_norm_epsilon=None if batch_norm is None else batch_norm.epsilon,
+            folded_weight_low=(
+                None if folded_weights is None else _numbers(folded_weights.channel_lows)
+            ),
         ),
         flags=_flags(folded_weights, ranges),
         weight_bits=pairs[0].simulated.weight_bits if pairs[0].simulated else None,
         activation_bits=pairs[0].simulated.activation_bits if pairs[0].simulated else None,
+        histogram=_histogram(sums[0]),
     )
 
 
@@ -190,6 +195,12 @@ def _scale_and_zero(pair: LayerPair) -> tuple[float, int] | None:
         return step, round(-pair.simulated.low / step)
     params = pair.params
     return None if params is None else (float(params.scale), int(params.zero_point))
+
+
+def _histogram(sums: PairSums) -> HistogramRow:
+    p, q = sums.histograms
+    low, high = map(float, sums.edges)
+    return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
 
 
 def _weight_row(stats: WeightStats | None) -> WeightRow | None:

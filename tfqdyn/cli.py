@@ -2,13 +2,18 @@
 
     tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=DIR
 
-writes DIR/results.json, DIR/layers.csv, DIR/layers.png and every trial's .tflite file, and prints
-the summary and the worst layers.
+writes DIR/report.html (open it in a browser), DIR/results.json, DIR/layers.csv, DIR/layers.png and
+every trial's .tflite file, and prints the summary and the worst layers.
 
     tfqdyn remedy --model=... --data=... --remedies=zero_variance,bias_correction|auto --out=DIR
 
 cures without retraining, every step measured in a folder of its own (DIR/0_none, ...), and writes
-DIR/cured.keras and DIR/cured.tflite.
+DIR/report.html over all steps, DIR/cured.keras and DIR/cured.tflite.
+
+    tfqdyn compare RUN_DIR... --out=DIR
+
+draws finished runs, of one network or of several, over one another in DIR/report.html, and writes
+and prints how they differ from the first.
 
     tfqdyn qat --model=... --data=... --epochs=3 --scheme=uint8|int8 --out=DIR
 
@@ -19,7 +24,7 @@ fine-tunes with rounding in the loop; the network before and after in DIR/0_ptq 
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,18 +126,19 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
     return model, datasets.load(_DATA.value, size), config, out
 
 
-def _analyze() -> None:
+def _analyze(_: Sequence[str]) -> None:
     """The command `analyze`."""
     model, dataset, config, out = _inputs()
-    from tfqdyn import figures, pipeline, results, tables
+    from tfqdyn import figures, pipeline, report, results, tables
 
     result = pipeline.analyze(model, dataset, config, progress_bar)
     results.write(result, out)
     figures.save(figures.overview({"": result.layers}), out / "layers.png")
+    report.write_report([result], out / "report.html")
     print_tables([tables.summary_table([result]), tables.worst_table(result)], result.notes)
 
 
-def _remedy() -> None:
+def _remedy(_: Sequence[str]) -> None:
     """The command `remedy`."""
     model, dataset, config, out = _inputs()
     from tfqdyn import remedies, tables
@@ -146,7 +152,7 @@ def _remedy() -> None:
     print_tables(shown, stages[-1].notes)
 
 
-def _qat() -> None:
+def _qat(_: Sequence[str]) -> None:
     """The command `qat`."""
     model, dataset, config, out = _inputs(scheme="uint8")
     from tfqdyn import qat, tables
@@ -166,7 +172,24 @@ def _qat() -> None:
     print_tables(shown, (*(stages[-1].notes if stages else ()), *notes))
 
 
-COMMANDS: dict[str, Callable[[], None]] = {"analyze": _analyze, "remedy": _remedy, "qat": _qat}
+def _compare(folders: Sequence[str]) -> None:
+    """The command `compare`."""
+    if not _OUT.value:
+        raise ValueError("--out is missing")
+    from tfqdyn import compare
+
+    out = writable_folder(Path(_OUT.value))
+    runs = compare.compare([Path(folder) for folder in folders], out)
+    print_tables(compare.tables_of(runs))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "analyze": _analyze,
+    "remedy": _remedy,
+    "compare": _compare,
+    "qat": _qat,
+}
+"""Every command; only `compare` takes arguments that are no flags."""
 
 
 def _start_tensorflow() -> None:
@@ -200,12 +223,13 @@ def writable_folder(path: Path) -> Path:
 
 def run(argv: list[str]) -> None:
     """Runs one command; known errors become one message and exit status 1."""
-    if len(argv) != 2 or argv[1] not in COMMANDS:
+    command, given = (argv[1], argv[2:]) if len(argv) > 1 else ("", [])
+    if command not in COMMANDS or (given and command != "compare"):
         received = " ".join(argv[1:]) or "nothing"
         failure(f"expected one command of {sorted(COMMANDS)}, received {received}")
         sys.exit(2)
     try:
-        COMMANDS[argv[1]]()
+        COMMANDS[command](given)
     except (ValueError, OSError, RuntimeError) as error:
         if flags.FLAGS.verbosity >= 1:
             raise

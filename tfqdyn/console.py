@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from typing import Any
 
 from rich.console import Console
@@ -46,16 +47,47 @@ def quiet_tensorflow() -> None:
 
     Errors of the import itself are raised as ever.
     """
+    _silence_logs()
+    with _stderr_dropped(), _without("sklearn"):
+        import tensorflow  # noqa: F401 (for its messages alone)
+
+
+def quiet_keras() -> None:
+    """Imports Keras and its backend without their banners, for programs that only train.
+
+    On another backend than TensorFlow, TensorFlow is hidden from now on: Keras would import it to
+    seed it, for seconds of start-up and a share of the accelerator's memory.
+    """
+    _silence_logs()
+    with _stderr_dropped(), _without("sklearn"):
+        import keras
+    if keras.backend.backend() != "tensorflow":
+        sys.meta_path.insert(0, _NoTensorFlow())
+
+
+class _NoTensorFlow(MetaPathFinder):
+    """Makes TensorFlow look as if it were not installed; Keras asks `sys.modules` for it too."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "tensorflow":
+            raise ModuleNotFoundError("TensorFlow is kept out: Keras runs on another backend")
+
+
+def _silence_logs() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for name in ("absl", "jax", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _stderr_dropped() -> Iterator[None]:
+    """Drops what is written to stderr, by C++ code too."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-            with _without("sklearn"):
-                import tensorflow  # noqa: F401 (for its messages alone)
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -34,6 +34,7 @@ class WeightStats:
         kurtosis: excess kurtosis; NaN for a constant kernel.
         kl_to_uniform: in nats, >= 0, over the kernel's own bounds.
         channel_ranges: [K].
+        channel_lows: [K], each channel's least weight.
     """
 
     range: float
@@ -42,6 +43,7 @@ class WeightStats:
     kurtosis: float
     kl_to_uniform: float
     channel_ranges: NDArray[np.float64]
+    channel_lows: NDArray[np.float64]
 
 
 def weight_stats(kernel: NDArray, channel_axes: tuple[int, ...], bins: int) -> WeightStats:
@@ -55,6 +57,7 @@ def weight_stats(kernel: NDArray, channel_axes: tuple[int, ...], bins: int) -> W
         kurtosis=metrics.excess_kurtosis(kernel),
         kl_to_uniform=metrics.kl_to_uniform(metrics.histogram(kernel, bins)),
         channel_ranges=ranges,
+        channel_lows=metrics.channel_lows(kernel, channel_axes),
     )
 
 

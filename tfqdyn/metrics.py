@@ -55,10 +55,20 @@ def dynamic_range(values: ArrayLike) -> float:
 def channel_ranges(values: ArrayLike, channel_axis: int | tuple[int, ...]) -> NDArray[np.float64]:
     """The range of every channel, [C]; several channel axes are flattened in C order."""
     x = _checked(values, "values")
-    axes = (channel_axis,) if isinstance(channel_axis, int) else tuple(channel_axis)
-    kept = tuple(axis % x.ndim for axis in axes)
-    rest = tuple(axis for axis in range(x.ndim) if axis not in kept)
+    rest = _other_axes(x.ndim, channel_axis)
     return (x.max(axis=rest) - x.min(axis=rest)).reshape(-1)
+
+
+def channel_lows(values: ArrayLike, channel_axis: int | tuple[int, ...]) -> NDArray[np.float64]:
+    """The least value of every channel, [C], channels in the order of `channel_ranges`."""
+    x = _checked(values, "values")
+    return x.min(axis=_other_axes(x.ndim, channel_axis)).reshape(-1)
+
+
+def _other_axes(ndim: int, channel_axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    axes = (channel_axis,) if isinstance(channel_axis, int) else tuple(channel_axis)
+    kept = tuple(axis % ndim for axis in axes)
+    return tuple(axis for axis in range(ndim) if axis not in kept)
 
 
 def precision_of_ranges(ranges: ArrayLike, tensor_range: float) -> float:

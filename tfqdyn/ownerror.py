@@ -30,9 +30,7 @@ from tfqdyn.conversion import CutModel
 from tfqdyn.emulation import Step, steps_of
 from tfqdyn.graph import CHANNEL_AXES, Graph, Node
 from tfqdyn.measurement import Activations, Chunk, Workers
-from tfqdyn.results import LayerResult, spread
-
-SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
+from tfqdyn.results import SOURCES, LayerResult, spread
 
 
 @dataclass(frozen=True, eq=False)

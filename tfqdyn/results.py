@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 SCHEMA = 1
+SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
+"""The keys of `source_sqnr_db`; what they mean says `ownerror`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class ActivationRow:
 class ChannelRow:
     """Figures per output channel, each [C]; weights are None for layers without a kernel.
 
-    `batch_norm_variance` and `batch_norm_epsilon` are those of the batch norm that was folded in.
+    `batch_norm_variance` and `batch_norm_epsilon` are those of the batch norm that was folded in;
+    a channel's folded weights lie in [low, low + range], `low` being `folded_weight_low`.
     """
 
     weight_range: tuple[float, ...] | None
@@ -76,6 +79,20 @@ class ChannelRow:
     sqnr_db: tuple[float, ...]
     batch_norm_variance: tuple[float, ...] | None = None
     batch_norm_epsilon: float | None = None
+    folded_weight_low: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class HistogramRow:
+    """Counts of a layer's fp32 and dequantized values in equal bins over [low, high], one trial's.
+
+    Values beyond the edges are counted in the end bins.
+    """
+
+    low: float
+    high: float
+    fp32: tuple[int, ...]
+    quantized: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -85,13 +102,13 @@ class LayerResult:
     `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32. `flags`
     are remarks in words. `rms` is the root mean square of the fp32 activations, like `sparsity` and
     `kurtosis`. Per-channel activation figures are means over the trials; per-channel
-    SQNR is that of the sums over all trials.
+    SQNR is that of the sums over all trials; `histogram` is the first trial's.
 
     What is made and what is inherited (None unless asked for): `own_qmse` and `own_sqnr_db` are
     those of the layer's quantized op fed with fp32 input, `inherited_qmse` is the rest of `qmse`
     (below 0 where errors cancel), `own_bias_share` the share of `own_qmse` that is a constant
     shift of channels, `source_sqnr_db` the pooled SQNR with one source of error alone (Sheng et
-    al., slide 5; `ownerror.SOURCES`), `saturated_share` the share of values that a bounded ReLU
+    al., slide 5; `SOURCES`), `saturated_share` the share of values that a bounded ReLU
     cuts off in fp32 already.
 
     `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
@@ -131,6 +148,7 @@ class LayerResult:
     saturated_share: float | None = None
     weight_bits: int | None = None
     activation_bits: int | None = None
+    histogram: HistogramRow | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +208,7 @@ FIRST_COLUMNS = (
 """The columns that `layers.csv` begins with, in SPEC's order."""
 
 _PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
-_LEFT_OUT = ("channels", "quantization", "producers", "flags")
+_LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram")
 _ON_REQUEST = (
     "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
     "saturated_share", "weight_bits", "activation_bits",

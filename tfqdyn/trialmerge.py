@@ -2,7 +2,8 @@
 
 Where calibration and scoring share one set of images, every trial scores the images that its own
 calibration left out, so each is a run of its own. Figures over trials are joined; figures that a
-run has once (fp32 accuracy, sparsity, ...) become their mean over the runs.
+run has once (fp32 accuracy, sparsity, ...) become their mean over the runs; histograms are those of
+the first run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ import numpy as np
 from tfqdyn.results import RunResult, Spread, spread
 
 _PER_TRIAL = ("quantization",)
+_FIRST = ("histogram",)
+"""Fields whose edges differ from trial to trial: the first trial's are kept."""
 
 
 def merge(runs: Sequence[RunResult]) -> RunResult:
@@ -50,6 +53,8 @@ def merge(runs: Sequence[RunResult]) -> RunResult:
 
 def _merged(values: Sequence[Any], name: str = "") -> Any:
     first = values[0]
+    if name in _FIRST:
+        return first
     if isinstance(first, Spread):
         return spread([trial for value in values for trial in value.trials])
     if is_dataclass(first) and not isinstance(first, type):

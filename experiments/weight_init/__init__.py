@@ -1,5 +1,29 @@
-"""Yun's thesis, chapter 4: weight initialization and behaviour over training."""
+"""Yun's thesis, chapter 4: weight initialization, after training and over its course."""
 
-from experiments.artifact import Artifact
+from experiments.weight_init import (
+    early_ranking,
+    figure_4_2,
+    figure_4_3,
+    figure_4_4,
+    figure_4_5,
+    figure_4_6,
+    figure_4_7,
+    figure_4_8,
+    table_4_2,
+    table_4_3,
+    table_4_4,
+)
 
-ARTIFACTS: tuple[Artifact, ...] = ()
+ARTIFACTS = (
+    table_4_2.ARTIFACT,
+    figure_4_2.ARTIFACT,
+    figure_4_3.ARTIFACT,
+    figure_4_4.ARTIFACT,
+    figure_4_5.ARTIFACT,
+    table_4_3.ARTIFACT,
+    table_4_4.ARTIFACT,
+    figure_4_6.ARTIFACT,
+    figure_4_7.ARTIFACT,
+    figure_4_8.ARTIFACT,
+    early_ranking.ARTIFACT,
+)

@@ -48,6 +48,12 @@ def test_claims_are_judged_by_saved_rows_alone(tmp_path: Path) -> None:
         assert row["effect"] == f"accuracy {accuracy}"
 
 
+def test_what_chance_explains_is_not_decided() -> None:
+    told = {holds: claims.Judgement(holds, "p = 0.2").verdict for holds in (True, False, None)}
+    assert told == {True: "holds", False: "does not hold", None: "not decided at this scale"}
+    assert claims.Judgement(None, "", "no network").verdict == "not tested at this scale"
+
+
 def test_publication_holds_tables_verdicts_and_what_was_not_made(tmp_path: Path) -> None:
     one, two = table("g/t", [{"accuracy": 0.75, "name": "a|b"}]), table("g/u", [])
     artifact.make(one, SCOPE, Store(tmp_path))

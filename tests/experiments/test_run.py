@@ -13,7 +13,7 @@ from experiments import catalogue
 
 ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 360
-"""What the whole smoke run may take; a machine that does other work as well is given thrice that."""
+"""What the whole smoke run may take; a machine that does other work too is given thrice that."""
 
 
 def command(workdir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import dataclasses, tempfile
+import dataclasses, sys, tempfile
+from tfqdyn.console import quiet_keras
+
+quiet_keras()  # as experiments.train begins
 import keras, numpy as np
 import models
 from tfqdyn import datasets, training
@@ -40,6 +43,7 @@ with tempfile.TemporaryDirectory() as workdir:
     )
     result = training.train(build, dataset, recipe, config)
     assert result.epochs_done == 1 and np.isfinite(result.test_loss), result
+assert "tensorflow" not in sys.modules
 print("passed")
 """
 

@@ -33,7 +33,9 @@ def test_prints_diagnosis_and_stages(tmp_path: Path, capfd: pytest.CaptureFixtur
         assert expected in out
     written = {path.name for path in (tmp_path / "out").iterdir()}
     stages = {"0_none"} | {f"{k}_{n}" for k, n in enumerate(names.split(","), start=1)}
-    assert written == stages | {"cured.keras", "cured.tflite", "layers.png"}
+    assert written == stages | {
+        "cured.keras", "cured.tflite", "layers.png", "report.html",
+    }  # fmt: skip
 
 
 def test_auto_prints_what_it_tried(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import patients
 import pytest
 
+from tfqdyn.diagnosis import RULES
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.lowering import lower
 from tfqdyn.remedies import diagnose
 from tfqdyn.remedies.catalogue import REMEDIES
-from tfqdyn.remedies.diagnosis import RULES
 from tfqdyn.results import LayerResult, RunResult, spread
 
 

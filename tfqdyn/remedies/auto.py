@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tfqdyn.datasets import Dataset
+from tfqdyn.diagnosis import Finding, diagnose
 from tfqdyn.folding import Folded
 from tfqdyn.pipeline import analyze_draws
 from tfqdyn.remedies.catalogue import REMEDIES
-from tfqdyn.remedies.diagnosis import Finding, diagnose
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import RemedyError
 from tfqdyn.results import RunResult

@@ -62,7 +62,7 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
         )
     start, figures = folded.graph, {}
     if replace_relu6:
-        start, count = _without_bounds(folded.graph)
+        start, count = without_bounds(folded.graph)
         loss = material.fp32_change(folded.graph, start)
         figures["relu6_replaced"] = float(count)
         figures |= {f"relu6_replaced_{name}": value for name, value in loss.items()}
@@ -205,7 +205,7 @@ def _absorb(nodes: dict[str, Node], pair: Pair, norm: BatchNorm) -> list[Change]
     ]
 
 
-def _without_bounds(graph: Graph) -> tuple[Graph, int]:
+def without_bounds(graph: Graph) -> tuple[Graph, int]:
     """The network with ReLUs in the place of bounded ones, and how many there were."""
     bounded = [n for n in graph if n.op == "relu" and n.config["max_value"] is not None]
     swapped = {n.name: replace(n, config={**n.config, "max_value": None}) for n in bounded}

@@ -1,7 +1,7 @@
 """The command `remedy`: chooses or takes remedies, measures every step, writes every step.
 
 OUT/0_none/, OUT/1_zero_variance/, ...   what `analyze` writes, and remedy.json
-OUT/layers.png                           all steps over the layers
+OUT/report.html, OUT/layers.png          all steps over the layers
 OUT/cured.keras, OUT/cured.tflite        the network at the end, of the first trial's images
 OUT/choice.json                          what `auto` found and tried
 """
@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfqdyn import assembly, datasets, figures, results
+from tfqdyn import assembly, datasets, figures, report, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.conversion import SCHEMES
 from tfqdyn.datasets import Dataset
+from tfqdyn.diagnosis import Finding, diagnose
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.lowering import lower
 from tfqdyn.pipeline import Progress, silent
@@ -23,7 +24,6 @@ from tfqdyn.rebuild import to_keras
 from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
 from tfqdyn.remedies.course import Stage, draws, material_of, treat
-from tfqdyn.remedies.diagnosis import Finding, diagnose
 from tfqdyn.results import plain
 
 
@@ -103,6 +103,7 @@ def _write_cured(stages: Sequence[Stage], out: Path) -> None:
     last = stages[-1]
     overlay = {stage.name: stage.result.layers for stage in stages}
     figures.save(figures.overview(overlay), out / "layers.png")
+    report.write_report({stage.name: stage.result for stage in stages}, out / "report.html")
     results.write_whole(out / "cured.tflite", last.result.tflite[0])
     temporary = out / ".cured.part.keras"
     to_keras(last.folded[0].deployed).save(temporary)

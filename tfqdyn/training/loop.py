@@ -142,7 +142,7 @@ def train(
     run = _Run(network, dataset, recipe, config, state, epochs_done)
     if epochs_done < recipe.epochs:
         record.update(status="running", epochs_done=epochs_done)
-        shown = sys.stderr.isatty() if config.progress is None else config.progress
+        shown = sys.stdout.isatty() if config.progress is None else config.progress
         model.fit(
             run.batches,
             validation_data=run.validation,

@@ -1,0 +1,21 @@
+"""Thesis, Figure 5.17: activations' average precision of DWS Conv, f16 and f2.
+
+    python -m experiments.run --artifact=factorizenet/figure_5_17 --scale=reduced
+
+Published: three networks; the captions' "FactorizeNet-ff2" is FactorizeNet-f2, which the text
+discusses with these figures.
+
+Cost: three of the trainings and analyses of this group. smoke 15 seconds (2 networks), reduced
+8 minutes on two cores, paper about 2 hours a network on a GPU.
+"""
+
+from experiments import layerwise
+from experiments.factorizenet.spectrum import COMPARED
+
+ARTIFACT = layerwise.artifact(
+    "factorizenet/figure_5_17",
+    "Thesis, Figure 5.17",
+    "Average precision of the activations of three FactorizeNets",
+    COMPARED,
+    ("activation_precision",),
+)

@@ -1,0 +1,21 @@
+"""Thesis, Figure 5.9: weights range of DWS Conv, f16 and f2.
+
+    python -m experiments.run --artifact=factorizenet/figure_5_9 --scale=reduced
+
+Published: three networks; the captions' "FactorizeNet-ff2" is FactorizeNet-f2, which the text
+discusses with these figures.
+
+Cost: three of the trainings and analyses of this group. smoke 15 seconds (2 networks), reduced
+8 minutes on two cores, paper about 2 hours a network on a GPU.
+"""
+
+from experiments import layerwise
+from experiments.factorizenet.spectrum import COMPARED
+
+ARTIFACT = layerwise.artifact(
+    "factorizenet/figure_5_9",
+    "Thesis, Figure 5.9",
+    "Weights range of three FactorizeNets",
+    COMPARED,
+    ("weight_range",),
+)

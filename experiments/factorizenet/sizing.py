@@ -1,0 +1,60 @@
+"""Multiply-accumulates of a network as published, whatever the width of the scale's networks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from experiments.networks import Network, Options
+from experiments.store import Job, Store
+
+IMAGE = (32, 32, 3)
+CLASSES = 10
+"""Of CIFAR-10."""
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """Builds a network and counts; trains nothing.
+
+    Result: `convolutions` and `dense`, multiply-accumulates of one image.
+    """
+
+    KIND: ClassVar[str] = "sizes"
+    cpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 0
+
+    arch: str
+    options: Options
+    image: tuple[int, int, int] = IMAGE
+    classes: int = CLASSES
+
+    @property
+    def label(self) -> str:
+        """The builder's name."""
+        return self.arch
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """Nothing."""
+        return ()
+
+    def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
+        """Counts."""
+        import keras
+
+        from models import BUILDERS
+        from tfqdyn import sizes
+
+        keras.backend.clear_session()
+        model = BUILDERS[self.arch](self.image, self.classes, **dict(self.options))
+        counted = {"convolutions": 0, "dense": 0}
+        for name, macs in sizes.macs(model).items():
+            dense = isinstance(model.get_layer(name), keras.layers.Dense)
+            counted["dense" if dense else "convolutions"] += macs
+        return counted
+
+
+def sizing_of(network: Network) -> Sizing:
+    """The full-width network's sizing."""
+    return Sizing(network.arch, network.options)

@@ -1,0 +1,16 @@
+"""The eight networks of thesis chapter 5 as one family: "the resulting set of architectures".
+
+The thesis counts networks with regular and with depthwise separable convolutions as the ends of
+FactorizeNet's spectrum (5.3, 5.4) and draws all of them into one picture.
+"""
+
+import dataclasses
+
+from experiments.networks import FACTORIZED
+
+SPECTRUM = tuple(dataclasses.replace(network, family="FactorizeNet") for network in FACTORIZED)
+"""All eight, by falling MACs; their trainings are those of `networks.FACTORIZED`."""
+
+_NAMES = ("DWS Conv", "FactorizeNet-f16", "FactorizeNet-f2")
+COMPARED = tuple(network for network in SPECTRUM if network.name in _NAMES)
+"""The three of Figures 5.9 to 5.12, 5.16 and 5.17."""

@@ -1,0 +1,126 @@
+"""Thesis, Figures 5.4 and 5.5: accuracy and output errors against multiply-accumulates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from experiments import display
+from experiments.artifact import Artifact, Row, Scope
+from experiments.factorizenet.sizing import sizing_of
+from experiments.factorizenet.spectrum import SPECTRUM
+from experiments.jobs import Analysis, analysis_of
+from experiments.networks import Network
+from experiments.outcomes import outcome
+from experiments.store import Job, Store
+from tfqdyn import figures, results
+
+MILLION = 1e6
+PUBLISHED: Mapping[str, tuple[float | None, ...]] = {
+    "Regular Conv": (266.0, 88.37, 85.60, 3.13),
+    "FactorizeNet-f2": (153.8, 86.54, 80.05, 7.50),
+    "FactorizeNet-finit2": (104.3, 86.01, 80.31, 6.63),
+    "FactorizeNet-f16": (None, None, None, 14.8),
+    "DWS Conv": (None, None, None, 4.21),
+}
+"""What thesis 5.5 names: millions of MACs, fp32 and uint8 accuracy and its decrease in percent. The
+decreases of f2 and finit2 follow from their accuracies (Eq. 4.11); all other points are in the
+pictures alone."""
+COLUMNS = ("mmacs", "fp32_accuracy", "uint8_accuracy", "percent_decrease")
+
+
+def jobs(scope: Scope) -> Sequence[Job]:
+    """Each network's final analysis and its full-width sizing."""
+    networks = scope.scale.networks(SPECTRUM)
+    analyses = [analysis_of(network, scope.scale, scope.seed) for network in networks]
+    return [*analyses, *map(sizing_of, networks)]
+
+
+def rows(scope: Scope, store: Store) -> Sequence[Row]:
+    """A row a network.
+
+    `mmacs` are millions of multiply-accumulates of the convolutions of this scale's network (None
+    where its training diverged), `full_width_mmacs` those at the published width; dense layers are
+    left out, as in the thesis.
+    """
+    return [_row(network, scope, store) for network in scope.scale.networks(SPECTRUM)]
+
+
+def _row(network: Network, scope: Scope, store: Store) -> Row:
+    analysis = analysis_of(network, scope.scale, scope.seed)
+    theirs = PUBLISHED.get(network.name, (None,) * len(COLUMNS))
+    columns = (f"published_{column}" for column in COLUMNS)
+    return {
+        "network": network.name,
+        "mmacs": convolution_mmacs(analysis, store),
+        "full_width_mmacs": store.result(sizing_of(network))["convolutions"] / MILLION,
+        **outcome(analysis, store),
+        **dict(zip(columns, theirs, strict=True)),
+    }
+
+
+def convolution_mmacs(analysis: Analysis, store: Store) -> float | None:
+    """Millions of MACs in the analyzed network's layers that are not dense."""
+    if store.result(analysis)["summary"] is None:
+        return None
+    layers = results.read(store.folder(analysis))["layers"]
+    return sum(layer["macs"] for layer in layers if layer["kind"] != "dense") / MILLION
+
+
+Panel = tuple[str, Mapping[str, str]]
+"""Title of the y axis, and what the legend calls each column of the rows."""
+
+ACCURACY: Panel = ("accuracy in %", {"fp32_accuracy": "fp32", "uint8_accuracy": "uint8"})
+STYLES: Mapping[str, Mapping[str, str]] = {
+    "fp32_accuracy": {"marker": "o", "color": display.COLOURS[0]},
+    "uint8_accuracy": {"marker": "s", "color": display.COLOURS[1]},
+}
+
+
+def artifact(name: str, source: str, title: str, panels: Sequence[Panel]) -> Artifact:
+    """A picture of the networks, a panel for each y axis."""
+    columns = [column for _, named in panels for column in named]
+    shown = ("network", "mmacs", "published_mmacs", "full_width_mmacs", *columns)
+    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, panels), shown)
+
+
+def draw(rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
+    """Draws the panels side by side: points with one standard deviation, networks named on top."""
+    with matplotlib.style.context(figures.STYLE):
+        size = (display.FULL_WIDTH, display.ROW_HEIGHT + 1.0)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, panel in zip(axes, panels, strict=True):
+            panel_of(ax, rows, panel)
+    return figure
+
+
+def panel_of(axes: Axes, rows: Sequence[Row], panel: Panel) -> None:
+    """Draws one panel; networks without MACs have no point."""
+    placed = [row for row in rows if row["mmacs"] is not None]
+    title, named = panel
+    for column, label in named.items():
+        macs, values = ([float(row[key] or 0) for row in placed] for key in ("mmacs", column))
+        spread = [float(row.get(f"{column}_std") or 0) for row in placed]
+        style: Any = STYLES.get(column, STYLES["fp32_accuracy"])
+        axes.errorbar(macs, values, spread, label=label, linestyle="", capsize=2, **style)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    axes.set_xlabel("million MACs of the convolutions")
+    axes.set_ylabel(title)
+    names = axes.secondary_xaxis("top")
+    places = [float(row["mmacs"] or 0) for row in placed]
+    names.set_xticks(places, [_short(row) for row in placed], rotation=90, fontsize="x-small")
+    names.tick_params(length=2)
+    names.minorticks_off()
+    if len(named) > 1:
+        axes.legend()
+
+
+def _short(row: Row) -> str:
+    return display.short_name(str(row["network"]), "FactorizeNet").removesuffix(" Conv")

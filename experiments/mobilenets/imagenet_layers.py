@@ -1,0 +1,63 @@
+"""The layerwise figures of the two ImageNet networks (Yun & Wong, section 6; supplement A.3)."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from experiments import absent, imagenet, layerwise
+from experiments.artifact import Artifact, Row, Scope
+from experiments.imagenet import Missing
+from experiments.store import Job, Store
+from experiments.subjects import Course, course_columns, course_of, subject
+from tfqdyn import results
+
+
+def courses(scope: Scope) -> Mapping[str, Course | Missing]:
+    """The analysis of each network as it was trained, or why there is none, by architecture."""
+    found = {arch: subject(arch, scope) for arch in imagenet.NETWORKS}
+    return {
+        arch: one if isinstance(one, Missing) else course_of(one, scope)
+        for arch, one in found.items()
+    }
+
+
+def jobs(scope: Scope) -> Sequence[Job]:
+    """The analyses."""
+    return [one for one in courses(scope).values() if not isinstance(one, Missing)]
+
+
+def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artifact:
+    """A layerwise figure of both networks; one that is not to be had is named in rows and figure.
+
+    Args:
+        name: `group/name`.
+        source: the work and its number there.
+        title: what it shows.
+        values: one row of panels each, of `layerwise.VALUES`.
+    """
+
+    def rows(scope: Scope, store: Store) -> Sequence[Row]:
+        found: list[Row] = []
+        for arch, one in courses(scope).items():
+            if isinstance(one, Missing):
+                found.append(absent.missing_row(arch, one))
+                continue
+            columns = course_columns(one, store)
+            same = {key: columns[key] for key in ("network", "family", "status")}
+            found += layerwise.layer_rows(results.read(store.folder(one)), values, **same)
+        return found
+
+    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values))
+
+
+def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:
+    """Panels of the networks that were analyzed, each with its own axis; the rest in words."""
+    analyzed = [row for row in rows if row.get("number") is not None]
+    rest = [row for row in rows if row.get("number") is None]
+    if not analyzed:
+        return absent.in_words(rest)
+    labelled = [{**row, "label": row["network"]} for row in analyzed]
+    figure = layerwise.draw(labelled, values, stacked=True)
+    if rest:
+        figure.suptitle(absent.told(rest), fontsize="x-small", wrap=True)
+    return figure

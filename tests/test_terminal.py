@@ -1,0 +1,92 @@
+"""What the commands write where no terminal is: tables on stdout, errors alone on stderr.
+
+`tfqdyn analyze` is in test_cli.py, `experiments.train` in experiments/test_train.py.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import images, residual_net
+
+ROOT = Path(__file__).parents[1]
+NOISE = ("oneDNN", "cuda", "I0000", "WARNING", "Warning", "deprecat", "Traceback")
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of this environment, without the tests' own way of silencing TensorFlow."""
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("terminal")
+    keras.utils.set_random_seed(1)
+    residual_net().save(folder / "m.keras")
+    data = images(20)
+    np.savez(folder / "d.npz", x_test=data.x_test, y_test=data.y_test)
+    return folder
+
+
+def given(files: Path) -> tuple[str, ...]:
+    return (
+        f"--model={files}/m.keras", f"--data={files}/d.npz", "--trials=1", "--calibration_size=8",
+    )  # fmt: skip
+
+
+COMMANDS = {
+    "remedy": ("tfqdyn.cli", "remedy", "--remedies=zero_variance", "--out={}/cured"),
+    "demo": ("experiments.demo", "--epochs=1", "--width=0.0625", "--trials=1", "--workdir={}/demo"),
+    "list": ("experiments.run", "--list"),
+}
+TITLES = {
+    "remedy": ("diagnosis", "fp32 against 8 bits", "1_zero_variance"),
+    "demo": ("fp32 against 8 bits", "the 5 worst layers of toynet"),
+    "list": ("Artifacts", "mobilenets/figure_1"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_stdout_holds_tables_and_stderr_nothing(name: str, files: Path) -> None:
+    command = [part.format(files) for part in COMMANDS[name]]
+    done = run(*command, *(given(files) if name == "remedy" else ()))
+    assert (done.returncode, done.stderr) == (0, "")
+    for title in TITLES[name]:
+        assert title in done.stdout
+    assert not [noise for noise in NOISE if noise in done.stdout]
+    assert "\x1b" not in done.stdout  # neither colours nor a cursor that moves
+
+
+def test_verbosity_tells_where_an_error_came_from(files: Path) -> None:
+    done = run("tfqdyn.cli", "analyze", "--out=/dev/null/x", "--verbosity=1", *given(files))
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+FAILING = {
+    "demo": (("experiments.demo", "--workdir={}/m.keras/demo", "--epochs=1"), "m.keras"),
+    "run": (("experiments.run", "--artifact=mobilenets/figure_99"), "figure_99"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_errors_are_one_line_on_stderr(name: str, files: Path) -> None:
+    command, message = FAILING[name]
+    done = run(*(part.format(files) for part in command))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr

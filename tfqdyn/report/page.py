@@ -1,0 +1,101 @@
+"""Everything -> one HTML file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tfqdyn import results
+from tfqdyn.report import summary
+from tfqdyn.report.charts import specifications
+from tfqdyn.report.findings import faults
+from tfqdyn.report.inputs import Result, Run, named_runs
+from tfqdyn.report.layers import COLUMNS, METRICS, layer_records
+from tfqdyn.report.panels import groups
+
+ASSETS = Path(__file__).with_name("assets")
+
+
+def write_report(
+    runs: Mapping[str, Result] | Sequence[Result], path: Path, title: str | None = None
+) -> None:
+    """Writes the report of one or several runs, which it draws over one another.
+
+    Args:
+        runs: `RunResult`s, or records that `results.read` gives; by the names that the page shows,
+            or a sequence (see `named_runs`). The first is what the others are held against.
+        path: the HTML file; its folder exists.
+        title: the page's; by default the networks' names.
+
+    Raises:
+        ValueError: no runs, or a record that is not a run's.
+    """
+    results.write_whole(path, render(named_runs(runs), title).encode())
+
+
+def render(runs: Sequence[Run], title: str | None = None) -> str:
+    """The page's text."""
+    found = [faults(run.result) for run in runs]
+    networks = dict.fromkeys(str(run.result.model["name"]) for run in runs)
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("report.html").render(
+        title=title or ", ".join(networks),
+        headline=summary.headline(runs, found),
+        runs=runs,
+        strips=[summary.strip(run.result.summary) for run in runs],
+        summary=summary.rows(runs),
+        setup=summary.setup(runs),
+        faults=found,
+        data=_script_data(_data(runs)),
+        style=Markup((ASSETS / "report.css").read_text()),
+        script=Markup((ASSETS / "report.js").read_text()),
+        vega=Markup(vega()),
+        version=runs[0].result.versions.get("tfqdyn", ""),
+    )
+
+
+@cache
+def vega() -> str:
+    """The charts' library as one script, which sets `window.vegaEmbed`.
+
+    Raises:
+        RuntimeError: it would end the page's script element.
+    """
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    if "</script" in script.lower() or "<!--" in script:
+        raise RuntimeError("the bundle of Vega holds the end of a script element: cannot embed it")
+    return script
+
+
+def _data(runs: Sequence[Run]) -> dict[str, Any]:
+    return {
+        "runs": [
+            {
+                "name": run.name,
+                "colour": run.colour,
+                "marker": run.marker,
+                "network": run.result.model["name"],
+                "layers": layer_records(run.result.layers),
+            }
+            for run in runs
+        ],
+        "groups": groups(runs),
+        "columns": {name: METRICS[name].heading for name in COLUMNS},
+        "charts": specifications(),
+    }
+
+
+def _script_data(data: Any) -> Markup:
+    """JSON that is safe in a script element: no character that HTML knows, as escapes of JSON."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

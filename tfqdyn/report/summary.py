@@ -1,0 +1,184 @@
+"""The head of the page: one sentence, the summary's figures, and how they were measured."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfqdyn.report.findings import Fault, gravest
+from tfqdyn.report.inputs import Run
+from tfqdyn.results import RunResult, Spread, Summary
+from tfqdyn.tables import percent
+
+MISSING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, its deviation over trials, and its difference from the first run's ("": none)."""
+
+    text: str
+    deviation: str = ""
+    difference: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of the summary over all runs: its heading, and a cell a run."""
+
+    heading: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Accuracies on a scale from 0 to 100: fp32, quantized, and the deviation over trials."""
+
+    fp32: float
+    quantized: float
+    low: float
+    high: float
+
+
+Value = float | Spread | None
+
+FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
+    ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
+    ("{scheme} accuracy", lambda s: s.quantized_accuracy, True),
+    ("accuracy decrease, %", lambda s: s.percent_accuracy_decrease, False),
+    ("fp32 top-5", lambda s: s.fp32_top5_accuracy, True),
+    ("{scheme} top-5", lambda s: s.quantized_top5_accuracy, True),
+    ("output QMSE", lambda s: s.qmse, False),
+    ("output QCE", lambda s: s.qce, False),
+    ("output QKL-Div", lambda s: s.qkl_div, False),
+)
+"""Headings of the summary, how to read each figure off, and whether it is a fraction of 1."""
+
+
+def scheme_of(runs: Sequence[Run]) -> str:
+    """The runs' scheme ("uint8"), or "8-bit" where they differ."""
+    schemes = {str(run.result.config.get("scheme", "8-bit")) for run in runs}
+    return schemes.pop() if len(schemes) == 1 else "8-bit"
+
+
+def mean_of(value: Value) -> float | None:
+    """A figure, or its mean over trials."""
+    return value.mean if isinstance(value, Spread) else value
+
+
+def rows(runs: Sequence[Run]) -> tuple[Row, ...]:
+    """The summary's figures; those that no run has are left out."""
+    found = []
+    for heading, read, fraction in FIGURES:
+        values = [read(run.result.summary) for run in runs]
+        if any(value is not None for value in values):
+            cells = tuple(_cell(v, values[0], i > 0, fraction) for i, v in enumerate(values))
+            found.append(Row(heading.format(scheme=scheme_of(runs)), cells))
+    sizes = [run.result.model for run in runs]
+    found.append(Row("size, fp32", tuple(Cell(megabytes(model["bytes_fp32"])) for model in sizes)))
+    found.append(
+        Row(
+            f"size, {scheme_of(runs)}",
+            tuple(Cell(megabytes(model["bytes_quantized"])) for model in sizes),
+        )
+    )
+    return tuple(found)
+
+
+def short(value: float, digits: int = 3) -> str:
+    """So many significant digits: 0.0123, 3.21e-4, 1,230."""
+    if math.isnan(value):
+        return MISSING
+    if value and math.isfinite(value) and not 1e-3 <= abs(value) < 1e5:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        text = f"{mantissa}e{int(exponent)}"
+    else:
+        text = f"{float(f'{value:.{digits}g}'):,}".removesuffix(".0")
+    return text.replace("-", MINUS)
+
+
+def megabytes(count: int) -> str:
+    """Bytes as megabytes, or as kilobytes below a tenth of one."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
+def _cell(value: Value, first: Value, compared: bool, fraction: bool) -> Cell:
+    if value is None:
+        return Cell(MISSING)
+    show: Callable[[float], str] = (lambda x: f"{100 * x:.2f} %") if fraction else short
+    here, there = mean_of(value), mean_of(first)
+    assert here is not None
+    std = value.std if isinstance(value, Spread) else None
+    deviation = "" if std is None else (f"± {100 * std:.2f}" if fraction else f"± {short(std, 2)}")
+    if not compared or there is None:
+        return Cell(show(here), deviation)
+    change = here - there
+    sign = "+" if change > 0 else ""
+    difference = f"{100 * change:.2f} points".replace("-", MINUS) if fraction else short(change)
+    return Cell(show(here), deviation, sign + difference)
+
+
+def strip(summary: Summary) -> Strip:
+    """The accuracies of one run for the template's drawing."""
+    quantized = summary.quantized_accuracy
+    std = quantized.std or 0.0
+    ends = (max(0.0, quantized.mean - std), min(1.0, quantized.mean + std))
+    return Strip(100 * summary.fp32_accuracy, 100 * quantized.mean, 100 * ends[0], 100 * ends[1])
+
+
+def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
+    """What the page says in one or two sentences."""
+    if len(runs) == 1:
+        summary = runs[0].result.summary
+        lost = 100 * (summary.fp32_accuracy - summary.quantized_accuracy.mean)
+        verb = f"costs {lost:.1f} points" if lost > 0 else f"gains {-lost:.1f} points"
+        if abs(lost) < 0.05:
+            verb = "costs nothing"
+        sentence = (
+            f"{scheme_of(runs)} {verb} of accuracy: {percent(summary.fp32_accuracy)} in fp32, "
+            f"{percent(summary.quantized_accuracy)} quantized."
+        )
+        cause = gravest(found[0])
+        return f"{sentence} First in the diagnosis: {cause}." if cause else sentence
+    best = max(runs, key=lambda run: run.result.summary.quantized_accuracy.mean)
+    first = runs[0]
+    return (
+        f"{scheme_of(runs)} accuracy of {len(runs)} runs: {first.name} "
+        f"{percent(first.result.summary.quantized_accuracy)}, best {best.name} "
+        f"{percent(best.result.summary.quantized_accuracy)} "
+        f"(fp32 {percent(best.result.summary.fp32_accuracy)})."
+    )
+
+
+def setup(runs: Sequence[Run]) -> tuple[Row, ...]:
+    """How the runs were measured; a row whose cells agree has one cell."""
+    results = [run.result for run in runs]
+    keys = dict.fromkeys(key for result in results for key in _setup(result))
+    found = []
+    for key in keys:
+        texts = [_setup(result).get(key, MISSING) for result in results]
+        same = len(set(texts)) == 1
+        found.append(Row(key, tuple(Cell(text) for text in (texts[:1] if same else texts))))
+    return tuple(found)
+
+
+def _setup(result: RunResult) -> dict[str, str]:
+    config, data = result.config, result.data
+    hashes = data["sha256"] if isinstance(data["sha256"], (list, tuple)) else [data["sha256"]]
+    return {
+        "network": str(result.model["name"]),
+        "parameters": f"{result.model['parameters']:,}",
+        "multiply-accumulates": f"{result.model['macs']:,}",
+        "data": f"{data['name']}, {data['images']:,} images scored",
+        "SHA-256 of the data": ", ".join(str(digest)[:12] for digest in hashes),
+        "calibration images from": str(data.get("calibration_split", MISSING)),
+        **{key.replace("_", " "): _setting(value) for key, value in config.items()},
+        **{f"version of {key}": str(value) for key, value in result.versions.items()},
+    }
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "all" if value is None else str(value)
