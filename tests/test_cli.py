@@ -66,7 +66,7 @@ def test_other_widths_are_simulated_and_say_so(analyze: Analyze, files: Path) ->
     assert "SIMULATED in fp32 arithmetic" in out
     assert "4-bit weights per channel, 8-bit" in out.replace("\n", " ")
     assert {p.name for p in (files / "out").iterdir()} == {
-        "results.json", "layers.csv", "layers.png",
+        "results.json", "layers.csv", "layers.png", "report.html",
     }  # fmt: skip
 
 

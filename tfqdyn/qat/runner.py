@@ -3,7 +3,7 @@
 OUT/0_ptq/          what `analyze` writes of the network as it came (uint8)
 OUT/1_qat/          the same of the trained one: its own fp32 form against its uint8 form, with the
                     ranges that training learned
-OUT/layers.png      both over the layers
+OUT/report.html, OUT/layers.png     both over the layers
 OUT/qat.json        schedule and history
 OUT/trained.keras, OUT/trained.tflite     (uint8; of int8 the .tflite alone)
 """
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from tfqdyn import assembly, datasets, figures, results
+from tfqdyn import assembly, datasets, figures, report, results
 from tfqdyn.calibration import draw
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.conversion import to_tflite_as_trained
@@ -158,6 +158,7 @@ def _write(trained: Trained, schedule: Schedule, scheme: str, out: Path) -> None
         results.write(trained.after, out / "1_qat")
         shown = {name: result.layers for name, result in named(trained).items()}
         figures.save(figures.overview(shown), out / "layers.png")
+        report.write_report(named(trained), out / "report.html")
         temporary = out / ".trained.part.keras"
         to_keras(trained.folded.graph).save(temporary)
         temporary.replace(out / "trained.keras")
