@@ -180,23 +180,37 @@ def table_of(rows: list[Figures]) -> Table:
     return table
 
 
+def study(flag: Any) -> list[Figures]:
+    """Trains and analyzes one network after the other; writes WORKDIR/<name>/figures.json.
+
+    Args:
+        flag: the flags' values, as attributes.
+
+    Raises:
+        ValueError: an unknown rule.
+    """
+    from experiments.train import subset
+    from tfqdyn import datasets, results
+
+    known = rules()
+    unknown = sorted(set(flag.rules) - set(known))
+    if unknown:
+        raise ValueError(f"--rules takes {list(known)}, received {unknown}")
+    data = subset(datasets.load(flag.dataset), flag.subset, flag.seed)
+    rows = []
+    for name in flag.rules or known:
+        rows.append(figures_of(name, trained(name, known[name], data, flag), data, flag))
+        text = json.dumps(results.plain(rows[-1]), indent=1)
+        results.write_whole(Path(flag.workdir) / name / "figures.json", text.encode())
+    return rows
+
+
 def main(argv: list[str]) -> None:
     """Trains, analyzes, prints."""
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
     quiet_tensorflow()
-    from experiments.train import subset
-    from tfqdyn import datasets, results
-
-    flag = flags.FLAGS
-    data = subset(datasets.load(flag.dataset), flag.subset, flag.seed)
-    rows = [
-        figures_of(name, trained(name, apply, data, flag), data, flag)
-        for name, apply in rules().items()
-        if name in (flag.rules or rules())
-    ]
-    text = json.dumps(results.plain(rows), indent=1)
-    results.write_whole(Path(flag.workdir) / "figures.json", text.encode())
+    rows = study(flags.FLAGS)
     notes = ("W4A8, W4A4: simulated.", "Precision: average channel precision, 1 is best.")
     print_tables([table_of(rows)], notes)
 
