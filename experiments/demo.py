@@ -11,7 +11,6 @@ The works' finding at this size: the depthwise net loses more, and its average c
 dips at depthwise layers (Yun & Wong, Figures 1 and 5).
 """
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,60 +23,53 @@ from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
 if TYPE_CHECKING:
     from tfqdyn.results import RunResult
 
-_WORKDIR = flags.DEFINE_string("workdir", "runs/demo", "Where networks and results go.")
-_EPOCHS = flags.DEFINE_integer("epochs", 8, "Passes over the 1,438 training images.")
-_WIDTH = flags.DEFINE_float("width", 0.25, "Share of the works' channels.")
-_TRIALS = flags.DEFINE_integer("trials", 5, "Calibration draws.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seeds training and calibration.")
-
+FLAGS = flags.FLAGS
 NETWORKS = ("dws_convnet", "toynet")
+
+
+def define_flags() -> None:
+    """Defines the command line; a function, so that importing this module defines nothing."""
+    flags.DEFINE_string("workdir", "runs/demo", "Where networks and results go.")
+    flags.DEFINE_integer("epochs", 8, "Passes over the 1,438 training images.", lower_bound=1)
+    flags.DEFINE_float("width", 0.25, "Share of the works' channels.")
+    flags.DEFINE_integer("trials", 5, "Calibration draws.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "Seeds training and calibration.", lower_bound=0)
 
 
 def main(argv: Sequence[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
-    if flags.FLAGS.verbosity < 1:
+    if FLAGS.verbosity < 1:
         quiet_tensorflow()
     from tfqdyn import tables
 
-    workdir = Path(_WORKDIR.value)
+    workdir = Path(FLAGS.workdir)
     try:
-        found = run(workdir)
+        found = run(workdir, FLAGS.epochs, FLAGS.width, FLAGS.trials, FLAGS.seed)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print_tables([tables.summary_table(found), *map(tables.worst_table, found)])
     print(f"Results are in {workdir}.")
 
 
-def run(workdir: Path) -> "list[RunResult]":
+def run(workdir: Path, epochs: int, width: float, trials: int, seed: int) -> "list[RunResult]":
     """Trains and analyzes both networks, and writes every result."""
-    import models
-    from tfqdyn import datasets, figures, pipeline, results, training
+    from experiments import digits
+    from tfqdyn import datasets, figures, pipeline, results
     from tfqdyn.config import AnalysisConfig
 
-    digits = datasets.load("digits")
-    recipe = dataclasses.replace(
-        training.RECIPES["thesis"].with_epochs(_EPOCHS.value),
-        learning_rate=0.05,
-        batch_size=32,
-        augmentation=None,
-        batch_norm_momentum=0.9,
-    )
-    config = AnalysisConfig(preprocessing="tf", trials=_TRIALS.value, seed=_SEED.value)
+    data = datasets.load("digits")
+    config = AnalysisConfig(preprocessing="tf", trials=trials, seed=seed)
     found = []
     for name in NETWORKS:
-        run = training.train(
-            lambda name=name: models.BUILDERS[name](width=_WIDTH.value, dropout=0.0),
-            digits,
-            recipe,
-            training.TrainingConfig(
-                workdir / name / "training", _SEED.value, dynamics_images=0, checkpoints=()
-            ),
+        folder = workdir / name
+        trained = digits.train(
+            name, folder / "training", epochs=epochs, seed=seed, width=width, dropout=0.0
         )
-        result = pipeline.analyze(run.network, digits, config, progress_bar)
-        results.write(result, workdir / name)
-        figures.save(figures.overview({"": result.layers}), workdir / name / "layers.png")
+        result = pipeline.analyze(trained.network, data, config, progress_bar)
+        results.write(result, folder)
+        figures.save(figures.overview({"": result.layers}), folder / "layers.png")
         found.append(result)
     both = {str(result.model["name"]): result.layers for result in found}
     figures.save(figures.overview(both), workdir / "layers.png")
@@ -85,4 +77,5 @@ def run(workdir: Path) -> "list[RunResult]":
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

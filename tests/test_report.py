@@ -17,6 +17,7 @@ from reported import HOSTILE, analyzed, renamed, without_histograms
 
 from tfqdyn import cli, diagnosis, restore, results
 from tfqdyn.report import differences, named_runs, to_csv, write_report
+from tfqdyn.report.facts import facts
 from tfqdyn.report.findings import TITLES, faults
 from tfqdyn.report.inputs import COLOURS
 from tfqdyn.results import RunResult, Spread
@@ -172,6 +173,20 @@ def test_findings_name_layers_of_the_run(page: Page) -> None:
         assert linked
         assert set(linked) <= names
     assert faults(estimated(analyzed()))[0].title.startswith("Layers that add most error")
+
+
+def test_facts_count_the_channels_below_one_step() -> None:
+    """Ranges 51, 10, 0.1: a step is 51 / 255 = 0.2, the median channel spans 50 of them."""
+    layer = next(row for row in analyzed().layers if row.name == "dw")
+    channels = replace(layer.channels, folded_weight_range=(51.0, 10.0, 0.1))
+    weights = replace(layer.folded_weights, range=51.0)
+    said = facts(replace(layer, channels=channels, folded_weights=weights))
+    assert said[0] == (
+        "Folded weights span 51, so one of the grid's 255 steps is 0.2. The median channel spans "
+        "10, 50 steps; 1 of 3 channels span less than one."
+    )
+    kept = facts(replace(layer, quantization=(None, None)))
+    assert kept[1].endswith("This layer runs in fp32.")
 
 
 def estimated(result: RunResult) -> RunResult:

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reported import HOSTILE, analyzed, renamed
@@ -71,7 +72,7 @@ class Browser:
         """The first element that a selector finds."""
         return self.driver.find_element(By.CSS_SELECTOR, css)
 
-    def run(self, script: str, *arguments: object) -> object:
+    def run(self, script: str, *arguments: object) -> Any:
         """Runs a script in the page."""
         return self.driver.execute_script(script, *arguments)
 

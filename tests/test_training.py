@@ -298,3 +298,14 @@ class TestFiles:
         assert files.State(tmp_path / "state.npz", compiled(4)).restore() == 2
         with pytest.raises(ValueError, match="another network or optimizer"):
             files.State(tmp_path / "state.npz", compiled(5)).restore()
+
+    def test_tables_are_read_with_numbers_as_numbers(self, tmp_path: Path):
+        written = files.Table(tmp_path / "dynamics.csv")
+        written.extend(
+            [{"epoch": 1, "name": "conv_1", "weight_range": 0.5, "activation_min": -1e-07}]
+        )
+        assert training.read_table(tmp_path / "dynamics.csv") == [
+            {"epoch": 1, "name": "conv_1", "weight_range": 0.5, "activation_min": -1e-07}
+        ]
+        with pytest.raises(FileNotFoundError):
+            training.read_table(tmp_path / "history.csv")

@@ -49,7 +49,8 @@ def quiet_tensorflow() -> None:
     """
     _silence_logs()
     with _stderr_dropped(), _without("sklearn"):
-        import tensorflow  # noqa: F401 (for its messages alone)
+        import tensorflow
+    tensorflow.get_logger().setLevel(logging.ERROR)  # interactive programs get INFO at first use
 
 
 def quiet_keras() -> None:

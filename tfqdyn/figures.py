@@ -121,7 +121,7 @@ def layerwise(
 
 
 def channels(layer: LayerResult, ax: Axes | None = None) -> Axes:
-    """Ranges of a layer's folded weights by channel, under the whole tensor's range.
+    """Ranges of a layer's folded weights by channel, under the whole tensor's (the dashed line).
 
     Raises:
         ValueError: the layer has no kernel.
@@ -131,9 +131,10 @@ def channels(layer: LayerResult, ax: Axes | None = None) -> Axes:
         raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no weights to show by channel")
     with _drawing(ax) as axes:
         axes.vlines(range(len(ranges)), 0.0, ranges, linewidth=1.2, label="channel")
-        axes.axhline(layer.folded_weights.range, color=to_hex("C1"), linestyle="--", label="tensor")
+        look: dict[str, Any] = {"color": to_hex("C1"), "linestyle": "--", "marker": ""}
+        axes.axhline(layer.folded_weights.range, label="tensor", **look)
         axes.set_ylim(bottom=0.0)
-        axes.set_title(f"{layer.name}: ranges of folded weights")
+        axes.set_title(f"{layer.name}: ranges of folded weights (dashed: the tensor's)")
         axes.set_xlabel("channel")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes
@@ -144,12 +145,13 @@ def history(
     columns: Sequence[str] = ("accuracy", "val_accuracy"),
     ax: Axes | None = None,
 ) -> Axes:
-    """Columns of a training's `history.csv` over its epochs."""
+    """Columns of a training's `history.csv` over its epochs, with their legend."""
     with _drawing(ax) as axes:
         epochs = [row["epoch"] for row in rows]
         for place, column in enumerate(columns):
             dashes = ("-", "--", ":", "-.")[place % 4]
             axes.plot(epochs, [row[column] for row in rows], linestyle=dashes, label=column)
+        axes.legend()
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return axes

@@ -4,6 +4,7 @@
     summary.py    headline, summary and setup in words and figures
     findings.py   the diagnosis in words
     layers.py     rows and channels as the page's data
+    facts.py      a layer in words
     panels.py     which figure is drawn where
     charts.py     Vega specifications of the charts
     differences.py  what changed from the first run to the others

@@ -176,7 +176,7 @@ def _histogram() -> dict[str, Any]:
         "interactive": False, "encode": {"update": {
             "x": {"scale": "x", "field": "x"}, "y": {"scale": "y", "field": "y"},
             "y2": {"signal": "height"}, "interpolate": {"value": "step-after"},
-            "fill": {"signal": "ink"}, "fillOpacity": {"value": 0.3}}},
+            "fill": {"signal": "ink"}, "fillOpacity": {"value": 0.25}}},
     }  # fmt: skip
     pointed_at = {
         "type": "rect", "from": {"data": "bins"}, "clip": True, "encode": {"update": {
@@ -190,6 +190,11 @@ def _histogram() -> dict[str, Any]:
             "x": {"scale": "x", "field": "x"}, "y": {"scale": "y", "field": "y"},
             "interpolate": {"value": "step-after"}, "stroke": {"signal": "colour"},
             "strokeWidth": {"value": 1.5}}},
+    }  # fmt: skip
+    halo = {
+        **quantized, "encode": {"update": {
+            **quantized["encode"]["update"], "stroke": {"signal": "paper"},
+            "strokeWidth": {"value": 4}, "strokeOpacity": {"value": 0.75}}},
     }  # fmt: skip
     codes = {
         "type": "rule", "from": {"data": "codes"}, "aria": False, "encode": {"update": {
@@ -205,7 +210,7 @@ def _histogram() -> dict[str, Any]:
             {**_y_axis("share of values"), "titlePadding": 6},
             _x_axis("value (ticks: the codes of the grid)", format="~g", offset=6, ticks=False),
         ],
-        [beyond, fp32, quantized, codes, pointed_at],
+        [beyond, fp32, halo, quantized, codes, pointed_at],
     )
     return {
         **chart,

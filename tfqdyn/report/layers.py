@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfqdyn.report.facts import facts
 from tfqdyn.results import SOURCES, HistogramRow, LayerResult, Spread, WeightRow, plain
 
 DIGITS = 5
@@ -129,7 +130,7 @@ def _record(layer: LayerResult, place: float) -> dict[str, Any]:
         "channels": _channels(layer),
         "histogram": _histogram(layer.histogram),
         "grid": None if step is None else [rounded(step[0], 8), step[1]],
-        "flags": list(layer.flags),
+        "facts": facts(layer),
     }
 
 

@@ -19,6 +19,8 @@ from tfqdyn.report.layers import COLUMNS, METRICS, layer_records
 from tfqdyn.report.panels import groups
 
 ASSETS = Path(__file__).with_name("assets")
+SCRIPTS = ("page.js", "chart.js", "layerwise.js", "table.js", "channels.js", "start.js")
+"""Our script's files in their order; the page holds them as one."""
 
 
 def write_report(
@@ -46,7 +48,7 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         title=title or ", ".join(networks),
         headline=summary.headline(runs, found),
         runs=runs,
@@ -55,8 +57,8 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         setup=summary.setup(runs),
         faults=found,
         data=_script_data(_data(runs)),
-        style=Markup((ASSETS / "report.css").read_text()),
-        script=Markup((ASSETS / "report.js").read_text()),
+        style=Markup((ASSETS / "page.css").read_text()),
+        script=Markup("\n".join((ASSETS / name).read_text() for name in SCRIPTS)),
         vega=Markup(vega()),
         version=runs[0].result.versions.get("tfqdyn", ""),
     )

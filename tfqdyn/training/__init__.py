@@ -1,5 +1,6 @@
 """Training of the works' networks on any Keras backend: recipes, one resumable run."""
 
+from tfqdyn.training.files import read_table as read_table
 from tfqdyn.training.loop import CHECKPOINTS as CHECKPOINTS
 from tfqdyn.training.loop import TrainingConfig as TrainingConfig
 from tfqdyn.training.loop import TrainingResult as TrainingResult

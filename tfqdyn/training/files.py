@@ -29,6 +29,23 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
 
 
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a run's `history.csv`, `dynamics.csv` or `speed.csv`; numbers as numbers.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    with path.open(newline="") as file:
+        return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
 class Table:
     """A CSV file that grows by epochs and can be cut back to one.
 

@@ -1,0 +1,85 @@
+// Themes, events of the page, and the start.
+
+function redraw() {
+  drawCharts();
+  if (byId("layer").open) state.open.charts.forEach((made) => made.draw());
+}
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  byId("theme").textContent = name === "dark" ? "Light" : "Dark";
+  byId("theme").setAttribute("aria-label", name === "dark" ? "light colours" : "dark colours");
+  redraw();
+}
+
+function start() {
+  page.runs.forEach((run) =>
+    byId("runs").append(
+      element(
+        "button",
+        {
+          type: "button",
+          class: "chip",
+          "aria-pressed": "true",
+          onclick: (event) => {
+            const on = state.hidden.delete(run.index) || !state.hidden.add(run.index);
+            event.currentTarget.setAttribute("aria-pressed", String(on));
+            drawCharts();
+          },
+        },
+        swatch(run.colour, run.marker),
+        run.name,
+      ),
+    ),
+  );
+  byId("runs").hidden = page.runs.length === 1;
+  buildCharts();
+  buildTable();
+  drawTable();
+  setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+
+  byId("theme").onclick = () =>
+    setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  byId("print").onclick = () => print();
+  byId("reset").onclick = () => zoom(...WHOLE);
+  byId("ops").onchange = (event) => {
+    state.ops = event.target.checked;
+    drawCharts();
+  };
+  for (const id of ["from", "to"])
+    byId(id).onchange = () => zoom(byId("from").valueAsNumber - 0.6, byId("to").valueAsNumber + 0.6);
+  byId("close").onclick = () => byId("layer").close();
+  byId("order").onchange = (event) => {
+    state.order = event.target.checked ? "range" : "channel";
+    state.open.charts.forEach((made) => made.draw());
+  };
+  byId("previous").onclick = () => step(-1);
+  byId("next").onclick = () => step(1);
+  byId("layer").addEventListener("close", hideTip);
+  byId("layer").addEventListener("keydown", (event) => {
+    if (event.key === "ArrowLeft") step(-1);
+    if (event.key === "ArrowRight") step(1);
+  });
+  document.querySelectorAll("[data-layer]").forEach(
+    (button) =>
+      (button.onclick = () => {
+        const run = page.runs[button.dataset.run];
+        openLayer(run, run.byName.get(button.dataset.layer));
+      }),
+  );
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth !== width) {
+      width = innerWidth;
+      redraw();
+    }
+  });
+  let before;
+  addEventListener("beforeprint", () => {
+    before = document.documentElement.dataset.theme;
+    setTheme("light");
+  });
+  addEventListener("afterprint", () => setTheme(before));
+}
+
+start();

@@ -1,0 +1,49 @@
+"""What the channel view says about a layer in words."""
+
+from math import isnan
+from statistics import median
+
+from tfqdyn.report.summary import short
+from tfqdyn.results import LayerResult, Spread
+
+STEPS = 255
+"""Steps between the 256 codes of a grid."""
+
+
+def facts(layer: LayerResult) -> list[str]:
+    """Sentences about the layer's weights and activations, then its remarks."""
+    found = [_weights(layer)] if layer.folded_weights and layer.folded_weights.range else []
+    return [*found, _activations(layer), *layer.flags]
+
+
+def _weights(layer: LayerResult) -> str:
+    assert layer.folded_weights is not None
+    span, ranges = layer.folded_weights.range, layer.channels.folded_weight_range or ()
+    step = span / STEPS
+    middle = median(ranges)
+    lost = sum(r < step for r in ranges)
+    return (
+        f"Folded weights span {short(span)}, so one of the grid's {STEPS} steps is {short(step)}. "
+        f"The median channel spans {short(middle)}, {short(middle / step)} steps; {lost} of "
+        f"{len(ranges)} channels span less than one."
+    )
+
+
+def _activations(layer: LayerResult) -> str:
+    grid = layer.quantization[0]
+    own = "" if layer.own_sqnr_db is None else f", own {_spread(layer.own_sqnr_db)} dB"
+    beyond = f"{short(100 * layer.clipped_share.mean)} % of the values lie beyond the grid"
+    where = (
+        "This layer runs in fp32."
+        if grid is None
+        else f"{beyond}, whose step is {short(grid[0])} and whose zero point is {grid[1]}."
+    )
+    return (
+        f"Activations span {_spread(layer.activations.range)}; SQNR {_spread(layer.sqnr_db)} dB"
+        f"{own}. {where}"
+    )
+
+
+def _spread(value: Spread) -> str:
+    deviation = value.std is None or isnan(value.std)
+    return short(value.mean) + ("" if deviation else f" ± {short(value.std or 0.0, 2)}")
