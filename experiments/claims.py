@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.artifact import Row, Scope, folder_of, read_rows
+from experiments.ranktests import above_zero, verdict
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -49,6 +50,9 @@ class Claim:
         source: the work, with section, table or figure.
         artifacts: names of the artifacts whose rows it reads.
         judge: rows by artifact name -> judgement.
+        losses: a table that the claim is about the losses of. Percent accuracy decrease is an
+            absolute value: where 8 bits take nothing from these networks, it is the size of the
+            noise, and the claim is not decided.
     """
 
     name: str
@@ -56,15 +60,41 @@ class Claim:
     source: str
     artifacts: tuple[str, ...]
     judge: Callable[[Mapping[str, Rows]], Judgement]
+    losses: str | None = None
 
 
 def judged(claim: Claim, scope: Scope, root: Path) -> Judgement:
     """A claim's judgement by the artifacts below a workdir; not tested where one was not made."""
-    folders = {name: folder_of(name, scope, root) for name in claim.artifacts}
+    names = dict.fromkeys((*claim.artifacts, *filter(None, [claim.losses])))
+    folders = {name: folder_of(name, scope, root) for name in names}
     missing = [name for name, folder in folders.items() if not (folder / "rows.csv").is_file()]
     if missing:
         return Judgement(None, "", f"not made: {', '.join(missing)}")
-    return claim.judge({name: read_rows(folder) for name, folder in folders.items()})
+    found = {name: read_rows(folder) for name, folder in folders.items()}
+    judgement = claim.judge(found)
+    if claim.losses is None or judgement.holds is None:
+        return judgement
+    return unless_nothing_is_lost(judgement, found[claim.losses])
+
+
+def unless_nothing_is_lost(judgement: Judgement, rows: Rows) -> Judgement:
+    """Takes the verdict back where 8 bits take no accuracy from the networks of a table.
+
+    They do if the median over networks of fp32 less uint8 accuracy is above 0 (Wilcoxon, p <=
+    0.05).
+
+    Args:
+        judgement: of a claim about losses.
+        rows: `status`, `fp32_accuracy`, `uint8_accuracy` (percent), a row a network.
+    """
+    lost = [
+        row["fp32_accuracy"] - row["uint8_accuracy"] for row in rows if row["status"] == "finished"
+    ]
+    test = above_zero(lost)
+    if verdict(test.figure is not None and test.figure > 0, test):
+        return judgement
+    note = f"8 bits take no accuracy from these networks: fp32 less uint8, median points {test}"
+    return Judgement(None, judgement.effect, "; ".join(filter(None, (note, judgement.note))))
 
 
 def row_of(claim: Claim, judgement: Judgement) -> Row:

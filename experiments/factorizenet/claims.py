@@ -42,6 +42,7 @@ CLAIMS = (
         "Thesis, 5.5",
         (TABLE,),
         judging.standing(F16, largest=True),
+        losses=TABLE,
     ),
     Claim(
         "factorizenet/regular_most_robust",
@@ -49,6 +50,7 @@ CLAIMS = (
         "Thesis, 5.5",
         (TABLE,),
         judging.standing(REGULAR, largest=False),
+        losses=TABLE,
     ),
     Claim(
         "factorizenet/dws_loses_less",
@@ -56,6 +58,7 @@ CLAIMS = (
         "Thesis, 5.5",
         (TABLE,),
         judging.standing(DWS, largest=False, without=(REGULAR,)),
+        losses=TABLE,
     ),
     Claim(
         "factorizenet/dws_first_layer",

@@ -40,6 +40,7 @@ CLAIMS = (
             "Yun & Wong, section 4 and Table 1",
             (TABLE,),
             judging.of_table(column),
+            losses=TABLE if column == "percent_decrease" else None,
         )
         for column, what in OUTPUT.items()
     ),
@@ -127,6 +128,7 @@ CLAIMS = (
         "Yun & Wong, section 4 and supplement A.2",
         (TABLE,),
         judging.resnet_like_regular,
+        losses=TABLE,
     ),
     Claim(
         "mobilenets/projections_spike",
@@ -145,6 +147,7 @@ CLAIMS = (
         "Yun & Wong, section 4 and Table 1",
         (TABLE,),
         judging.moved_by("initializer", "batch_norm"),
+        losses=TABLE,
     ),
     Claim(
         "mobilenets/gamma_moves",
@@ -153,5 +156,6 @@ CLAIMS = (
         "Yun & Wong, sections 1 and 3, Table 1",
         (TABLE,),
         judging.moved_by("batch_norm", "initializer"),
+        losses=TABLE,
     ),
 )

@@ -19,6 +19,7 @@ CLAIMS = (
         "Thesis, 4.5 and 6.2.5",
         (TABLE,),
         judging.batch_norm_costs,
+        losses=TABLE,
     ),
     Claim(
         "weight_init/batch_norm_costs_depthwise_more",
@@ -28,6 +29,7 @@ CLAIMS = (
         "Thesis, 6.2.5",
         (TABLE,),
         judging.batch_norm_costs_depthwise_more,
+        losses=TABLE,
     ),
     Claim(
         "weight_init/initialization_decides",
@@ -37,6 +39,7 @@ CLAIMS = (
         "Thesis, 4.7",
         (TABLE,),
         judging.initialization_decides,
+        losses=TABLE,
     ),
     Claim(
         "weight_init/randuni_large_best",
@@ -44,6 +47,7 @@ CLAIMS = (
         "Thesis, 4.5 and Table 4.2",
         (TABLE,),
         judging.standing("DWS", "With BN", judging.BEST, largest=False),
+        losses=TABLE,
     ),
     Claim(
         "weight_init/he_worst",
@@ -52,6 +56,7 @@ CLAIMS = (
         "Thesis, 4.5 and Table 4.2",
         (TABLE,),
         judging.standing("DWS", "With BN", *judging.HE, largest=True),
+        losses=TABLE,
     ),
     Claim(
         "weight_init/modglorot_med_worst",
@@ -61,6 +66,7 @@ CLAIMS = (
         judging.standing(
             "Regular", "With BN", "Regular Conv With BN ModGlorotUni_Med", largest=True
         ),
+        losses=TABLE,
     ),
     Claim(
         "weight_init/dws_no_bn_dies",
@@ -135,6 +141,7 @@ CLAIMS = (
         "Thesis, 4.6",
         (course.EARLY,),
         course.epoch_5_says_nothing,
+        losses=TABLE,
     ),
     Claim(
         "weight_init/ranking_hard_to_predict",
@@ -144,6 +151,7 @@ CLAIMS = (
         "Thesis, 4.6",
         (course.EARLY,),
         course.ranking_is_hard_to_predict,
+        losses=TABLE,
     ),
     Claim(
         "weight_init/worst_known_by_75",
@@ -152,6 +160,7 @@ CLAIMS = (
         "Thesis, 4.6 and Table 4.3",
         (course.TABLE_3,),
         course.known_by_75(course.TABLE_3, "percent_decrease", 1),
+        losses=TABLE,
     ),
     Claim(
         "weight_init/two_worst_known_by_75",

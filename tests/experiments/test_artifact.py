@@ -54,6 +54,27 @@ def test_what_chance_explains_is_not_decided() -> None:
     assert claims.Judgement(None, "", "no network").verdict == "not tested at this scale"
 
 
+def test_claims_about_losses_need_losses(tmp_path: Path) -> None:
+    claim = claims.Claim("g/c", "It is so.", "W", (), lambda _: claims.Judgement(True, "e"), "g/t")
+
+    def with_losses(*lost: float) -> claims.Judgement:
+        rows = [
+            {"status": "finished", "fp32_accuracy": 50.0, "uint8_accuracy": 50.0 - points}
+            for points in lost
+        ]
+        diverged = {"status": "diverged", "fp32_accuracy": None, "uint8_accuracy": None}
+        artifact.make(table("g/t", [*rows, diverged]), SCOPE, Store(tmp_path))
+        return claims.judged(claim, SCOPE, tmp_path)
+
+    # Wilcoxon's one-sided p of n differences of one sign is 2^-n: 0.03 for 5, 0.06 for 4.
+    assert with_losses(1.0, 2.0, 3.0, 4.0, 5.0).holds
+    assert with_losses(1.0, 2.0, 3.0, 4.0).holds is None
+    nothing = with_losses(1.0, -1.5, -2.0, 0.0, 0.5, -0.5)
+    assert nothing.holds is None
+    assert nothing.effect == "e"
+    assert nothing.note.startswith("8 bits take no accuracy from these networks")
+
+
 def test_publication_holds_tables_verdicts_and_what_was_not_made(tmp_path: Path) -> None:
     one, two = table("g/t", [{"accuracy": 0.75, "name": "a|b"}]), table("g/u", [])
     artifact.make(one, SCOPE, Store(tmp_path))

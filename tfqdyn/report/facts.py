@@ -12,13 +12,13 @@ STEPS = 255
 
 def facts(layer: LayerResult) -> list[str]:
     """Sentences about the layer's weights and activations, then its remarks."""
-    found = [_weights(layer)] if layer.folded_weights and layer.folded_weights.range else []
+    weights, quantized = layer.folded_weights, layer.quantization[0] is not None
+    found = [_weights(layer, weights.range)] if quantized and weights and weights.range else []
     return [*found, _activations(layer), *layer.flags]
 
 
-def _weights(layer: LayerResult) -> str:
-    assert layer.folded_weights is not None
-    span, ranges = layer.folded_weights.range, layer.channels.folded_weight_range or ()
+def _weights(layer: LayerResult, span: float) -> str:
+    ranges = layer.channels.folded_weight_range or ()
     step = span / STEPS
     middle = median(ranges)
     lost = sum(r < step for r in ranges)

@@ -72,14 +72,16 @@ function gridOf({ grid }) {
   return grid && { low: -grid[0] * grid[1], high: grid[0] * (255 - grid[1]) };
 }
 
+// Lines across a chart of ranges; no step where the layer runs in fp32.
+function rangeAndStep(range, step) {
+  const levels = [{ y: range, label: "the tensor's range" }];
+  return step ? [...levels, { y: step, label: "one step of its grid", left: true }] : levels;
+}
+
 function weightLevels(asBars) {
   const { layer, channels } = open();
   const range = layer.figures.range_folded[0];
-  if (!asBars)
-    return [
-      { y: range, label: "the tensor's range" },
-      { y: range / 255, label: "one step of its grid", left: true },
-    ];
+  if (!asBars) return rangeAndStep(range, layer.grid && range / 255);
   const low = Math.min(...channels.low);
   return [
     { y: low, label: "" },
@@ -88,11 +90,8 @@ function weightLevels(asBars) {
 }
 
 function activationLevels() {
-  const range = open().layer.figures.range_activations[0];
-  return [
-    { y: range, label: "the tensor's range" },
-    { y: range / 255, label: "one step of its grid", left: true },
-  ];
+  const { figures, grid } = open().layer;
+  return rangeAndStep(figures.range_activations[0], grid && grid[0]);
 }
 
 function describeHistogram(made) {

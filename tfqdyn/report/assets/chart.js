@@ -50,9 +50,8 @@ async function view(kind, { data, signals, log, y, x, lines, heading }, node) {
   const spec = structuredClone(page.charts[kind]);
   spec.data.forEach((set) => (set.values = data[set.name] ?? []));
   const scale = spec.scales.find((s) => s.name === "y");
-  scale.type = log ? "log" : "linear";
-  if (y) scale.domain = y;
-  if (log) [scale.nice, spec.axes[0].values] = [false, decades(y)];
+  Object.assign(scale, { type: log ? "log" : "linear", domain: y });
+  if (log) spec.axes[0].values = decades(y);
   if (x) spec.axes[1].title = x;
   const values = { ...colours, ...signals };
   spec.signals.forEach((signal) => (signal.value = values[signal.name]));
@@ -99,59 +98,24 @@ const hideTip = () => (byId("tip").hidden = true);
 function panel(kind, heading, describe, { lines = [], canLog = true, rows }) {
   const chart = element("div", { class: "chart" });
   const made = { chart, describe, heading, canLog, view: null, hidden: new Set(), log: false };
-  const logButton = element(
-    "button",
-    {
-      type: "button",
-      class: "toggle",
-      "aria-pressed": "false",
-      "aria-label": `logarithmic axis: ${heading}`,
-      onclick: () => {
-        made.log = !made.log;
-        redrawWith(made);
-      },
-    },
-    "log",
-  );
-  const svgButton = element(
-    "button",
-    {
-      type: "button",
-      "aria-label": `save as SVG: ${heading}`,
-      onclick: async () =>
-        save(`${heading}.svg`, "image/svg+xml", await (await view(kind, describe(made))).toSVG()),
-    },
-    "SVG",
-  );
-  const csvButton = element(
-    "button",
-    {
-      type: "button",
-      "aria-label": `save as CSV: ${heading}`,
-      onclick: () => save(`${heading}.csv`, "text/csv", csv(rows(made))),
-    },
-    "CSV",
-  );
+  const tool = (name, what, onclick) =>
+    element("button", { type: "button", "aria-label": `${what}: ${heading}`, onclick }, name);
+  const logButton = tool("log", "logarithmic axis", () => {
+    made.log = !made.log;
+    redrawWith(made);
+  });
+  logButton.classList.add("toggle");
+  const svgButton = tool("SVG", "save as SVG", async () => {
+    const drawn = await view(kind, describe(made));
+    save(`${heading}.svg`, "image/svg+xml", await drawn.toSVG());
+  });
+  const csvButton = tool("CSV", "save as CSV", () => save(`${heading}.csv`, "text/csv", csv(rows(made))));
   const legend = element("div", { class: "legend", role: "group", "aria-label": `Lines of ${heading}` });
-  lines.forEach((line, i) =>
-    legend.append(
-      element(
-        "button",
-        {
-          type: "button",
-          class: "chip",
-          "aria-pressed": "true",
-          onclick: (event) => {
-            const off = made.hidden.delete(line.metric) || !made.hidden.add(line.metric);
-            event.currentTarget.setAttribute("aria-pressed", String(off));
-            redrawWith(made);
-          },
-        },
-        swatch(line.colour, MARKERS[i]),
-        line.label,
-      ),
-    ),
-  );
+  lines.forEach((line, i) => {
+    const chip = toggle(made.hidden, line.metric, () => redrawWith(made));
+    chip.append(swatch(line.colour, MARKERS[i]), line.label);
+    legend.append(chip);
+  });
   made.node = element(
     "figure",
     { class: "panel" },
@@ -171,6 +135,20 @@ function panel(kind, heading, describe, { lines = [], canLog = true, rows }) {
     made.view = drawn;
   };
   return made;
+}
+
+// A button that takes a key out of what is shown, and back in.
+function toggle(hidden, key, then) {
+  return element("button", {
+    type: "button",
+    class: "chip",
+    "aria-pressed": "true",
+    onclick: (event) => {
+      const shown = hidden.delete(key) || !hidden.add(key);
+      event.currentTarget.setAttribute("aria-pressed", String(shown));
+      then();
+    },
+  });
 }
 
 function redrawWith(made) {

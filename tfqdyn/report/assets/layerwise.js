@@ -1,12 +1,12 @@
 // The layerwise charts: what they draw, and how pointer and keyboard walk, zoom and open layers.
 
 const drawable = (layer) =>
-  (state.ops || layer.number !== null) && layer.place >= state.domain[0] && layer.place <= state.domain[1];
+  (state.ops || layer.number !== null) && layer.place >= domain()[0] && layer.place <= domain()[1];
 // A zoomed line goes on to its neighbours beyond the edge.
 const near = (layer) =>
   (state.ops || layer.number !== null) &&
-  layer.place >= state.domain[0] - 1.01 &&
-  layer.place <= state.domain[1] + 1.01;
+  layer.place >= domain()[0] - 1.01 &&
+  layer.place <= domain()[1] + 1.01;
 
 function* pointsOf(made, kept) {
   for (const run of visible()) {
@@ -73,7 +73,7 @@ function describeLayers(made) {
         .map((l) => ({ label: l.label, colour: l.colour || page.runs[0].colour }));
   return {
     data: { points, stripes },
-    signals: { domain: state.domain, focus: state.focus },
+    signals: { domain: domain(), focus: state.focus },
     log: made.log,
     y,
     lines: key,
@@ -140,16 +140,17 @@ function rowsOf(made) {
 
 function drawCharts() {
   byId("striped").hidden = !striped();
-  byId("reset").disabled = state.domain === WHOLE;
-  byId("from").value = Math.ceil(state.domain[0]);
-  byId("to").value = Math.floor(state.domain[1]);
+  byId("reset").disabled = state.domain === null;
+  byId("from").value = Math.ceil(domain()[0]);
+  byId("to").value = Math.floor(domain()[1]);
   charts.forEach((made) => made.draw());
 }
 
 function zoom(low, high) {
-  const [first, last] = [Math.max(low, WHOLE[0]), Math.min(high, WHOLE[1])];
-  if (last - first < 0.5) return;
-  state.domain = first <= WHOLE[0] && last >= WHOLE[1] ? WHOLE : [first, last];
+  const [first, last] = EXTENTS[Number(state.ops)];
+  const wanted = [Math.max(low, first), Math.min(high, last)];
+  if (wanted[1] - wanted[0] < 0.5) return;
+  state.domain = wanted[0] > first || wanted[1] < last ? wanted : null;
   drawCharts();
 }
 
@@ -256,7 +257,7 @@ function listen(made) {
   chart.addEventListener("keydown", (event) => {
     const all = places(made);
     const at = all.indexOf(state.focus);
-    const [low, high] = state.domain;
+    const [low, high] = domain();
     const middle = state.focus ?? (low + high) / 2;
     const moves = {
       ArrowRight: Math.min(at + 1, all.length - 1),
@@ -276,7 +277,7 @@ function listen(made) {
     else if (event.key === "+" || event.key === "=")
       zoom(middle - (high - low) / 4, middle + (high - low) / 4);
     else if (event.key === "-") zoom(middle - (high - low), middle + (high - low));
-    else if (event.key === "0") zoom(...WHOLE);
+    else if (event.key === "0") zoom(-Infinity, Infinity);
     else return;
     event.preventDefault();
   });

@@ -27,15 +27,9 @@ page.runs.forEach((run, index) => {
   });
 });
 
-const everyPlace = page.runs
-  .flatMap((run) => run.layers)
-  .filter((layer) => layer.number !== null)
-  .map((layer) => layer.place);
-const WHOLE = [Math.min(...everyPlace) - 0.6, Math.max(...everyPlace) + 0.6];
 const state = {
   hidden: new Set(),
-  log: new Map(),
-  domain: WHOLE,
+  domain: null, // first and last place shown, null for all
   focus: null,
   ops: false,
   shown: "0",
@@ -97,3 +91,13 @@ function csv(rows) {
   const cell = (value) => (/[",\n\r]/.test(value) ? `"${value.replace(/"/g, '""')}"` : value);
   return rows.map((row) => row.map((v) => cell(String(v ?? ""))).join(",")).join("\r\n") + "\r\n";
 }
+
+// The places of all layers with a little room, without and with ops that have no kernel.
+const EXTENTS = [false, true].map((ops) => {
+  const shown = page.runs.flatMap((run) => run.layers).filter((layer) => ops || layer.number !== null);
+  const places = shown.map((layer) => layer.place);
+  return [Math.min(1, ...places) - 0.6, Math.max(1, ...places) + 0.6];
+});
+
+// The places that the charts show.
+const domain = () => state.domain ?? EXTENTS[Number(state.ops)];

@@ -13,25 +13,11 @@ function setTheme(name) {
 }
 
 function start() {
-  page.runs.forEach((run) =>
-    byId("runs").append(
-      element(
-        "button",
-        {
-          type: "button",
-          class: "chip",
-          "aria-pressed": "true",
-          onclick: (event) => {
-            const on = state.hidden.delete(run.index) || !state.hidden.add(run.index);
-            event.currentTarget.setAttribute("aria-pressed", String(on));
-            drawCharts();
-          },
-        },
-        swatch(run.colour, run.marker),
-        run.name,
-      ),
-    ),
-  );
+  for (const run of page.runs) {
+    const chip = toggle(state.hidden, run.index, drawCharts);
+    chip.append(swatch(run.colour, run.marker), run.name);
+    byId("runs").append(chip);
+  }
   byId("runs").hidden = page.runs.length === 1;
   buildCharts();
   buildTable();
@@ -41,7 +27,7 @@ function start() {
   byId("theme").onclick = () =>
     setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   byId("print").onclick = () => print();
-  byId("reset").onclick = () => zoom(...WHOLE);
+  byId("reset").onclick = () => zoom(-Infinity, Infinity);
   byId("ops").onchange = (event) => {
     state.ops = event.target.checked;
     drawCharts();
