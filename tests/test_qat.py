@@ -185,7 +185,8 @@ def test_learned_ranges_reach_the_file_and_the_files_reach_the_folder(
     assert "learned" in done.after.notes[-1]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "0_ptq", "1_qat", "layers.png", "report.html", "qat.json", "trained.keras", "trained.tflite",
+        "0_ptq", "1_qat", "layers.png", "report.html", "qat.json", "trained.keras",
+        "trained.tflite",
     }  # fmt: skip
     assert (tmp_path / "trained.tflite").read_bytes() == done.after.tflite[0]
     read = modelfile.load(tmp_path / "trained.keras")
