@@ -189,6 +189,20 @@ class TestRuns:
         again = training.train(network, dataset, wild, config(tmp_path))
         assert (again.status, again.reason) == (result.status, result.reason)
 
+    def test_broken_weights_under_a_finite_loss_are_divergence_too(
+        self, dataset: datasets.Dataset, tmp_path: Path
+    ):
+        def broken() -> keras.Model:
+            inputs = keras.Input(dataset.x_train.shape[1:])
+            x = keras.layers.Flatten()(inputs)
+            x = keras.layers.Dense(3, kernel_initializer=keras.initializers.Constant(np.nan))(x)
+            x = keras.layers.Dense(dataset.num_classes, "softmax")(keras.ops.nan_to_num(x))
+            return keras.Model(inputs, x)
+
+        result = training.train(broken, dataset, PLAIN, config(tmp_path))
+        assert result.status == "diverged"
+        assert "kernel became NaN or infinite in epoch 1" in result.reason
+
     @pytest.mark.parametrize(
         ("change", "what"),
         [

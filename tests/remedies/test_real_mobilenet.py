@@ -1,6 +1,8 @@
 """The real MobileNet-V1 in small: the collapse, its diagnosis, and the cure without labels."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,13 +11,16 @@ import pytest
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.remedies import remedy
+from tfqdyn.report import write_report
 
 DEAD_DEPTHWISE = {f"conv_dw_{n}" for n in (1, 2, 3, 4, 9, 10, 13)}
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=24)
 
 
 @pytest.mark.realdata
-def test_diagnosis_and_cure(real_mobilenet: keras.Model, real_photographs: Dataset) -> None:
+def test_diagnosis_and_cure(
+    real_mobilenet: keras.Model, real_photographs: Dataset, tmp_path: Path
+) -> None:
     chosen = np.arange(0, len(real_photographs.x_test), 8)[:72]
     few = replace(
         real_photographs,
@@ -35,3 +40,8 @@ def test_diagnosis_and_cure(real_mobilenet: keras.Model, real_photographs: Datas
     last = own["global_average_pooling2d"]
     assert last.own_sqnr_db is not None
     assert last.own_sqnr_db.mean > last.sqnr_db.mean + 20  # it inherits, it does not make
+
+    start = time.process_time()
+    write_report({stage.name: stage.result for stage in done.stages}, tmp_path / "report.html")
+    assert time.process_time() - start < 20
+    assert (tmp_path / "report.html").stat().st_size < 6e6

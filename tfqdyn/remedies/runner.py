@@ -103,11 +103,11 @@ def _write_cured(stages: Sequence[Stage], out: Path) -> None:
     last = stages[-1]
     overlay = {stage.name: stage.result.layers for stage in stages}
     figures.save(figures.overview(overlay), out / "layers.png")
-    report.write_report({stage.name: stage.result for stage in stages}, out / "report.html")
     results.write_whole(out / "cured.tflite", last.result.tflite[0])
     temporary = out / ".cured.part.keras"
     to_keras(last.folded[0].deployed).save(temporary)
     temporary.replace(out / "cured.keras")
+    report.write_report({stage.name: stage.result for stage in stages}, out / "report.html")
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -54,8 +54,8 @@ class TrainingResult:
     """What a run came to.
 
     Attributes:
-        status: `"finished"`, `"diverged"` (the loss became NaN or infinite) or `"vanished"` (all
-            epochs done, and the loss is still that of guessing).
+        status: `"finished"`, `"diverged"` (the loss or a weight became NaN or infinite) or
+            `"vanished"` (all epochs done, and the loss is still that of guessing).
         reason: The status in words.
         epochs_done: Epochs that are in the history.
         network: The trained network, without augmentation.
@@ -220,6 +220,7 @@ class _Run(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = logs or {}
         self._stop_if_diverged(logs)
+        self._stop_if_broken()
         if self._diverged:
             return
         done = epoch + 1
@@ -249,8 +250,18 @@ class _Run(keras.callbacks.Callback):
 
     def _stop_if_diverged(self, logs: dict[str, float]) -> None:
         loss = float(logs.get("loss", 0.0))
-        if not math.isfinite(loss) and not self._diverged:
-            self._diverged = f"the training loss became {loss} in epoch {self.epochs_done + 1}"
+        if not math.isfinite(loss):
+            self._stop(f"the training loss became {loss}")
+
+    def _stop_if_broken(self) -> None:
+        """The loss of a network without batch norms was seen to stay finite over NaN weights."""
+        for weight in self._network.weights:
+            if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+                self._stop(f"{weight.path} became NaN or infinite")
+
+    def _stop(self, why: str) -> None:
+        if not self._diverged:
+            self._diverged = f"{why} in epoch {self.epochs_done + 1}"
             self._trained.stop_training = True
 
     def result(self, model: Any) -> TrainingResult:
