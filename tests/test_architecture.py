@@ -16,6 +16,7 @@ RANKS = {
     "tfqdyn.imagefiles": 0,
     "tfqdyn.kernels": 0,
     "tfqdyn.metrics": 0,
+    "tfqdyn.regularizers": 0,
     "tfqdyn.schemes": 0,
     "tfqdyn.trace": 0,
     "tfqdyn.rangehistogram": 1,
@@ -39,6 +40,7 @@ RANKS = {
     "tfqdyn.filechecks": 3.4,
     "tfqdyn.pairing": 3.4,
     "tfqdyn.conversion": 4,
+    "tfqdyn.simulation": 4,
     "tfqdyn.config": 5,
     "tfqdyn.capture": 5,
     "tfqdyn.layerstats": 5,
@@ -57,12 +59,14 @@ RANKS = {
     "tfqdyn.compare": 10,
     "tfqdyn.remedies": 10,
     "tfqdyn.schemetable": 10,
-    "tfqdyn.cli": 11,
+    "tfqdyn.qat": 11,
+    "tfqdyn.cli": 12,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.conversion"},
     "Interpreter": {"tfqdyn.capture"},
     "matplotlib": {"tfqdyn.figures"},
+    "tensorflow_model_optimization": {"tfqdyn.qat.rounding"},
 }
 LONGEST = 350
 

@@ -29,11 +29,11 @@ Analyze = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def analyze(files: Path, capfd: pytest.CaptureFixture) -> Analyze:
-    """Runs `tfqdyn analyze` with the given flags; exit status, stdout and stderr."""
+    """Runs `tfqdyn analyze` (or `command`) with flags; exit status, stdout and stderr."""
 
-    def call(*given: str) -> tuple[int, str, str]:
+    def call(*given: str, command: str = "analyze") -> tuple[int, str, str]:
         defaults = [f"--model={files}/m.keras", f"--data={files}/d.npz", f"--out={files}/out"]
-        arguments = ["tfqdyn", "analyze", *defaults, "--trials=1", "--calibration_size=4", *given]
+        arguments = ["tfqdyn", command, *defaults, "--trials=1", "--calibration_size=4", *given]
         with flagsaver.flagsaver():
             status = 0
             try:
@@ -71,6 +71,34 @@ def test_a_file_of_any_tool_from_the_command_line(analyze: Analyze, files: Path)
     assert other["config"]["scheme"] == "tflite"
 
 
+def test_other_widths_are_simulated_and_say_so(analyze: Analyze, files: Path) -> None:
+    status, out, err = analyze("--scheme=simulated", "--weight_bits=4", "--per_channel=weights")
+    assert (status, err) == (0, "")
+    assert "SIMULATED in fp32 arithmetic" in out
+    assert "4-bit weights per channel, 8-bit" in out.replace("\n", " ")
+    assert {p.name for p in (files / "out").iterdir()} == {
+        "results.json", "layers.csv", "layers.png", "report.html",
+    }  # fmt: skip
+
+
+def test_remedies_need_a_file(analyze: Analyze, files: Path) -> None:
+    status, _, err = analyze("--scheme=simulated", command="remedy")
+    assert status == 1
+    assert "remedies are for scheme 'uint8', received 'simulated'" in err
+
+
+def test_qat_writes_both_analyses_and_the_file(analyze: Analyze, files: Path) -> None:
+    status, out, err = analyze("--epochs=1", "--train_images=8", "--layer_loss=0.1", command="qat")
+    assert (status, err) == (0, "")
+    for expected in ("quantization-aware training", "0_ptq", "1_qat", "trained.tflite"):
+        assert expected in out
+    assert results.read(files / "out" / "1_qat")["model"]["name"] == "residual"
+    assert (files / "out" / "trained.keras").exists()
+    status, _, err = analyze("--scheme=int4", command="qat")
+    assert status == 1
+    assert "one of ['uint8', 'int8'], received 'int4'" in err
+
+
 BAD_FLAGS = {
     "missing model": (["--model=nowhere.keras"], "does not exist"),
     "not a model": (["--model={}/d.npz"], "expected a .keras or .h5 file"),
@@ -81,6 +109,7 @@ BAD_FLAGS = {
     "empty calibration": (["--calibration_size=0"], "calibration_size must be at least 1"),
     "unknown calibrator": (["--calibrator=median"], "one of ['minmax', 'mse', 'percentile'"),
     "unknown scheme": (["--scheme=int3"], "scheme must be one of ['uint8', 'int8'"),
+    "widths without simulation": (["--weight_bits=4"], "bit widths need scheme='simulated'"),
     "unknown preprocessing": (["--preprocessing=vgg"], "one of ['caffe', 'none', 'tf'"),
     "unknown layer": (["--float_layers=nope"], "['nope'] are no layers; layers are: stem"),
     "file in the way": (["--out={}/m.keras"], "cannot be written"),

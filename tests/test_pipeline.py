@@ -220,7 +220,10 @@ def test_figures_draw_numbered_layers(result: RunResult, tmp_path: Path) -> None
     [
         ({"trials": 0}, "trials must be at least 1, received 0"),
         ({"calibration_size": 0}, "calibration_size must be at least 1"),
-        ({"scheme": "int4"}, r"scheme must be one of \['uint8', .*\], received 'int4'"),
+        (
+            {"scheme": "int4"},
+            r"scheme must be one of \['uint8', .*, 'simulated'\], received 'int4'",
+        ),
         ({"calibrator": "median"}, r"calibrator must be one of \['minmax'"),
         ({"preprocessing": "x"}, r"preprocessing must be one of \['caffe'"),
         ({"percentile": 60.0}, r"percentile must lie in \[0, 50\)"),

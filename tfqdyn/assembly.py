@@ -17,6 +17,7 @@ from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
 from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement import Measured, Trial
+from tfqdyn.pairs import LayerPair
 from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
@@ -27,10 +28,13 @@ from tfqdyn.results import (
     WeightRow,
     spread,
 )
+from tfqdyn.simulation import Simulated
 from tfqdyn.tflitefile import Tensor
 
 TOP5_FROM = 20
 """From how many classes up top-5 accuracy is given."""
+FLOATS = "float32"
+"""dtype of what a simulation rounds."""
 
 
 def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
@@ -98,11 +102,10 @@ def _two_classes(scores: NDArray, threshold: float) -> NDArray:
 
 def _decision_code(trial: Trial) -> float:
     """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
-    model = trial.converted.model
-    params = model.tensors[model.outputs[0]].params
-    if params is None:
-        return 0.0
+    params = trial.converted.output_params
     threshold = 0.5 if trial.converted.pairs[-1].row.kind == "sigmoid" else 0.0
+    if params is None:
+        return threshold
     return float(threshold / params.scale + params.zero_point)
 
 
@@ -120,6 +123,7 @@ def layer_results(
             _kernels(folded, row, bins),
             folded.batch_norms.get(row.name),
             trials[0].converted,
+            [trial.converted.pairs[i] for trial in trials],
         )
         for i, row in enumerate(rows)
     )
@@ -142,9 +146,10 @@ def _layer_result(
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
     batch_norm: BatchNorm | None,
-    converted: Converted,
+    converted: Converted | Simulated,
+    pairs: Sequence[LayerPair],
 ) -> LayerResult:
-    pair = next(pair for pair in converted.pairs if pair.row == row)
+    dtype, kernel_grid = _formats(converted, pairs[0])
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
     precisions = [
@@ -175,10 +180,7 @@ def _layer_result(
         sparsity=values.sparsity,
         kurtosis=values.kurtosis,
         kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
-        quantization=tuple(
-            None if s.params is None else (float(s.params.scale), int(s.params.zero_point))
-            for s in sums
-        ),
+        quantization=tuple(_scale_and_zero(pair) for pair in pairs),
         channels=ChannelRow(
             weight_range=None if weights is None else _numbers(weights.channel_ranges),
             folded_weight_range=(
@@ -194,17 +196,41 @@ def _layer_result(
                 None if folded_weights is None else _numbers(folded_weights.channel_lows)
             ),
         ),
-        dtype=converted.model.tensors[pair.tensor].dtype,
-        kernel_grid=None if pair.kernel is None else _grid(converted.model.tensors[pair.kernel]),
+        dtype=dtype,
+        kernel_grid=kernel_grid,
         flags=_flags(folded_weights, ranges),
+        weight_bits=pairs[0].simulated.weight_bits if pairs[0].simulated else None,
+        activation_bits=pairs[0].simulated.activation_bits if pairs[0].simulated else None,
         histogram=_histogram(sums[0]),
     )
+
+
+def _scale_and_zero(pair: LayerPair) -> tuple[float, int] | None:
+    if pair.simulated is not None:
+        step = pair.simulated.step
+        return step, round(-pair.simulated.low / step)
+    params = pair.params
+    return None if params is None else (float(params.scale), int(params.zero_point))
 
 
 def _histogram(sums: PairSums) -> HistogramRow:
     p, q = sums.histograms
     low, high = map(float, sums.edges)
     return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
+
+
+def _formats(converted: Converted | Simulated, pair: LayerPair) -> tuple[str, KernelGrid | None]:
+    """dtype of a row's output, and how its kernel is stored; None without one."""
+    if isinstance(converted, Converted):
+        tensors = converted.model.tensors
+        grid = None if pair.kernel is None else _grid(tensors[pair.kernel])
+        return tensors[pair.tensor].dtype, grid
+    rounded = pair.simulated
+    if rounded is None:
+        return FLOATS, KernelGrid(FLOATS, (), ()) if pair.row.has_kernel else None
+    if rounded.weight_bits is None:
+        return FLOATS, None
+    return FLOATS, KernelGrid(FLOATS, rounded.weight_scales, rounded.weight_zero_points)
 
 
 def _grid(kernel: Tensor) -> KernelGrid:
@@ -264,7 +290,7 @@ def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
         "parameters": parameters,
         "macs": sum(node.macs for node in graph),
         "bytes_fp32": 4 * parameters,
-        "bytes_quantized": len(trials[0].converted.content),
+        "bytes_quantized": trials[0].converted.size,
         "weight_ties": [trial.converted.ties for trial in trials],
     }
 

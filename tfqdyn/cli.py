@@ -21,7 +21,13 @@ DIR/report.html over all steps, DIR/cured.keras and DIR/cured.tflite.
     tfqdyn compare RUN_DIR... --out=DIR
 
 draws finished runs, of one network or of several, over one another in DIR/report.html, and writes
-and prints how they differ from the first. `tfqdyn --help` lists the flags.
+and prints how they differ from the first.
+
+    tfqdyn qat --model=... --data=... --epochs=3 --scheme=uint8|int8 --out=DIR
+
+fine-tunes with rounding in the loop; the network before and after in DIR/0_ptq and DIR/1_qat.
+`--scheme=simulated --weight_bits=4 --activation_bits=8` analyzes other bit widths, without a file.
+`tfqdyn --help` lists the flags.
 """
 
 import os
@@ -49,7 +55,8 @@ _PREPROCESSING = flags.DEFINE_string(
 _SCHEME = flags.DEFINE_string(
     "scheme",
     "uint8",
-    "What to convert to: uint8, int8, int8_per_tensor, int16x8, dynamic, float16 or float32.",
+    "What to convert to: uint8, int8, int8_per_tensor, int16x8, dynamic, float16 or float32; or "
+    "simulated, without a file; for qat: uint8 or int8.",
 )
 _TFLITE = flags.DEFINE_string("tflite", None, "A .tflite file of the model, made by any tool.")
 _SCHEMES = flags.DEFINE_list("schemes", [], "What the command `schemes` converts to; default all.")
@@ -74,15 +81,30 @@ _OWN_ERROR = flags.DEFINE_bool(
 _REMEDIES = flags.DEFINE_list(
     "remedies", ["auto"], "Remedies in the order of application, or 'auto' to follow the diagnosis."
 )
+_WEIGHT_BITS = flags.DEFINE_integer("weight_bits", 8, "Simulated: bits of kernels, 2 to 16.")
+_ACTIVATION_BITS = flags.DEFINE_integer(
+    "activation_bits", 8, "Simulated: bits of layer outputs, 2 to 16."
+)
+_PER_CHANNEL = flags.DEFINE_list(
+    "per_channel", [], "Simulated: what has a grid for every channel: weights, activations."
+)
+_MIXED_BITS = flags.DEFINE_integer(
+    "mixed_bits", 0, "Simulated: bits that a depthwise layer gains, group convolutions in part."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 3, "qat: passes over the training images.")
+_TRAIN_BATCH = flags.DEFINE_integer("train_batch", 64, "qat: images in a training step.")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "qat: Adam's in the first step.")
+_LAYER_LOSS = flags.DEFINE_float("layer_loss", 0.0, "qat: weight of the layerwise QMSE.")
+_TRAIN_IMAGES = flags.DEFINE_integer("train_images", None, "qat: train on this many at most.")
 _FLOAT_LAYERS = flags.DEFINE_list("float_layers", [], "Layers that stay in fp32.")
 
 
-def _config() -> "AnalysisConfig":
+def _config(scheme: str) -> "AnalysisConfig":
     from tfqdyn.config import AnalysisConfig
 
     return AnalysisConfig(
         preprocessing=_PREPROCESSING.value,
-        scheme=_SCHEME.value,
+        scheme=scheme,
         calibrator=_CALIBRATOR.value,
         percentile=_PERCENTILE.value,
         calibration_size=_CALIBRATION_SIZE.value,
@@ -95,10 +117,14 @@ def _config() -> "AnalysisConfig":
         epsilon=_EPSILON.value,
         float_layers=tuple(_FLOAT_LAYERS.value),
         own_error=_OWN_ERROR.value,
+        weight_bits=_WEIGHT_BITS.value,
+        activation_bits=_ACTIVATION_BITS.value,
+        per_channel=tuple(_PER_CHANNEL.value),
+        mixed_bits=_MIXED_BITS.value,
     )
 
 
-def _inputs() -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
+def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
     """Model, data, configuration and folder for the results; TensorFlow is loaded after this."""
     for flag in (_MODEL, _DATA, _OUT):
         if not flag.value:
@@ -107,7 +133,7 @@ def _inputs() -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
     _start_tensorflow()
     from tfqdyn import datasets, modelfile
 
-    config = _config()
+    config = _config(scheme or _SCHEME.value)
     model = modelfile.load(_MODEL.value)
     shape = model.input_shape
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
@@ -157,6 +183,26 @@ def _remedy(_: Sequence[str]) -> None:
     print_tables(shown, stages[-1].notes)
 
 
+def _qat(_: Sequence[str]) -> None:
+    """The command `qat`."""
+    model, dataset, config, out = _inputs(scheme="uint8")
+    from tfqdyn import qat, tables
+
+    schedule = qat.Schedule(
+        _EPOCHS.value,
+        _TRAIN_BATCH.value,
+        _LEARNING_RATE.value,
+        _LAYER_LOSS.value,
+        _TRAIN_IMAGES.value,
+        config.seed,
+    )
+    done = qat.qat(model, dataset, schedule, _SCHEME.value, config, out, progress_bar)
+    stages = list(qat.named(done).values())
+    notes = (f"Wrote {out / 'trained.tflite'}, {len(done.tflite):,} bytes.",)
+    shown = [qat.history_table(done), tables.summary_table(stages)]
+    print_tables(shown, (*stages[-1].notes, *notes))
+
+
 def _compare(folders: Sequence[str]) -> None:
     """The command `compare`."""
     if not _OUT.value:
@@ -173,6 +219,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "remedy": _remedy,
     "compare": _compare,
     "schemes": _schemes,
+    "qat": _qat,
 }
 """Every command; only `compare` takes arguments that are no flags."""
 

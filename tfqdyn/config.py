@@ -1,10 +1,10 @@
 """What an analysis does, as one record; the command line's flags become it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tfqdyn import datasets
+from tfqdyn import datasets, simulation
 from tfqdyn.calibration import DEFAULT_PERCENTILES, Calibrator
-from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.schemes import OWN_RANGES, SCHEMES, SIMULATED
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class AnalysisConfig:
     `percentile` is None for the calibrator's own default; `max_images` None for all;
     `batch_size` is the largest number of images in one forward pass (fewer where activations
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
-    sources, one more pass over the images.
+    sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
+    `mixed_bits` are those of `simulation.BitWidths`, for scheme "simulated" alone.
     """
 
     preprocessing: str = "none"
@@ -31,14 +32,25 @@ class AnalysisConfig:
     epsilon: float = 1e-9
     float_layers: tuple[str, ...] = ()
     own_error: bool = False
+    weight_bits: int = 8
+    activation_bits: int = 8
+    per_channel: tuple[str, ...] = ()
+    mixed_bits: int = 0
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, received {value}")
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"scheme must be one of {list(SCHEMES)}, received {self.scheme!r}")
+        known = [*SCHEMES, SIMULATED]
+        if self.scheme not in known:
+            raise ValueError(f"scheme must be one of {known}, received {self.scheme!r}")
+        if self.widths != simulation.BitWidths() and not self.simulated:
+            raise ValueError(
+                f"bit widths need scheme={SIMULATED!r}, received {self.widths} with {self.scheme!r}"
+            )
+        if self.simulated and self.own_error:
+            raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         if self.preprocessing not in datasets.PREPROCESSING:
             raise ValueError(
                 f"preprocessing must be one of {sorted(datasets.PREPROCESSING)}, received "
@@ -48,7 +60,7 @@ class AnalysisConfig:
             raise ValueError(
                 f"epsilon must lie in (0, 1) and seed be >= 0, received {self.epsilon}, {self.seed}"
             )
-        if self.scheme != OWN_RANGES:
+        if not self._calibrated_here:
             self._refuse_what_the_converter_decides()
         Calibrator(self.calibrator, self.percentile or 0.0)
 
@@ -65,12 +77,36 @@ class AnalysisConfig:
             )
 
     @property
+    def _calibrated_here(self) -> bool:
+        """Whether our calibrators find the ranges, and not TensorFlow's converter."""
+        return self.scheme in (OWN_RANGES, SIMULATED)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no file is made and values are rounded in fp32 arithmetic."""
+        return self.scheme == SIMULATED
+
+    @property
+    def widths(self) -> simulation.BitWidths:
+        """The bit widths of a simulation."""
+        return simulation.BitWidths(
+            self.weight_bits, self.activation_bits, self.per_channel, self.mixed_bits
+        )
+
+    @property
     def rule(self) -> Calibrator:
         """The calibrator with its percentile; the extrema where the converter calibrates."""
-        if self.scheme != OWN_RANGES:
+        if not self._calibrated_here:
             return Calibrator("minmax", 0.0)
         own = DEFAULT_PERCENTILES.get(self.calibrator, 0.0)
         return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
+
+    def in_scheme(self, scheme: str) -> "AnalysisConfig":
+        """The same analysis in another scheme, without what only `OWN_RANGES` takes."""
+        if scheme == OWN_RANGES:
+            return replace(self, scheme=scheme)
+        own = AnalysisConfig.calibrator
+        return replace(self, scheme=scheme, calibrator=own, float_layers=(), own_error=False)
 
 
 DEFAULTS = AnalysisConfig()

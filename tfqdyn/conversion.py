@@ -53,6 +53,16 @@ class Converted:
     unpaired: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.content)
+
+    @property
+    def output_params(self) -> QuantParams | None:
+        """Quantization of the output; None for fp32."""
+        return self.model.tensors[self.model.outputs[0]].params
+
 
 def to_tflite(
     graph: Graph,
@@ -225,6 +235,17 @@ def to_cut_tflite(
     pairs = _whole(pair_layers(graph, model, sources))
     check_params(pairs, params, kept)
     return CutModel(Converted(content, model, pairs, params[source]), feeds)
+
+
+def to_tflite_as_trained(model: Any) -> bytes:
+    """The int8 file of a tf_keras model that tfmot trained with rounding; fp32 at both ends.
+
+    Raises:
+        ConversionError: the converter failed.
+    """
+    converter: Any = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return _run(converter)
 
 
 def check_layers(graph: Graph, names: Collection[str]) -> None:

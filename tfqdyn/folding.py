@@ -51,6 +51,7 @@ class Folded:
         quantized: weights by layer and role that take the graph's place in the quantized network
             only (a remedy's corrected biases or chosen codes); the graph stays the fp32 reference.
         float_layers: rows that a remedy leaves in fp32.
+        ranges: (minimum, maximum) of rows whose range training learned; the rest is calibrated.
     """
 
     graph: Graph
@@ -59,6 +60,7 @@ class Folded:
     affine: Mapping[str, str]
     quantized: Mapping[str, Mapping[str, NDArray]] = field(default_factory=dict)
     float_layers: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
     def deployed(self) -> Graph:

@@ -102,17 +102,24 @@ class PairSums:
         params: the tensor's quantization; None where the layer runs in fp32.
         channels: C.
         config: bins and epsilon of the histograms.
+        ends: of the grid that values lie on, where the tensor has no `params` but is rounded.
     """
 
     def __init__(
-        self, site: SiteRange, params: QuantParams | None, channels: int, config: HistogramConfig
+        self,
+        site: SiteRange,
+        params: QuantParams | None,
+        channels: int,
+        config: HistogramConfig,
+        ends: tuple[float, float] = (-np.inf, np.inf),
     ) -> None:
         self.config = config
         self.params = params
         low, high = site.low, site.high
-        grid = (-np.inf, np.inf)
+        grid = ends
         if params is not None:
             grid = (float(params.range[0]), float(params.range[1]))
+        if np.isfinite(grid).all():
             low, high = min(low, grid[0]), max(high, grid[1])
         self.edges = (low, high if high > low else low + 1.0)
         self._inside = _inner_float32(*self.edges)

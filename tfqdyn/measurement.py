@@ -8,6 +8,7 @@ memory holds one chunk, and figures depend neither on the chunk's size nor on th
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from tfqdyn.calibration import SiteRange
 from tfqdyn.capture import TfliteTensors
 from tfqdyn.conversion import Converted
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
+from tfqdyn.pairs import LayerPair
+from tfqdyn.simulation import Simulated
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 Chunk = tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]
@@ -32,10 +35,11 @@ class Workers:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One calibration draw: the ranges of every site, and the model converted with them."""
+    """One calibration draw: ranges of every site, the model converted with them, what runs it."""
 
     sites: Sequence[SiteRange]
-    converted: Converted
+    converted: Converted | Simulated
+    network: Callable[[Any, int], Callable[[NDArray[np.float32]], list[NDArray]]] = TfliteTensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +99,7 @@ class _Comparison:
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
             [
-                PairSums(site, pair.params, pair.row.output_shape[-1], config)
+                PairSums(site, pair.params, pair.row.output_shape[-1], config, _ends(pair))
                 for site, pair in zip(trial.sites, trial.converted.pairs, strict=True)
             ]
             for trial in trials
@@ -104,16 +108,14 @@ class _Comparison:
         self._logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
         self._scores: list[list[NDArray]] = [[] for _ in trials]
-        self._networks: list[list[TfliteTensors]] = []
+        self._networks: list[list[Callable[[NDArray[np.float32]], list[NDArray]]]] = []
 
     def run(self, images: NDArray[np.float32]) -> list[list[list[NDArray]]]:
         """What every trial's interpreters hold after a chunk: by trial, part and row."""
         parts = np.split(images, self._workers.parts)
         if not self._networks:
             size = len(parts[0])
-            self._networks = [
-                [TfliteTensors(t.converted, size) for _ in parts] for t in self._trials
-            ]
+            self._networks = [[t.network(t.converted, size) for _ in parts] for t in self._trials]
         submit = self._workers.executor.submit
         jobs = [
             [submit(network, part) for network, part in zip(networks, parts, strict=True)]
@@ -160,6 +162,10 @@ class _Comparison:
             scores=[np.concatenate(chunks) for chunks in self._scores],
             digests=self.digests,
         )
+
+
+def _ends(pair: LayerPair) -> tuple[float, float]:
+    return (pair.simulated.low, pair.simulated.high) if pair.simulated else (-np.inf, np.inf)
 
 
 def _flat(array: NDArray) -> NDArray:

@@ -16,6 +16,8 @@ import numpy as np
 from tfqdyn.trace import UnsupportedModelError
 
 KERAS_MODULES = ("keras", "tf_keras", "builtins")
+OWN_MODULE = "tfqdyn.regularizers"
+"""Our own classes that a model file may name."""
 
 
 class ModelFileError(ValueError):
@@ -79,7 +81,11 @@ def _refuse_foreign_code(description: Any) -> None:
             foreign.append(f"Lambda layer {entry.get('config', {}).get('name')!r}")
         elif name in ("function", "class") and entry.get("module") == "builtins":
             foreign.append(f"a Python {name} ({entry.get('config')!r})")
-        elif isinstance(name, str) and module.split(".")[0] not in KERAS_MODULES:
+        elif (
+            isinstance(name, str)
+            and module.split(".")[0] not in KERAS_MODULES
+            and (module != OWN_MODULE)
+        ):
             foreign.append(f"{module}.{name}")
     if foreign:
         raise UnsupportedModelError(
@@ -100,6 +106,8 @@ def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
 
 def _load_keras(path: Path) -> Any:
     import keras  # heavy; the checks above need no Keras
+
+    import tfqdyn.regularizers  # noqa: F401 (files may name them)
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)

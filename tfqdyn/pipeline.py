@@ -4,7 +4,7 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn import assembly, datasets
-from tfqdyn.calibration import calibrate, draw
-from tfqdyn.capture import KerasActivations
+from tfqdyn.calibration import SiteRange, calibrate, draw
+from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.conversion import (
     Converted,
@@ -35,6 +35,7 @@ from tfqdyn.measurement import Trial, Workers, measure
 from tfqdyn.ownerror import OwnTrial, measure_own, with_own
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.simulation import Simulated, SimulatedTensors, simulate
 
 CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
@@ -80,7 +81,7 @@ def analyze_folded(
     progress: Progress = silent,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
-    if not SCHEMES[config.scheme].calibrated:
+    if config.scheme in SCHEMES and not SCHEMES[config.scheme].calibrated:
         config = replace(config, trials=1)  # every draw gives the same file
     draws = _draws(dataset, config)
     scored = _scored(len(dataset.x_test), config)
@@ -164,18 +165,15 @@ def analyze_draws(
         for k, (folded, drawn) in enumerate(zip(trials_of, draws, strict=True)):
             chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             sites = calibrate(run, chunks, len(drawn), config.rule, config.bins, executor)
-            ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-            if given is not None:
-                converted = given
-            elif config.scheme == OWN_RANGES:
-                converted = to_tflite(folded.deployed, ranges, kept[k])
-            else:
-                singles = partial(datasets.chunks, images, drawn, 1, config.preprocessing)
-                converted = to_scheme(folded.deployed, config.scheme, singles)
+            sites = [_learned(s, folded.ranges.get(n)) for n, s in zip(names, sites, strict=True)]
             by_name = dict(zip(names, sites, strict=True))
+            singles = partial(datasets.chunks, images, drawn, 1, config.preprocessing)
+            converted = given or _converted(folded.deployed, by_name, kept[k], config, singles)
             at = [by_name[pair.row.name] for pair in converted.pairs]
-            trials.append(Trial(at, converted))
+            network = SimulatedTensors if config.simulated else TfliteTensors
+            trials.append(Trial(at, converted, network))
             if config.own_error:
+                ranges = {name: (site.low, site.high) for name, site in by_name.items()}
                 params = quantization_of(graph, ranges)
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
                 cuts.append(OwnTrial(folded.deployed, params, cut))
@@ -219,8 +217,28 @@ def analyze_draws(
             **{n: f"no tensor: {why}" for n, why in trials[0].converted.unpaired.items()},
         },
         notes=notes,
-        tflite=tuple(trial.converted.content for trial in trials),
+        tflite=() if config.simulated else tuple(t.converted.content for t in trials),
     )
+
+
+def _converted(
+    graph: Graph,
+    sites: Mapping[str, SiteRange],
+    kept: set[str],
+    config: AnalysisConfig,
+    singles: Callable[[], Iterable[Any]],
+) -> Converted | Simulated:
+    """The network in the wanted scheme; `sites` are those of the input and of every row."""
+    if config.simulated:
+        return simulate(graph, sites, config.widths, kept)
+    if config.scheme == OWN_RANGES:
+        return to_tflite(graph, {name: (s.low, s.high) for name, s in sites.items()}, kept)
+    return to_scheme(graph, config.scheme, singles)
+
+
+def _learned(site: SiteRange, ends: tuple[float, float] | None) -> SiteRange:
+    """A calibrated range with the ends that training learned, if it did."""
+    return site if ends is None else replace(site, low=ends[0], high=ends[1])
 
 
 def chunking(

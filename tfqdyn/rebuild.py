@@ -1,4 +1,4 @@
-"""`Graph` -> Keras model: the folded network as standard layers, to run in fp32 or to save."""
+"""`Graph` -> Keras model: a network as standard layers, to run in fp32, to train or to save."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,14 +8,29 @@ import numpy as np
 
 from tfqdyn.graph import Graph, Node
 
+Wrap = Callable[[Node, Any], Any]
+"""What to call in the place of a node's layer, from the node and its layer with weights set."""
 
-def to_keras(graph: Graph, outputs: Sequence[str] | None = None) -> keras.Model:
+
+def unwrapped(node: Node, layer: Any) -> Any:
+    """The layer itself."""
+    return layer
+
+
+def to_keras(
+    graph: Graph,
+    outputs: Sequence[str] | None = None,
+    library: Any = keras,
+    wrap: Wrap = unwrapped,
+) -> Any:
     """A Keras model of standard layers that computes a graph.
 
     Args:
         graph: without unsupported nodes.
         outputs: nodes whose values the model returns, in that order; by default the graph's
             output alone.
+        library: `keras` or `tf_keras`, whose layers to take.
+        wrap: may put something around each layer, and (given an identity) after the input.
 
     Returns:
         A functional model. Layers are named as the nodes ("/" becomes "_"), weights are set.
@@ -23,25 +38,28 @@ def to_keras(graph: Graph, outputs: Sequence[str] | None = None) -> keras.Model:
     values: dict[str, Any] = {}
     for node in graph:
         if node.op == "input":
-            values[node.name] = keras.Input(node.output_shape, name=_name(node))
+            first = library.Input(node.output_shape, name=name_of(node))
+            values[node.name] = wrap(node, lambda x: x)(first)
             continue
-        layer = _LAYERS[node.op](node)
+        layer = _LAYERS[node.op](node, library)
         inputs = [values[name] for name in node.inputs]
-        values[node.name] = layer(inputs if len(inputs) > 1 else inputs[0])
-        weights = [node.weights[role] for role in _WEIGHTS.get(node.op, ())]
+        weights = [node.weights[role] for role in WEIGHTS.get(node.op, ())]
         if weights:
+            layer.build(inputs[0].shape)
             layer.set_weights(weights)
+        values[node.name] = wrap(node, layer)(inputs if len(inputs) > 1 else inputs[0])
     ends: Any = values[graph.output.name]
     if outputs is not None:
         ends = [values[name] for name in outputs]
-    return keras.Model(values[graph.nodes[0].name], ends, name=graph.name)
+    return library.Model(first, ends, name=graph.name)
 
 
-def _name(node: Node) -> str:
+def name_of(node: Node) -> str:
+    """The name of a node's layer."""
     return node.name.replace("/", "_")
 
 
-_WEIGHTS = {
+WEIGHTS = {
     "conv": ("kernel", "bias"),
     "depthwise": ("kernel", "bias"),
     "dense": ("kernel", "bias"),
@@ -49,6 +67,7 @@ _WEIGHTS = {
     "batch_norm": ("gamma", "beta", "mean", "variance"),
     "prelu": ("alpha",),
 }
+"""Roles of the weights that a node's layer has, in the layer's order."""
 
 
 def _spatial(node: Node) -> dict[str, Any]:
@@ -58,78 +77,79 @@ def _spatial(node: Node) -> dict[str, Any]:
         "strides": given["strides"],
         "padding": given["padding"],
         "dilation_rate": given.get("dilation", (1, 1)),
-        "name": _name(node),
+        "name": name_of(node),
     }
 
 
-def _conv(node: Node) -> keras.Layer:
+def _conv(node: Node, library: Any) -> Any:
     filters = node.weights["kernel"].shape[3]
-    return keras.layers.Conv2D(filters, groups=node.config["groups"], **_spatial(node))
+    return library.layers.Conv2D(filters, groups=node.config["groups"], **_spatial(node))
 
 
-def _depthwise(node: Node) -> keras.Layer:
+def _depthwise(node: Node, library: Any) -> Any:
     multiplier = node.weights["kernel"].shape[3]
-    return keras.layers.DepthwiseConv2D(depth_multiplier=multiplier, **_spatial(node))
+    return library.layers.DepthwiseConv2D(depth_multiplier=multiplier, **_spatial(node))
 
 
-def _transposed(node: Node) -> keras.Layer:
-    return keras.layers.Conv2DTranspose(node.weights["kernel"].shape[2], **_spatial(node))
+def _transposed(node: Node, library: Any) -> Any:
+    return library.layers.Conv2DTranspose(node.weights["kernel"].shape[2], **_spatial(node))
 
 
-def _affine(node: Node) -> keras.Layer:
+def _affine(node: Node, library: Any) -> Any:
     scale, offset = (np.asarray(node.weights[role]).tolist() for role in ("scale", "offset"))
-    return keras.layers.Rescaling(scale, offset, name=_name(node))
+    return library.layers.Rescaling(scale, offset, name=name_of(node))
 
 
-def _prelu(node: Node) -> keras.Layer:
+def _prelu(node: Node, library: Any) -> Any:
     alpha = node.weights["alpha"].shape
     shared = [i + 1 for i, n in enumerate(alpha) if n == 1 and node.output_shape[i] != 1]
-    return keras.layers.PReLU(shared_axes=shared or None, name=_name(node))
+    return library.layers.PReLU(shared_axes=shared or None, name=name_of(node))
 
 
-def _cap(node: Node) -> Callable[[Any], Any]:
-    return lambda x: keras.ops.minimum(x, np.asarray(node.weights["cap"], np.float32))
+def _cap(node: Node, library: Any) -> Callable[[Any], Any]:
+    minimum = getattr(library, "ops", library.backend).minimum
+    return lambda x: minimum(x, np.asarray(node.weights["cap"], np.float32))
 
 
-def _pool(kind: Callable[..., keras.Layer]) -> Callable[[Node], keras.Layer]:
-    return lambda node: kind(**node.config, name=_name(node))
+def _pool(kind: str) -> Callable[[Node, Any], Any]:
+    return lambda node, k: getattr(k.layers, kind)(**node.config, name=name_of(node))
 
 
-def _plain(kind: Callable[..., keras.Layer]) -> Callable[[Node], keras.Layer]:
-    return lambda node: kind(name=_name(node))
+def _plain(kind: str) -> Callable[[Node, Any], Any]:
+    return lambda node, k: getattr(k.layers, kind)(name=name_of(node))
 
 
-_LAYERS: dict[str, Callable[[Node], Any]] = {
-    "add": _plain(keras.layers.Add),
+_LAYERS: dict[str, Callable[[Node, Any], Any]] = {
+    "add": _plain("Add"),
     "affine": _affine,
-    "average_pool": _pool(keras.layers.AveragePooling2D),
-    "batch_norm": lambda n: keras.layers.BatchNormalization(
-        epsilon=n.config["epsilon"], name=_name(n)
+    "average_pool": _pool("AveragePooling2D"),
+    "batch_norm": lambda n, k: k.layers.BatchNormalization(
+        epsilon=n.config["epsilon"], name=name_of(n)
     ),
     "cap": _cap,
-    "concatenate": _pool(keras.layers.Concatenate),
+    "concatenate": _pool("Concatenate"),
     "conv": _conv,
-    "crop": lambda n: keras.layers.Cropping2D(n.config["cropping"], name=_name(n)),
-    "dense": lambda n: keras.layers.Dense(n.weights["kernel"].shape[1], name=_name(n)),
+    "crop": lambda n, k: k.layers.Cropping2D(n.config["cropping"], name=name_of(n)),
+    "dense": lambda n, k: k.layers.Dense(n.weights["kernel"].shape[1], name=name_of(n)),
     "depthwise": _depthwise,
-    "global_max": _pool(keras.layers.GlobalMaxPooling2D),
-    "leaky_relu": lambda n: keras.layers.LeakyReLU(n.config["alpha"], name=_name(n)),
-    "max_pool": _pool(keras.layers.MaxPooling2D),
-    "maximum": _plain(keras.layers.Maximum),
-    "mean": _pool(keras.layers.GlobalAveragePooling2D),
-    "minimum": _plain(keras.layers.Minimum),
-    "multiply": _plain(keras.layers.Multiply),
-    "pad": lambda n: keras.layers.ZeroPadding2D(n.config["padding"], name=_name(n)),
-    "permute": lambda n: keras.layers.Permute(n.config["dims"], name=_name(n)),
+    "global_max": _pool("GlobalMaxPooling2D"),
+    "leaky_relu": lambda n, k: k.layers.LeakyReLU(n.config["alpha"], name=name_of(n)),
+    "max_pool": _pool("MaxPooling2D"),
+    "maximum": _plain("Maximum"),
+    "mean": _pool("GlobalAveragePooling2D"),
+    "minimum": _plain("Minimum"),
+    "multiply": _plain("Multiply"),
+    "pad": lambda n, k: k.layers.ZeroPadding2D(n.config["padding"], name=name_of(n)),
+    "permute": lambda n, k: k.layers.Permute(n.config["dims"], name=name_of(n)),
     "prelu": _prelu,
-    "relu": lambda n: keras.layers.ReLU(n.config["max_value"], name=_name(n)),
-    "reshape": lambda n: keras.layers.Reshape(n.output_shape, name=_name(n)),
-    "sigmoid": lambda n: keras.layers.Activation("sigmoid", name=_name(n)),
-    "softmax": lambda n: keras.layers.Softmax(name=_name(n)),
-    "subtract": _plain(keras.layers.Subtract),
-    "tanh": lambda n: keras.layers.Activation("tanh", name=_name(n)),
+    "relu": lambda n, k: k.layers.ReLU(n.config["max_value"], name=name_of(n)),
+    "reshape": lambda n, k: k.layers.Reshape(n.output_shape, name=name_of(n)),
+    "sigmoid": lambda n, k: k.layers.Activation("sigmoid", name=name_of(n)),
+    "softmax": lambda n, k: k.layers.Softmax(name=name_of(n)),
+    "subtract": _plain("Subtract"),
+    "tanh": lambda n, k: k.layers.Activation("tanh", name=name_of(n)),
     "transposed_conv": _transposed,
-    "upsample": lambda n: keras.layers.UpSampling2D(
-        n.config["size"], interpolation=n.config["interpolation"], name=_name(n)
+    "upsample": lambda n, k: k.layers.UpSampling2D(
+        n.config["size"], interpolation=n.config["interpolation"], name=name_of(n)
     ),
 }

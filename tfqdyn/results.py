@@ -123,6 +123,9 @@ class LayerResult:
     shift of channels, `source_sqnr_db` the pooled SQNR with one source of error alone (Sheng et
     al., slide 5; `SOURCES`), `saturated_share` the share of values that a bounded ReLU
     cuts off in fp32 already.
+
+    `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
+    or the row stays in fp32 (`weight_bits` also without a kernel).
     """
 
     number: int | None
@@ -156,6 +159,8 @@ class LayerResult:
     own_bias_share: Spread | None = None
     source_sqnr_db: Mapping[str, Spread] | None = None
     saturated_share: float | None = None
+    weight_bits: int | None = None
+    activation_bits: int | None = None
     histogram: HistogramRow | None = None
     dtype: str = "uint8"
     kernel_grid: KernelGrid | None = None
@@ -221,7 +226,7 @@ _PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activation
 _LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram", "kernel_grid")
 _ON_REQUEST = (
     "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
-    "saturated_share",
+    "saturated_share", "weight_bits", "activation_bits",
 )  # fmt: skip
 
 

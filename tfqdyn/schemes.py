@@ -46,3 +46,5 @@ SCHEMES = {
 }
 OWN_RANGES = "uint8"
 """The scheme whose ranges are our calibrators'; the converter takes the extrema for the others."""
+SIMULATED = "simulated"
+"""No file: any bit widths, rounded in fp32 arithmetic (`simulation`) on our calibrators' ranges."""

@@ -20,7 +20,7 @@ from tfqdyn.filechecks import ConversionError
 from tfqdyn.pairing import PairingError
 from tfqdyn.pipeline import Progress, silent
 from tfqdyn.results import RunResult, Spread, plain
-from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.schemes import SCHEMES
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def compare_schemes(
     rows, done = [], []
     for scheme in schemes:
         try:
-            result = pipeline.analyze(model, dataset, _config(config, scheme), progress)
+            result = pipeline.analyze(model, dataset, config.in_scheme(scheme), progress)
         except (ConversionError, PairingError) as error:
             rows.append(SchemeRow(scheme, problem=str(error)))
             continue
@@ -106,13 +106,6 @@ def compare_schemes(
         text = json.dumps(plain(record), indent=1, allow_nan=False)
         results.write_whole(out / "schemes.json", text.encode())
     return table
-
-
-def _config(config: AnalysisConfig, scheme: str) -> AnalysisConfig:
-    if scheme == OWN_RANGES:
-        return replace(config, scheme=scheme)
-    own = AnalysisConfig.calibrator
-    return replace(config, scheme=scheme, calibrator=own, float_layers=(), own_error=False)
 
 
 def render(table: SchemeTable) -> Table:

@@ -26,7 +26,9 @@ def figure(value: float | Spread) -> str:
 
 def summary_table(results: Sequence[RunResult]) -> Table:
     """The summaries of one or several runs, side by side."""
-    table = Table(title="fp32 against 8 bits", title_justify="left")
+    simulated = any(result.config.get("scheme") == "simulated" for result in results)
+    title = "fp32 against simulated quantization" if simulated else "fp32 against 8 bits"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for result in results:
         table.add_column(str(result.model["name"]), justify="right")

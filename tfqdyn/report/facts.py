@@ -27,11 +27,12 @@ def _weights(layer: LayerResult, span: float) -> str:
             f"Folded weights span {short(span)} and are rounded channel by channel, on steps of "
             f"{short(min(stored.scale))} to {short(max(stored.scale))}."
         )
-    step = span / STEPS
+    steps = STEPS if layer.weight_bits is None else 2**layer.weight_bits - 1
+    step = span / steps
     middle = median(ranges)
     lost = sum(r < step for r in ranges)
     return (
-        f"Folded weights span {short(span)}, so one of the grid's {STEPS} steps is {short(step)}. "
+        f"Folded weights span {short(span)}, so one of the grid's {steps} steps is {short(step)}. "
         f"The median channel spans {short(middle)}, {short(middle / step)} steps; {lost} of "
         f"{len(ranges)} channels span less than one."
     )

@@ -1,0 +1,200 @@
+"""The command `qat`: the network before, quantization-aware training, the network after.
+
+OUT/0_ptq/          what `analyze` writes of the network as it came
+OUT/1_qat/          the same of the trained one. uint8: its own fp32 form against its uint8 form,
+                    with the ranges that training learned; int8: its file against the network as it
+                    came
+OUT/report.html, OUT/layers.png     both over the layers
+OUT/qat.json        schedule and history
+OUT/trained.tflite, OUT/trained.keras     (the latter of uint8 alone)
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from tfqdyn import assembly, datasets, figures, report, results
+from tfqdyn.calibration import draw
+from tfqdyn.config import DEFAULTS, AnalysisConfig
+from tfqdyn.conversion import to_tflite_as_trained
+from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.folding import Folded, fold_batchnorm
+from tfqdyn.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.lowering import lower
+from tfqdyn.pipeline import Progress, analyze, analyze_file, analyze_folded, silent
+from tfqdyn.qat import finetuning, twin
+from tfqdyn.qat.finetuning import Epoch, Schedule
+from tfqdyn.rebuild import to_keras
+from tfqdyn.remedies.material import Material, logits_node
+from tfqdyn.results import RunResult, plain
+from tfqdyn.training.inputs import Batches
+
+SCHEMES = ("uint8", "int8")
+NOTE = "Weights trained with simulated rounding; activation ranges learned, not calibrated."
+INT8_NOTE = f"{NOTE} Layers are held against the fp32 network before training."
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What quantization-aware training came to.
+
+    Attributes:
+        history: a record an epoch.
+        tflite: the converted file.
+        before: analysis of the network as it came.
+        after: analysis of the trained one.
+        folded: the trained network (None for int8).
+    """
+
+    history: tuple[Epoch, ...]
+    tflite: bytes
+    before: RunResult
+    after: RunResult
+    folded: Folded | None = None
+
+
+def qat(
+    model: Any,
+    dataset: Dataset,
+    schedule: Schedule | None = None,
+    scheme: str = "uint8",
+    config: AnalysisConfig = DEFAULTS,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> Trained:
+    """Fine-tunes a trained Keras classifier with rounding in the loop, and analyzes it.
+
+    Args:
+        model: as for `pipeline.analyze`.
+        dataset: as for `pipeline.analyze`, with labeled training images.
+        schedule: of the fine-tuning.
+        scheme: "uint8" (per tensor, asymmetric, batch norms folded first) or "int8" (tfmot's
+            default scheme: per-channel kernels, batch norms in training).
+        config: of the analyses, preprocessing included; calibrator, float layers and own errors
+            count for uint8 alone.
+        out: the folder to write to, if any.
+        progress: wraps long loops.
+
+    Raises:
+        ValueError: an unknown scheme, a layer loss with int8, or what `analyze` raises.
+        PairingError: training with int8 moved weights so far that layers cannot be recognized.
+        DataError: no training images.
+        DivergedError: the loss became NaN or infinite.
+    """
+    schedule = schedule or Schedule()
+    if scheme not in SCHEMES:
+        raise ValueError(f"qat's scheme must be one of {list(SCHEMES)}, received {scheme!r}")
+    if scheme == "int8" and schedule.layer_loss:
+        raise ValueError(f"layer_loss needs --scheme=uint8, received {schedule.layer_loss}")
+    original = lower(model)
+    datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
+    batches = _batches(dataset, schedule, config)
+    if scheme == "int8":
+        trained = _int8(model, dataset, batches, schedule, config.in_scheme(scheme), progress)
+    else:
+        trained = _uint8(original, dataset, batches, schedule, config.in_scheme(scheme), progress)
+    if out is not None:
+        _write(trained, schedule, scheme, out)
+    return trained
+
+
+def _batches(dataset: Dataset, schedule: Schedule, config: AnalysisConfig) -> Batches:
+    images, labels = dataset.x_train, dataset.y_train
+    if images is None or labels is None:
+        raise DataError(f"training needs x_train and y_train, {dataset.name!r} has test data alone")
+    if schedule.max_images is not None:
+        chosen = draw(len(labels), schedule.max_images, schedule.seed, 0)
+        images, labels = images[chosen], labels[chosen]
+    return Batches(images, labels, schedule.batch_size, config.preprocessing, seed=schedule.seed)
+
+
+def _int8(
+    model: Any,
+    dataset: Dataset,
+    batches: Batches,
+    schedule: Schedule,
+    config: AnalysisConfig,
+    progress: Progress,
+) -> Trained:
+    graph = lower(model)
+    network = twin.int8_network(graph)
+    from_logits = graph.output.op not in ("softmax", "sigmoid")
+    before = analyze(model, dataset, config, progress)
+    history = finetuning.fine_tune(network, batches, schedule, from_logits, progress=progress)
+    content = to_tflite_as_trained(network)
+    after = analyze_file(model, content, dataset, config, progress)
+    after = replace(after, notes=(*after.notes, INT8_NOTE))
+    return Trained(tuple(history), content, before, after)
+
+
+def _uint8(
+    original: Graph,
+    dataset: Dataset,
+    batches: Batches,
+    schedule: Schedule,
+    config: AnalysisConfig,
+    progress: Progress,
+) -> Trained:
+    folded = fold_batchnorm(original)
+    before = analyze_folded(folded, dataset, config, progress)
+    graph = folded.graph
+    drawn: NDArray[np.int64] = draw(len(dataset.x_train), config.calibration_size, config.seed, 0)
+    ranges = Material(dataset.x_train, drawn, config, progress).ranges(folded)
+    layers = [row.output for row in layers_of(graph)] if schedule.layer_loss else []
+    outputs = [logits_node(graph), *layers]
+    share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
+    network = twin.uint8_network(graph, ranges, outputs, share=share)
+    exact = twin.twin(graph, layers) if layers else None
+    history = finetuning.fine_tune(network.model, batches, schedule, True, exact, progress)
+    learned = network.trained_graph()
+    trained = Folded(
+        learned,
+        {node.name: node.weights["kernel"] for node in learned if node.op in KERNEL_OPS},
+        {},
+        folded.affine,
+        ranges=network.learned_ranges(),
+    )
+    after = analyze_folded(trained, dataset, replace(config, trials=1), progress)
+    after = replace(after, notes=(*after.notes, NOTE))
+    return Trained(tuple(history), after.tflite[0], before, after, trained)
+
+
+def _write(trained: Trained, schedule: Schedule, scheme: str, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    record = {"scheme": scheme, "schedule": schedule, "history": trained.history}
+    results.write_whole(out / "qat.json", json.dumps(plain(record), indent=1).encode())
+    results.write_whole(out / "trained.tflite", trained.tflite)
+    results.write(trained.before, out / "0_ptq")
+    results.write(trained.after, out / "1_qat")
+    shown = {name: result.layers for name, result in named(trained).items()}
+    figures.save(figures.overview(shown), out / "layers.png")
+    report.write_report(named(trained), out / "report.html")
+    if trained.folded is not None:
+        temporary = out / ".trained.part.keras"
+        to_keras(trained.folded.graph).save(temporary)
+        temporary.replace(out / "trained.keras")
+
+
+def named(trained: Trained) -> dict[str, RunResult]:
+    """The analyses by the names of their folders, each called so."""
+    stages = {"0_ptq": trained.before, "1_qat": trained.after}
+    return {
+        name: replace(result, model={**result.model, "name": name})
+        for name, result in stages.items()
+    }
+
+
+def history_table(trained: Trained) -> Table:
+    """The epochs."""
+    table = Table(title="quantization-aware training", title_justify="left")
+    for title in ("epoch", "loss", "accuracy in training", "layers' QMSE / power"):
+        table.add_column(title, justify="right")
+    for epoch in trained.history:
+        layers = "" if epoch.layers is None else f"{epoch.layers:.3g}"
+        table.add_row(str(epoch.number), f"{epoch.loss:.4f}", f"{epoch.accuracy:.2%}", layers)
+    return table
