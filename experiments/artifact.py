@@ -21,10 +21,14 @@ from experiments.imagenet import ImageNet
 from experiments.scales import Scale
 from experiments.store import Job, Store, key_of, versions
 from tfqdyn import figures
-from tfqdyn.results import plain, write_whole
+from tfqdyn.report import write_report
+from tfqdyn.results import plain, read, write_whole
 
 Row = Mapping[str, str | int | float | None]
 """One line of `rows.csv`; None is an empty field."""
+
+MOST_RUNS = 64
+"""Networks that a report overlays at most."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ def folder_of(name: str, scope: Scope, root: Path) -> Path:
 
 
 def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
-    """Writes an artifact's files from finished jobs: rows.csv, figure.svg and .png, artifact.json.
+    """Writes an artifact's files from finished jobs.
+
+    `rows.csv`, `figure.svg` and `figure.png`, `artifact.json`, and `report.html` where its jobs
+    analyzed networks.
 
     Returns:
         The rows, as they were written.
@@ -90,6 +97,9 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
         figure = artifact.draw(rows)
         for suffix in ("svg", "png"):
             figures.save(figure, folder / f"figure.{suffix}")
+    runs = analyzed(artifact.jobs(scope), store)
+    if runs:
+        write_report(runs, folder / "report.html", title=f"{artifact.source}: {artifact.title}")
     records = {key_of(job): store.record(job) for job in ordered(artifact.jobs(scope))}
     note = {
         "artifact": artifact.name,
@@ -107,6 +117,21 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
     }
     write_whole(folder / "artifact.json", json.dumps(note, indent=1).encode())
     return rows
+
+
+def analyzed(jobs: Sequence[Job], store: Store) -> dict[str, Any]:
+    """The results that finished jobs wrote, by their labels, or by keys where labels agree.
+
+    None of them where there are more than `MOST_RUNS`, which nobody can tell apart on a page.
+    """
+    found = [job for job in jobs if (store.folder(job) / "results.json").is_file()]
+    if len(found) > MOST_RUNS:
+        return {}
+    labels = [job.label for job in found]
+    names = [
+        job.label if labels.count(job.label) == 1 else key_of(job).split("/")[1] for job in found
+    ]
+    return {name: read(store.folder(job)) for name, job in zip(names, found, strict=True)}
 
 
 def command(artifact: Artifact, scope: Scope) -> str:

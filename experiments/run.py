@@ -7,9 +7,9 @@
 Trainings and analyses are kept in the workdir by what decides their results: networks that several
 artifacts share are trained once, a run that was killed goes on where it was cut, and nothing is
 computed twice. Each artifact's files are in WORKDIR/artifacts/SCALE-seedN/GROUP/NAME: `rows.csv`,
-`figure.svg`, `figure.png`, and `artifact.json` (config, versions, seed, seconds).
---publish=DIR copies them all and writes DIR/README.md: published against obtained, and a verdict
-for every claim of the works.
+`figure.svg`, `figure.png`, `artifact.json` (config, versions, seed, seconds), and `report.html`:
+its networks' layers to click through. --publish=DIR copies all but the report and writes
+DIR/README.md: published against obtained, and a verdict for every claim of the works.
 
 CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs for the ImageNet
 artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class

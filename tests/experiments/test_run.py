@@ -55,6 +55,13 @@ def test_every_artifact_is_made(smoke: tuple[Path, Path, float], name: str) -> N
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_artifacts_bring_a_report_of_their_networks(smoke: tuple[Path, Path, float]) -> None:
+    folder = smoke[0] / "artifacts" / "smoke-seed0"
+    for name in ("mobilenets/table_1", "weight_init/table_4_3", "quantization_friendly/sqnr"):
+        assert "vega" in (folder / name / "report.html").read_text()
+    assert not (folder / "weight_init" / "figure_4_6" / "report.html").exists()  # trainings alone
+
+
 def test_published_results_name_every_artifact_and_claim(smoke: tuple[Path, Path, float]) -> None:
     text = (smoke[1] / "README.md").read_text()
     for artifact in catalogue.ARTIFACTS.values():
