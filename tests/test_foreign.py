@@ -309,6 +309,13 @@ def test_a_model_that_was_trained_further_is_told() -> None:
     assert "differ from the Keras model's by more than rounding" in note
 
 
+@pytest.mark.parametrize("change", [{"scheme": "simulated"}, {"own_error": True}])
+def test_what_needs_a_network_of_our_making_is_refused(change: dict[str, Any]) -> None:
+    config = dataclasses.replace(CONFIG, **change)
+    with pytest.raises(ValueError, match="file runs as it is"):
+        analyze_file(net(), b"", images(12), config)
+
+
 def test_damaged_files_are_refused_wherever_they_are_cut() -> None:
     content = plain_int8()
     graph = graph_of(net())

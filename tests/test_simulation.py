@@ -10,13 +10,14 @@ import pytest
 import tensorflow as tf
 from conftest import randomize
 
-from tfqdyn import pipeline, results, tables
+from tfqdyn import pipeline, restore, results, tables
 from tfqdyn.affine import dequantize, from_range, quantize
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.graph import Graph, Node
 from tfqdyn.lowering import lower
+from tfqdyn.report.facts import facts
 from tfqdyn.simulation import BitWidths, factorization, grid, mean_bits
 
 TRUE = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
@@ -148,6 +149,29 @@ def test_results_say_that_they_are_simulated(
     assert header.endswith("weight_bits,activation_bits,dtype")
     assert "simulated" in str(tables.summary_table([done]).title)
     assert "weight_bits" not in pipeline.analyze(network, dataset, TRUE).to_csv()
+
+
+def test_kernels_tell_their_grids(network: keras.Model, dataset: Dataset, tmp_path: Path) -> None:
+    four = replace(SIMULATED, weight_bits=4, float_layers=("logits",))
+    done = pipeline.analyze(network, dataset, four)
+    layers = {layer.name: layer for layer in done.layers}
+    stem, pool, logits = (layers[name] for name in ("stem", "pool", "logits"))
+    assert stem.folded_weights is not None
+    assert stem.kernel_grid is not None
+    assert logits.kernel_grid is not None
+    # the range holds 0 on both sides: 15 steps over it
+    assert stem.kernel_grid.scale == pytest.approx((stem.folded_weights.range / 15,), rel=1e-6)
+    assert "one of the grid's 15 steps" in facts(stem)[0]
+    assert (stem.dtype, stem.kernel_grid.dtype, pool.kernel_grid) == ("float32", "float32", None)
+    assert (logits.kernel_grid.scale, logits.weight_bits) == ((), None)
+    per_channel = pipeline.analyze(network, dataset, replace(four, per_channel=("weights",)))
+    grid_of_stem = per_channel.layers[0].kernel_grid
+    ranges = per_channel.layers[0].channels.folded_weight_range
+    assert grid_of_stem is not None
+    assert ranges is not None
+    assert grid_of_stem.scale == pytest.approx([r / 15 for r in ranges], rel=1e-6)
+    results.write(done, tmp_path)
+    assert restore.load(tmp_path).layers == done.layers
 
 
 def test_a_single_score_is_decided_at_one_half(dataset: Dataset) -> None:

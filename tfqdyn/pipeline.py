@@ -100,8 +100,14 @@ def analyze_file(
     Calibration images only give the fp32 activations' ranges; `trials` and `scheme` play no role.
 
     Raises:
+        ValueError: a simulation or own errors are asked for; both need a network of our making.
         TfliteFileError, PairingError: the file is damaged, or not this model's.
     """
+    if config.simulated or config.own_error:
+        raise ValueError(
+            "a given .tflite file runs as it is: scheme='simulated' and own_error need a network "
+            f"that we round, received scheme={config.scheme!r}, own_error={config.own_error}"
+        )
     original = lower(model)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     folded = fold_batchnorm(original)

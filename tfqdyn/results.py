@@ -99,7 +99,7 @@ class HistogramRow:
 class KernelGrid:
     """How a kernel is stored: one scale and zero point a tensor, or [C] of them, one a channel.
 
-    Both are empty where it is stored in floats.
+    Both are empty where it is stored in floats, and not rounded by a simulation either.
     """
 
     dtype: str
