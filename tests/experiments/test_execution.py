@@ -273,7 +273,13 @@ def start(workdir: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen_to_interrupts,
     )
+
+
+def listen_to_interrupts() -> None:
+    """Whatever shell the tests run under: in its background it has them ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def processes_of(workdir: Path) -> list[int]:

@@ -49,7 +49,7 @@ def test_every_artifact_is_made(smoke: tuple[Path, Path, float], name: str) -> N
     assert note["seed"] == 0
     assert note["versions"]["keras"]
     assert note["scale"]["name"] == "smoke"
-    assert note["seconds"]["drawing"] > 0
+    assert note["seconds"]["drawing"] >= 0
     if catalogue.ARTIFACTS[name].draw is not None:
         assert (folder / "figure.svg").read_text().lstrip().startswith("<?xml")
         assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
