@@ -224,6 +224,8 @@ def test_impossible_orders_are_refused(network: keras.Model, dataset: Dataset) -
         qat(network, dataset, scheme="uint4")
     with pytest.raises(ValueError, match="layer_loss needs"):
         qat(network, dataset, Schedule(layer_loss=1.0), "int8")
+    with pytest.raises(ValueError, match="float_layers and own_error need --scheme=uint8"):
+        qat(network, dataset, scheme="int8", config=AnalysisConfig(own_error=True))
     with pytest.raises(ValueError, match="at least 1"):
         Schedule(epochs=0)
     with pytest.raises(DataError, match="x_train"):

@@ -75,13 +75,13 @@ def qat(
         schedule: of the fine-tuning.
         scheme: "uint8" (per tensor, asymmetric, batch norms folded first) or "int8" (tfmot's
             default scheme: per-channel kernels, batch norms in training).
-        config: of the analyses, preprocessing included; calibrator, float layers and own errors
-            count for uint8 alone.
-        out: the folder to write to, if any.
+        config: of the analyses, preprocessing included; the calibrator counts for uint8 alone.
+        out: the folder to write to, if any; the trained file is there before it is analyzed.
         progress: wraps long loops.
 
     Raises:
-        ValueError: an unknown scheme, a layer loss with int8, or what `analyze` raises.
+        ValueError: an unknown scheme; a layer loss, float layers or own errors with int8; or what
+            `analyze` raises.
         PairingError: training with int8 moved weights so far that layers cannot be recognized.
         DataError: no training images.
         DivergedError: the loss became NaN or infinite.
@@ -91,11 +91,16 @@ def qat(
         raise ValueError(f"qat's scheme must be one of {list(SCHEMES)}, received {scheme!r}")
     if scheme == "int8" and schedule.layer_loss:
         raise ValueError(f"layer_loss needs --scheme=uint8, received {schedule.layer_loss}")
+    if scheme == "int8" and (config.float_layers or config.own_error):
+        raise ValueError(
+            "float_layers and own_error need --scheme=uint8, received "
+            f"{list(config.float_layers)} and {config.own_error} with int8"
+        )
     original = lower(model)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     batches = _batches(dataset, schedule, config)
     if scheme == "int8":
-        trained = _int8(model, dataset, batches, schedule, config.in_scheme(scheme), progress)
+        trained = _int8(model, dataset, batches, schedule, config.in_scheme(scheme), out, progress)
     else:
         trained = _uint8(original, dataset, batches, schedule, config.in_scheme(scheme), progress)
     if out is not None:
@@ -119,6 +124,7 @@ def _int8(
     batches: Batches,
     schedule: Schedule,
     config: AnalysisConfig,
+    out: Path | None,
     progress: Progress,
 ) -> Trained:
     graph = lower(model)
@@ -127,6 +133,9 @@ def _int8(
     before = analyze(model, dataset, config, progress)
     history = finetuning.fine_tune(network, batches, schedule, from_logits, progress=progress)
     content = to_tflite_as_trained(network)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        results.write_whole(out / "trained.tflite", content)
     after = analyze_file(model, content, dataset, config, progress)
     after = replace(after, notes=(*after.notes, INT8_NOTE))
     return Trained(tuple(history), content, before, after)
