@@ -1,10 +1,12 @@
 """What analyzed networks came to, as columns of a table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.jobs import Analysis
-from experiments.store import Store
+from experiments.artifact import Artifact, Row, Scope
+from experiments.jobs import Analysis, analysis_of
+from experiments.networks import Network
+from experiments.store import Job, Store
 from tfqdyn import results
 
 FIGURES = {
@@ -16,6 +18,48 @@ FIGURES = {
 }
 """Columns by the summary's names of the spreads over calibration draws."""
 IN_PERCENT = ("uint8_accuracy",)
+
+
+def table(
+    name: str,
+    source: str,
+    title: str,
+    study: Sequence[Network],
+    published: Callable[[Network], Row],
+    columns: tuple[str, ...],
+    traits: Callable[[Network], Row] = lambda network: {},
+) -> Artifact:
+    """A table of trained networks: a row each of what it is, its `outcome`, and what was published.
+
+    Args:
+        name: `group/name`.
+        source: the work and its number there.
+        title: what it shows.
+        study: the networks, at scales that train them.
+        published: columns of a network's published figures.
+        columns: those that are printed.
+        traits: columns that say what a network is, besides `network`, its name.
+    """
+
+    def analyses(scope: Scope) -> dict[Network, Analysis]:
+        kept = scope.scale.networks(study)
+        return {network: analysis_of(network, scope.scale, scope.seed) for network in kept}
+
+    def jobs(scope: Scope) -> Sequence[Job]:
+        return list(analyses(scope).values())
+
+    def rows(scope: Scope, store: Store) -> Sequence[Row]:
+        return [
+            {
+                "network": network.name,
+                **traits(network),
+                **outcome(analysis, store),
+                **published(network),
+            }
+            for network, analysis in analyses(scope).items()
+        ]
+
+    return Artifact(name, source, title, jobs, rows, columns=columns)
 
 
 def outcome(analysis: Analysis, store: Store) -> dict[str, Any]:

@@ -17,13 +17,11 @@ Cost: sixteen trainings and analyses. smoke 30 seconds (four networks), reduced 
 cores, paper about 2 hours a network on a GPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import analysis_of
-from experiments.networks import ABLATION, GAMMA
-from experiments.outcomes import outcome
-from experiments.store import Job, Store
+from experiments import outcomes
+from experiments.artifact import Row
+from experiments.networks import ABLATION, GAMMA, Network
 
 SPREADS = ("uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")
 """The published columns after fp32 accuracy, each with its deviation."""
@@ -84,42 +82,31 @@ COLUMNS = ("fp32_accuracy", *(name + end for name in SPREADS for end in ("", "_s
 """What `PUBLISHED` holds, by the names of the rows."""
 
 
-def jobs(scope: Scope) -> Sequence[Job]:
-    """The final analysis of every network."""
-    networks = scope.scale.networks(ABLATION)
-    return [analysis_of(network, scope.scale, scope.seed) for network in networks]
-
-
-def rows(scope: Scope, store: Store) -> Sequence[Row]:
-    """A row a network: what it is, its `outcome`, and a column `published_...` for each figure."""
-    return [
-        {
-            "network": network.name,
-            "family": network.family,
-            "batch_norm": GAMMA[str(network.batch_norm)],
-            "initializer": network.initializer,
-            **outcome(analysis_of(network, scope.scale, scope.seed), store),
-            **published(network.name),
-        }
-        for network in scope.scale.networks(ABLATION)
-    ]
-
-
 def published(network: str) -> Row:
     """The supplement's row of a network, by the names of the columns."""
     named = zip(COLUMNS, PUBLISHED[network], strict=True)
     return {f"published_{column}": figure for column, figure in named}
 
 
-ARTIFACT = Artifact(
+def traits(network: Network) -> Row:
+    """What a network is: its family, batch norms and initializer."""
+    return {
+        "family": network.family,
+        "batch_norm": GAMMA[str(network.batch_norm)],
+        "initializer": network.initializer,
+    }
+
+
+ARTIFACT = outcomes.table(
     "mobilenets/table_1",
     "Yun & Wong, Table 1 and supplement Table 1",
     "Sixteen networks of CIFAR-10 in fp32 and in 8 bits",
-    jobs,
-    rows,
+    ABLATION,
+    lambda network: published(network.name),
     columns=(
         "network",
         "status",
         *(column for name in ("fp32_accuracy", *SPREADS) for column in (name, f"published_{name}")),
     ),
+    traits=traits,
 )

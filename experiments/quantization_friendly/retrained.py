@@ -12,13 +12,11 @@ Cost: four trainings and analyses. smoke (two networks on digits) 10 seconds, re
 two cores, paper about 2 hours a network on a GPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import analysis_of
-from experiments.networks import STAGED
-from experiments.outcomes import outcome
-from experiments.store import Job, Store
+from experiments import outcomes
+from experiments.artifact import Row
+from experiments.networks import STAGED, Network
 
 PUBLISHED: Mapping[str, tuple[float, float]] = {
     "MobileNet": (70.50, 1.80),
@@ -29,31 +27,18 @@ PUBLISHED: Mapping[str, tuple[float, float]] = {
 """Top-1 accuracy on ImageNet in fp32 and in 8 bits, in percent, by network."""
 
 
-def jobs(scope: Scope) -> Sequence[Job]:
-    """The final analysis of every stage."""
-    networks = scope.scale.networks(STAGED)
-    return [analysis_of(network, scope.scale, scope.seed) for network in networks]
+def published(network: Network) -> Row:
+    """Sheng et al.'s row of a stage."""
+    fp32, uint8 = PUBLISHED[network.name]
+    return {"published_fp32_accuracy": fp32, "published_uint8_accuracy": uint8}
 
 
-def rows(scope: Scope, store: Store) -> Sequence[Row]:
-    """A row a stage."""
-    return [
-        {
-            "network": network.name,
-            **outcome(analysis_of(network, scope.scale, scope.seed), store),
-            "published_fp32_accuracy": PUBLISHED[network.name][0],
-            "published_uint8_accuracy": PUBLISHED[network.name][1],
-        }
-        for network in scope.scale.networks(STAGED)
-    ]
-
-
-ARTIFACT = Artifact(
+ARTIFACT = outcomes.table(
     "quantization_friendly/retrained",
     "Sheng et al., Experimental Results",
     "The quantization-friendly MobileNet, retrained stage by stage",
-    jobs,
-    rows,
+    STAGED,
+    published,
     columns=(
         "network",
         "status",

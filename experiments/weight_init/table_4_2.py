@@ -14,13 +14,10 @@ Cost: 48 trainings and analyses, shared with all of this group. smoke 1 minute (
 reduced about 90 minutes on two cores, paper about 2 hours a network on a GPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import analysis_of
+from experiments import outcomes
 from experiments.networks import BATCH_NORM, WEIGHT_INIT, Network
-from experiments.outcomes import outcome
-from experiments.store import Job, Store
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "percent_decrease")
 """The published columns, in their order."""
@@ -75,37 +72,26 @@ def published(network: Network) -> dict[str, str | float | None]:
     return {"published_status": status, **dict(zip(columns, figures, strict=True))}
 
 
-def jobs(scope: Scope) -> Sequence[Job]:
-    """The final analysis of every network."""
-    networks = scope.scale.networks(WEIGHT_INIT)
-    return [analysis_of(network, scope.scale, scope.seed) for network in networks]
+def traits(network: Network) -> dict[str, str]:
+    """What a network is: its family, batch norms and initializer."""
+    return {
+        "family": network.family,
+        "batch_norm": BATCH_NORM[network.batch_norm],
+        "initializer": network.initializer,
+    }
 
 
-def rows(scope: Scope, store: Store) -> Sequence[Row]:
-    """A row a network."""
-    return [
-        {
-            "network": network.name,
-            "family": network.family,
-            "batch_norm": BATCH_NORM[network.batch_norm],
-            "initializer": network.initializer,
-            **outcome(analysis_of(network, scope.scale, scope.seed), store),
-            **published(network),
-        }
-        for network in scope.scale.networks(WEIGHT_INIT)
-    ]
-
-
-ARTIFACT = Artifact(
+ARTIFACT = outcomes.table(
     "weight_init/table_4_2",
     "Thesis, Table 4.2",
     "Twelve weight initializations of four architectures: accuracies and output errors",
-    jobs,
-    rows,
+    WEIGHT_INIT,
+    published,
     columns=(
         "network",
         "status",
         "published_status",
         *(column for name in FIGURES for column in (name, f"published_{name}")),
     ),
+    traits=traits,
 )

@@ -80,7 +80,7 @@ def test_table_shows_published_figures_and_failures(tmp_path: Path):
         if not failed:
             record = {"schema": 1, "data": {"images": 64}}
             (store.folder(job) / "results.json").write_text(json.dumps(record))
-    rows = table_1.rows(scope, store)
+    rows = table_1.ARTIFACT.rows(scope, store)
     assert len(rows) == len(networks) > 1
     failure, success = rows[0], rows[1]
     assert failure["network"] == "MobileNet With Gamma GlorotUni"

@@ -147,7 +147,7 @@ def test_table_4_2_lists_failures_beside_the_published(finish: Finish):
         found = {"status": status, "reason": "r", "epoch": 4}
         found["summary"] = None if position == 0 else summary(5.0)
         store = finish(analysis_of(network, SMOKE, 0), found, results__json=record(1.0))
-    rows = table_4_2.rows(SCOPE, store)
+    rows = table_4_2.ARTIFACT.rows(SCOPE, store)
     assert [row["network"] for row in rows] == [network.name for network in networks]
     failed, dead = rows[:2]
     assert (failed["network"], failed["status"]) == ("DWS Conv No BN RandNorm_Large", "diverged")
