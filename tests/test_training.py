@@ -13,6 +13,7 @@ import pytest
 from tfqdyn import datasets, training
 from tfqdyn.training import files, inputs, optimizers
 from tfqdyn.training.dynamics import Dynamics
+from tfqdyn.training.record import structure_digest
 
 PLAIN = dataclasses.replace(
     training.RECIPES["thesis"].with_epochs(2), batch_size=16, augmentation=None
@@ -89,11 +90,33 @@ class TestRecipes:
             ({"learning_rate": 0.0}, "at least 1 and learning_rate positive"),
             ({"momentum": 1.0}, "must lie in"),
             ({"batch_norm_momentum": 1.5}, "must lie in"),
+            ({"warmup_steps": 0}, "must be positive, or None"),
+            ({"weight_decay": 0.0}, "must be positive, or None"),
         ],
     )
     def test_impossible_values_are_refused(self, change: dict[str, Any], message: str):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(PLAIN, **change)
+
+    def test_the_rate_rises_step_by_step_while_it_warms_up(self):
+        recipe = dataclasses.replace(PLAIN, warmup_steps=4)
+        assert [recipe.warmup(step) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+        assert PLAIN.warmup(0) == 1.0
+
+    def test_weight_decay_pulls_kernels_alone(self):
+        """One SGD step by hand: w - rate (gradient + decay w), a bias without the decay."""
+        recipe = dataclasses.replace(PLAIN, momentum=0.0, learning_rate=0.5, weight_decay=0.1)
+        dense = keras.layers.Dense(1)
+        dense.build((None, 1))
+        dense.set_weights([np.array([[2.0]]), np.array([3.0])])
+        optimizer = optimizers.make(recipe)
+        optimizer.build(dense.trainable_variables)
+        gradients = [np.array([[4.0]], np.float32), np.array([5.0], np.float32)]
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients])
+        kernel, bias = dense.get_weights()
+        assert kernel[0, 0] == pytest.approx(2.0 - 0.5 * (4.0 + 0.1 * 2.0))
+        assert bias[0] == pytest.approx(3.0 - 0.5 * 5.0)
+        assert optimizer.gradient_norm(dense.kernel) == pytest.approx(4.0)  # the loss's alone
 
 
 class TestInputs:
@@ -152,6 +175,34 @@ class TestRuns:
         for saved, trained in zip(loaded.get_weights(), result.network.get_weights(), strict=True):
             np.testing.assert_array_equal(saved, trained)
 
+    def test_a_run_warms_up(self, dataset: datasets.Dataset, tmp_path: Path):
+        """One step an epoch, without momentum: weights move by the sum of the rates."""
+
+        def moved(epochs: int, warmup_steps: int | None) -> float:
+            recipe = dataclasses.replace(
+                PLAIN, epochs=epochs, batch_size=40, learning_rate=1e-2,
+                decay=training.ExponentialDecay(1.0), momentum=0.0, warmup_steps=warmup_steps,
+            )  # fmt: skip
+            run = config(tmp_path / f"{epochs}-{warmup_steps}")
+            trained: Any = training.train(network, dataset, recipe, run).network
+            return float(np.linalg.norm(trained.get_layer("predictions").get_weights()[0] - first))
+
+        keras.utils.set_random_seed(0)
+        tiny: Any = network()
+        first = tiny.get_layer("predictions").get_weights()[0]
+        assert moved(1, 4) / moved(1, None) == pytest.approx(1 / 4, rel=1e-3)
+        assert moved(2, 4) / moved(2, None) == pytest.approx((1 + 2) / 4 / 2, rel=0.1)
+
+    def test_structure_is_classes_configurations_and_connections(self):
+        def digest(*, name: str = "a", units: int = 3, skip: bool = False) -> str:
+            inputs = keras.Input((3,))
+            x = keras.layers.Dense(units, name=name)(inputs)
+            y = keras.layers.Dense(3, activation="relu")(x)
+            return structure_digest(keras.Model(inputs, keras.layers.Add()([y, x if skip else y])))
+
+        assert digest() == digest(name="b")
+        assert len({digest(), digest(units=4), digest(skip=True)}) == 3
+
     def test_a_finished_run_is_not_trained_again(self, dataset: datasets.Dataset, tmp_path: Path):
         first = training.train(network, dataset, PLAIN, config(tmp_path))
         before = (tmp_path / "history.csv").read_bytes()
@@ -206,7 +257,7 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("change", "what"),
         [
-            ({"build": lambda: network(units=5)}, "parameters, layers_sha256"),
+            ({"build": lambda: network(units=5)}, "parameters, structure_sha256"),
             ({"recipe": dataclasses.replace(PLAIN, learning_rate=0.5)}, "recipe"),
             ({"seed": 1}, "seed"),
         ],

@@ -210,6 +210,13 @@ class _Run(keras.callbacks.Callback):
         self._trained.optimizer.reset_gradients()
         self._began = time.perf_counter()
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        epoch, warmup = self.batches.epoch, self._recipe.warmup_steps or 0
+        step = epoch * len(self.batches) + batch
+        if step < warmup:
+            rate = self._recipe.learning_rate_in(epoch) * self._recipe.warmup(step)
+            self._trained.optimizer.learning_rate = rate
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if batch % STEPS_BETWEEN_LOSS_CHECKS == 0:
             self._stop_if_diverged(logs or {})

@@ -1,5 +1,7 @@
 """The recipes' optimizers, which also measure the gradients that pass through them.
 
+The gradients measured are those of the loss, without the recipe's weight decay.
+
 The gradient norm of a layer is wanted once an epoch. An optimizer sees every gradient of every
 step, on every Keras backend, so the sum of squares is taken there: no second backward pass, and
 the figure is of the whole epoch instead of one batch.
@@ -15,7 +17,13 @@ from tfqdyn.training.recipes import Recipe
 
 
 class _MeasuresGradients:
-    """Mixin of an optimizer: sums of squares of each variable's gradient, over steps."""
+    """Mixin of an optimizer: sums of squares of each variable's gradient, over steps.
+
+    Attributes:
+        penalty: Factor of the kernels' L2 penalty (`Recipe.weight_decay`), or None.
+    """
+
+    penalty: float | None = None
 
     def build(self, var_list: list[Any]) -> None:
         super().build(var_list)  # type: ignore[misc]
@@ -28,10 +36,20 @@ class _MeasuresGradients:
         )
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
-        super().apply(grads, trainable_variables)  # type: ignore[misc]
+        super().apply(self._penalized(grads, trainable_variables), trainable_variables)  # type: ignore[misc]
         squares = [0.0 if g is None else ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads]
         self._squares.assign_add(ops.stack([ops.cast(s, "float32") for s in squares]))
         self._steps.assign_add(1.0)
+
+    def _penalized(self, grads: list[Any], variables: list[Any] | None) -> list[Any]:
+        """The gradients of the loss with those of the penalty on kernels."""
+        if self.penalty is None:
+            return grads
+        own: Any = self._trainable_variables if variables is None else variables  # type: ignore[attr-defined]
+        return [
+            g if g is None or v.name != "kernel" else g + self.penalty * v
+            for g, v in zip(grads, own, strict=True)
+        ]
 
     def gradient_norm(self, variable: Any) -> float:
         """Root mean square, over the steps since `reset_gradients`, of the gradient's L2 norm.
@@ -62,7 +80,10 @@ class MeasuringRMSprop(_MeasuresGradients, keras.optimizers.RMSprop):
 def make(recipe: Recipe) -> MeasuringSGD | MeasuringRMSprop:
     """Makes the optimizer of a recipe, with the learning rate of the first epoch."""
     if recipe.optimizer == "sgd":
-        return MeasuringSGD(recipe.learning_rate, momentum=recipe.momentum)
-    return MeasuringRMSprop(
-        recipe.learning_rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon
-    )
+        optimizer = MeasuringSGD(recipe.learning_rate, momentum=recipe.momentum)
+    else:
+        optimizer = MeasuringRMSprop(
+            recipe.learning_rate, rho=recipe.rho, momentum=recipe.momentum, epsilon=recipe.epsilon
+        )
+    optimizer.penalty = recipe.weight_decay
+    return optimizer

@@ -79,6 +79,11 @@ class Recipe:
             the network's own. Keras' 0.99 needs hundreds of steps to forget that the moving
             variance began at 1, which depthwise layers' is far below: before that, inference is
             guessing. Runs of fewer than about 1,000 steps want 0.9.
+        warmup_steps: Steps in which the learning rate rises linearly from 0 to that of its epoch;
+            None for none.
+        weight_decay: Factor of an L2 penalty of half the squared norm of every kernel: its
+            gradient, factor x kernel, is added to that of the loss. Biases and batch norms have
+            none; None for none at all.
     """
 
     name: str
@@ -92,6 +97,8 @@ class Recipe:
     epsilon: float = 1.0
     augmentation: Augmentation | None = Augmentation()
     batch_norm_momentum: float | None = None
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError if a number is out of its range."""
@@ -106,10 +113,20 @@ class Recipe:
                 "momentum and batch_norm_momentum must lie in [0, 1). Received "
                 f"{self.momentum} and {moving}."
             )
+        warmup, penalty = self.warmup_steps, self.weight_decay
+        if not ((warmup is None or warmup > 0) and (penalty is None or penalty > 0)):
+            raise ValueError(
+                "warmup_steps and weight_decay must be positive, or None. Received "
+                f"{warmup} and {penalty}."
+            )
 
     def learning_rate_in(self, epoch: int) -> float:
-        """Returns the learning rate in force in epoch `epoch`, counted from 0."""
+        """Returns the learning rate of epoch `epoch`, counted from 0, once it is warmed up."""
         return self.learning_rate * self.decay.scale(epoch)
+
+    def warmup(self, step: int) -> float:
+        """Returns the share of the learning rate in force at step `step` of the run, from 0."""
+        return 1.0 if self.warmup_steps is None else min(1.0, (step + 1) / self.warmup_steps)
 
     def with_epochs(self, epochs: int, *, scale_decay: bool = True) -> "Recipe":
         """Returns the recipe for another number of epochs.

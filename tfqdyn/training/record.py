@@ -1,4 +1,8 @@
-"""`run.json`: what a run is, which never changes, and how it stands."""
+"""`run.json`: what a run is, which never changes, and how it stands.
+
+What a recipe leaves as it is (None) is no part of the record, so that a run goes on under a later
+version whose recipes can say more.
+"""
 
 import hashlib
 import json
@@ -75,25 +79,45 @@ def identity_of(
     return {
         "network": network.name,
         "parameters": network.count_params(),
-        "layers_sha256": _digest_layers(network),
+        "structure_sha256": structure_digest(network),
         "train_images": len(dataset.x_train),
         "train_sha256": _digest_images(dataset.x_train, dataset.y_train),
-        "recipe": asdict(recipe),
+        "recipe": {name: value for name, value in asdict(recipe).items() if value is not None},
         "seed": seed,
         "preprocessing": preprocessing,
     }
 
 
-def _digest_layers(network: keras.Model) -> str:
-    """SHA-256 of the layers' configurations, which name initializers, dropout and penalties too."""
-    configs = [_without_ids(layer.get_config()) for layer in network.layers]
-    return hashlib.sha256(json.dumps(configs, default=str, sort_keys=True).encode()).hexdigest()
+def structure_digest(network: keras.Model) -> str:
+    """SHA-256 of what is built: the layers' classes, configurations and connections, in order.
+
+    Configurations name initializers, dropout and penalties too. Names of layers and modules, and
+    the values of weights, are no part of it.
+
+    Args:
+        network: Functional or sequential.
+    """
+    makers = {
+        id(tensor): place
+        for place, layer in enumerate(network.layers)
+        for tensor in keras.tree.flatten(layer.output)
+    }
+    layers = [
+        {
+            "class": type(layer).__name__,
+            "config": _without_ids(layer.get_config()) | {"name": None},
+            "reads": [makers.get(id(tensor)) for tensor in keras.tree.flatten(layer.input)],
+        }
+        for layer in network.layers
+    ]
+    return hashlib.sha256(json.dumps(layers, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def _without_ids(config: Any) -> Any:
-    """The configuration without the object identities that Keras writes into it."""
+    """The configuration without the object identities and modules that Keras writes into it."""
     if isinstance(config, dict):
-        return {k: _without_ids(v) for k, v in config.items() if k != "shared_object_id"}
+        left_out = ("shared_object_id", "module")
+        return {k: _without_ids(v) for k, v in config.items() if k not in left_out}
     return [_without_ids(item) for item in config] if isinstance(config, list | tuple) else config
 
 
