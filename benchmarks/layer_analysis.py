@@ -53,14 +53,15 @@ def main(argv: list[str]) -> None:
     else:
         images = np.random.default_rng(0).integers(0, 256, (count, *model.input_shape[1:]))
     chunks = list(datasets.chunks(images, np.arange(count), batch, "tf"))
-    graph = fold_batchnorm(lower(model)).graph
+    folded = fold_batchnorm(lower(model))
+    graph = folded.graph
     rows = layers_of(graph)
     names = [graph.nodes[0].name, *(row.name for row in rows)]
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     executor = ThreadPoolExecutor(_THREADS.value)
     sites = calibrate(run, chunks[:4], 4 * batch, Calibrator(), 128, executor)
     ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-    trial = Trial(sites[1:], to_tflite(graph, ranges))
+    trial = Trial(folded, sites[1:], to_tflite(graph, ranges))
     interpreter = Interpreter(
         model_content=trial.converted.content,
         num_threads=_THREADS.value,

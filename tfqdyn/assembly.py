@@ -1,8 +1,9 @@
-"""Measured figures -> the records of `results`: a row a layer, and the summary."""
+"""Measured figures -> the records of `results`: a row a layer, the model, the versions."""
 
 import hashlib
 import platform
 from collections.abc import Sequence
+from functools import reduce
 from importlib.metadata import version
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tfqdyn
-from tfqdyn import classification, metrics
+from tfqdyn import metrics
 from tfqdyn.capture import interpreter_name
 from tfqdyn.conversion import Converted
 from tfqdyn.folding import BatchNorm, Folded
@@ -24,15 +25,12 @@ from tfqdyn.results import (
     HistogramRow,
     KernelGrid,
     LayerResult,
-    Summary,
     WeightRow,
     spread,
 )
 from tfqdyn.simulation import Simulated
 from tfqdyn.tflitefile import Tensor
 
-TOP5_FROM = 20
-"""From how many classes up top-5 accuracy is given."""
 FLOATS = "float32"
 """dtype of what a simulation rounds."""
 
@@ -65,67 +63,28 @@ def num_classes(graph: Graph) -> int:
     return max(2, int(np.prod(graph.output.output_shape)))
 
 
-def summarize(measured: Measured, labels: NDArray[np.int64], trials: Sequence[Trial]) -> Summary:
-    """Accuracies and output metrics over trials."""
-    reference = _two_classes(measured.logits, 0.0)
-    quantized = [_two_classes(logits, 0.0) for logits in measured.quantized_logits]
-    scores = [
-        _two_classes(codes, _decision_code(trial))
-        for codes, trial in zip(measured.scores, trials, strict=True)
-    ]
-    fp32 = classification.top_k_accuracy(reference, labels)
-    accuracies = [classification.top_k_accuracy(s, labels) for s in scores]
-    outputs = [classification.compare_outputs(reference, logits) for logits in quantized]
-    many = reference.shape[1] >= TOP5_FROM
-    return Summary(
-        fp32_accuracy=fp32,
-        quantized_accuracy=spread(accuracies),
-        percent_accuracy_decrease=spread(
-            [classification.percent_decrease(fp32, a) for a in accuracies]
-        ),
-        qmse=spread([o.qmse for o in outputs]),
-        qce=spread([o.qce for o in outputs]),
-        qkl_div=spread([o.qkl_div for o in outputs]),
-        fp32_top5_accuracy=(classification.top_k_accuracy(reference, labels, 5) if many else None),
-        quantized_top5_accuracy=(
-            spread([classification.top_k_accuracy(s, labels, 5) for s in scores]) if many else None
-        ),
-    )
+def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ...]:
+    """The rows of the layer table, in graph order.
 
-
-def _two_classes(scores: NDArray, threshold: float) -> NDArray:
-    """A single score as the scores of two classes, the first of which is the threshold."""
-    if scores.shape[1] > 1:
-        return scores
-    return np.concatenate([np.full_like(scores, threshold), scores], axis=1)
-
-
-def _decision_code(trial: Trial) -> float:
-    """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
-    params = trial.converted.output_params
-    threshold = 0.5 if trial.converted.pairs[-1].row.kind == "sigmoid" else 0.0
-    if params is None:
-        return threshold
-    return float(threshold / params.scale + params.zero_point)
-
-
-def layer_results(
-    folded: Folded, trials: Sequence[Trial], measured: Measured, bins: int
-) -> tuple[LayerResult, ...]:
-    """The rows of the layer table, in graph order."""
-    rows = [pair.row for pair in trials[0].converted.pairs]
+    Args:
+        parts: what was measured, of networks with the same rows.
+        bins: of the kernels' histograms.
+    """
+    trials = [trial for part in parts for trial in part.trials]
+    pairs = [sums for part in parts for sums in part.pairs]
+    folded = trials[0].folded
     return tuple(
         _layer_result(
-            row,
+            pair.row,
             [trial.sites[i] for trial in trials],
-            [sums[i] for sums in measured.pairs],
-            measured.values[i],
-            _kernels(folded, row, bins),
-            folded.batch_norms.get(row.name),
+            [sums[i] for sums in pairs],
+            reduce(ValueSums.merge, [part.values[i] for part in parts]),
+            _kernels(folded, pair.row, bins),
+            folded.batch_norms.get(pair.row.name),
             trials[0].converted,
             [trial.converted.pairs[i] for trial in trials],
         )
-        for i, row in enumerate(rows)
+        for i, pair in enumerate(trials[0].converted.pairs)
     )
 
 

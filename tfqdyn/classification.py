@@ -51,13 +51,18 @@ def compare_outputs(reference: ArrayLike, quantized: ArrayLike) -> OutputMetrics
     )
 
 
-def top_k_accuracy(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> float:
-    """Share of rows whose label is among the k best scores; ties go to the lowest index."""
+def among_best(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> NDArray[np.bool_]:
+    """Whether each row's label is among its k best scores, [N]; ties go to the lowest index."""
     s, y = np.asarray(scores), np.asarray(labels, np.int64)
     own = s[np.arange(len(y)), y][:, None]
     columns = np.arange(s.shape[1])[None, :]
     ahead = (s > own) | ((s == own) & (columns < y[:, None]))
-    return float(np.mean(ahead.sum(axis=1) < k))
+    return ahead.sum(axis=1) < k
+
+
+def top_k_accuracy(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> float:
+    """Share of rows whose label is `among_best`, in [0, 1]."""
+    return float(np.mean(among_best(scores, labels, k)))
 
 
 def percent_decrease(fp32_accuracy: float, quantized_accuracy: float) -> float:

@@ -17,6 +17,7 @@ from tfqdyn.affine import QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
 from tfqdyn.capture import TfliteTensors
 from tfqdyn.conversion import Converted
+from tfqdyn.folding import Folded
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.pairs import LayerPair
 from tfqdyn.simulation import Simulated
@@ -35,8 +36,16 @@ class Workers:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One calibration draw: ranges of every site, the model converted with them, what runs it."""
+    """One calibration draw: the network, ranges of its sites, its converted form, what runs that.
 
+    Attributes:
+        folded: the network in fp32.
+        sites: the range of every paired row.
+        converted: the network with these ranges.
+        network: makes what runs it on chunks of one size.
+    """
+
+    folded: Folded
     sites: Sequence[SiteRange]
     converted: Converted | Simulated
     network: Callable[[Any, int], Callable[[NDArray[np.float32]], list[NDArray]]] = TfliteTensors
@@ -44,9 +53,11 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the pass came to.
+    """What the pass came to: trials that score the same images.
 
     Attributes:
+        trials: what was run.
+        scored: positions of the images in their source, [N].
         values: for every row the description of its fp32 activations.
         pairs: for every trial and row the comparison.
         logits: fp32 logits [N, K], float32.
@@ -55,6 +66,8 @@ class Measured:
         digests: SHA-256 of every image.
     """
 
+    trials: Sequence[Trial]
+    scored: NDArray[np.int64]
     values: Sequence[ValueSums]
     pairs: Sequence[Sequence[PairSums]]
     logits: NDArray[np.float32]
@@ -83,7 +96,7 @@ def measure(
     """
     comparison = _Comparison(trials, logits_row, workers, config)
     for images, indices, digests in chunks:
-        comparison.add(activations(images), comparison.run(images), len(indices))
+        comparison.add(activations(images), comparison.run(images), indices)
         comparison.digests += digests
     return comparison.measured()
 
@@ -105,6 +118,7 @@ class _Comparison:
             for trial in trials
         ]
         self.digests: list[bytes] = []
+        self._scored: list[NDArray[np.int64]] = []
         self._logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
         self._scores: list[list[NDArray]] = [[] for _ in trials]
@@ -123,12 +137,19 @@ class _Comparison:
         ]
         return [[job.result() for job in row] for row in jobs]
 
-    def add(self, fp32: list[NDArray], codes: list[list[list[NDArray]]], valid: int) -> None:
-        """Takes in the first `valid` images of a chunk.
+    def add(
+        self,
+        fp32: list[NDArray],
+        codes: list[list[list[NDArray]]],
+        indices: NDArray[np.int64],
+    ) -> None:
+        """Takes in the first images of a chunk, one for each of their `indices`.
 
         `fp32` and `codes` are let go before this returns: interpreters refuse to run while views
         into them live, and two chunks of activations would not fit.
         """
+        valid = len(indices)
+        self._scored.append(indices)
         size = len(fp32[0]) // self._workers.parts
         cuts = [slice(start, min(start + size, valid)) for start in range(0, valid, size)]
 
@@ -155,6 +176,8 @@ class _Comparison:
     def measured(self) -> Measured:
         """What was taken in so far."""
         return Measured(
+            trials=self._trials,
+            scored=np.concatenate(self._scored),
             values=self.values,
             pairs=self.pairs,
             logits=np.concatenate(self._logits),

@@ -259,7 +259,7 @@ def with_own(
                 inherited_qmse=spread(inherited),
                 own_bias_share=spread([s.bias_share for s in own]),
                 source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},
-                saturated_share=own[0].saturated / own[0].values,
+                saturated_share=sum(s.saturated for s in own) / sum(s.values for s in own),
             )
         )
     return tuple(found)

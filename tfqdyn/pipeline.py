@@ -6,14 +6,14 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn import assembly, datasets
+from tfqdyn import assembly, datasets, summary
 from tfqdyn.calibration import SiteRange, calibrate, draw
 from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.config import DEFAULTS, AnalysisConfig
@@ -31,8 +31,8 @@ from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.graph import Graph, LayerNode, layers_of
 from tfqdyn.layerstats import HistogramConfig
 from tfqdyn.lowering import lower
-from tfqdyn.measurement import Trial, Workers, measure
-from tfqdyn.ownerror import OwnTrial, measure_own, with_own
+from tfqdyn.measurement import Measured, Trial, Workers, measure
+from tfqdyn.ownerror import OwnSums, OwnTrial, measure_own, with_own
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.simulation import Simulated, SimulatedTensors, simulate
@@ -130,6 +130,21 @@ def calibration_split(dataset: Dataset) -> str:
     return "x_test" if dataset.x_train is None else "x_train"
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Trials that score the same images.
+
+    Attributes:
+        measured: fp32 against every trial's quantized network.
+        own: for every trial and row the own error; empty unless asked for.
+        drawn: for every trial the indices of its calibration images.
+    """
+
+    measured: Measured
+    own: Sequence[Sequence[OwnSums]]
+    drawn: Sequence[NDArray[np.int64]]
+
+
 def analyze_draws(
     trials_of: Sequence[Folded],
     dataset: Dataset,
@@ -139,7 +154,21 @@ def analyze_draws(
     progress: Progress = silent,
     given: Converted | None = None,
 ) -> RunResult:
-    """`analyze_folded` with given calibration images and scored images.
+    """`analyze_folded` with given calibration images and scored images; see `measure_draws`."""
+    part = measure_draws(trials_of, dataset, draws, scored, config, progress, given)
+    return assemble([part], dataset, config)
+
+
+def measure_draws(
+    trials_of: Sequence[Folded],
+    dataset: Dataset,
+    draws: Sequence[NDArray[np.int64]],
+    scored: NDArray[np.int64],
+    config: AnalysisConfig,
+    progress: Progress = silent,
+    given: Converted | None = None,
+) -> Part:
+    """Calibrates and converts every trial's network, and measures all on the same images.
 
     Args:
         trials_of: for every trial the network; all share one fp32 graph, and may differ in what
@@ -177,7 +206,7 @@ def analyze_draws(
             converted = given or _converted(folded.deployed, by_name, kept[k], config, singles)
             at = [by_name[pair.row.name] for pair in converted.pairs]
             network = SimulatedTensors if config.simulated else TfliteTensors
-            trials.append(Trial(at, converted, network))
+            trials.append(Trial(folded, at, converted, network))
             if config.own_error:
                 ranges = {name: (site.low, site.high) for name, site in by_name.items()}
                 params = quantization_of(graph, ranges)
@@ -193,36 +222,50 @@ def analyze_draws(
             workers,
             HistogramConfig(config.bins, config.epsilon),
         )
-        layers = assembly.layer_results(trials_of[0], trials, measured, config.bins)
+        own: list[list[OwnSums]] = []
         if config.own_error:
             chunks = stream(dataset.x_test, scored, "own errors")
-            layers = with_own(layers, measure_own(run, graph, cuts, chunks, workers))
-    labels = dataset.y_test[scored]
-    overlap = split == "x_test" and any(np.isin(drawn, scored).any() for drawn in draws)
+            own = measure_own(run, graph, cuts, chunks, workers)
+    return Part(measured, own, draws)
+
+
+def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) -> RunResult:
+    """One result of all trials of some parts; `data` lists scored images and digests by part."""
+    measured = [part.measured for part in parts]
+    trials = [trial for part in measured for trial in part.trials]
+    folded, converted = trials[0].folded, trials[0].converted
+    layers = assembly.layer_results(measured, config.bins)
+    if config.own_error:
+        layers = with_own(layers, [own for part in parts for own in part.own])
+    split = calibration_split(dataset)
+    digests = [assembly.digest_of(m.digests, dataset.y_test[m.scored]) for m in measured]
+    scored = [m.scored.tolist() for m in measured]
+    overlap = split == "x_test" and any(
+        np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
+    )
     notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
-    notes += trials[0].converted.notes
     return RunResult(
-        config=asdict(config)
+        config=asdict(replace(config, trials=len(trials)))
         | {"calibrator": config.rule.name, "percentile": config.rule.percentile},
         seed=config.seed,
         versions=assembly.versions(),
-        model=assembly.model_record(graph, trials),
+        model=assembly.model_record(folded.graph, trials),
         data={
             "name": dataset.name,
-            "images": len(scored),
-            "sha256": assembly.digest_of(measured.digests, labels),
-            "scored": scored.tolist(),
+            "images": round(float(np.mean([len(indices) for indices in scored]))),
+            "sha256": digests[0] if len(parts) == 1 else digests,
+            "scored": scored[0] if len(parts) == 1 else scored,
             "calibration_split": split,
-            "calibration_images": [drawn.tolist() for drawn in draws],
+            "calibration_images": [drawn.tolist() for part in parts for drawn in part.drawn],
         },
-        summary=assembly.summarize(measured, labels, trials),
+        summary=summary.summarize(measured, dataset.y_test),
         layers=layers,
         skipped={
-            **graph.skipped,
-            **{n: f"affine: {why}" for n, why in trials_of[0].affine.items()},
-            **{n: f"no tensor: {why}" for n, why in trials[0].converted.unpaired.items()},
+            **folded.graph.skipped,
+            **{n: f"affine: {why}" for n, why in folded.affine.items()},
+            **{n: f"no tensor: {why}" for n, why in converted.unpaired.items()},
         },
-        notes=notes,
+        notes=(*notes, *dict.fromkeys(n for trial in trials for n in trial.converted.notes)),
         tflite=() if config.simulated else tuple(t.converted.content for t in trials),
     )
 

@@ -167,8 +167,32 @@ class LayerResult:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """What quantization costs: fp32 and quantized network on the same images, in every trial.
+
+    Attributes:
+        points: fp32 minus quantized accuracy in percentage points; below 0 where it gains.
+        interval: 95 % confidence interval of the mean, in points, over images and (from two trials
+            up) calibration draws; see `paired.interval`.
+        lost: for every trial the images, by position in `x_test`, that only fp32 gets right.
+        gained: those that only the quantized network gets right.
+        mcnemar_p: for every trial McNemar's exact two-sided p, in [0, 1].
+    """
+
+    points: Spread
+    interval: tuple[float, float]
+    lost: tuple[tuple[int, ...], ...]
+    gained: tuple[tuple[int, ...], ...]
+    mcnemar_p: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
-    """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up)."""
+    """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up).
+
+    Where trials score different images, `fp32_accuracy` is over the images of all trials.
+    `percent_accuracy_decrease` is an absolute value, the works' figure; `loss` has the sign.
+    """
 
     fp32_accuracy: float
     quantized_accuracy: Spread
@@ -178,6 +202,7 @@ class Summary:
     qkl_div: Spread
     fp32_top5_accuracy: float | None = None
     quantized_top5_accuracy: Spread | None = None
+    loss: Loss | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from tfqdyn.reasons import worst_layers
-from tfqdyn.results import RunResult, Spread
+from tfqdyn.results import Loss, RunResult, Spread
 
 
 def percent(value: float | Spread) -> str:
@@ -24,6 +24,22 @@ def figure(value: float | Spread) -> str:
     return f"{value.mean:.3g}{deviation}"
 
 
+def points(loss: Loss | None) -> str:
+    """A loss of accuracy in points, signed, with its 95 % interval; "" where there is none."""
+    if loss is None:
+        return ""
+    low, high = loss.interval
+    return f"{loss.points.mean:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def mcnemar(loss: Loss | None) -> str:
+    """McNemar's exact p, the least and the largest of the trials; "" where there is none."""
+    if loss is None:
+        return ""
+    ends = [f"{p:.2g}" for p in (min(loss.mcnemar_p), max(loss.mcnemar_p))]
+    return " to ".join(dict.fromkeys(ends))
+
+
 def summary_table(results: Sequence[RunResult]) -> Table:
     """The summaries of one or several runs, side by side."""
     simulated = any(result.config.get("scheme") == "simulated" for result in results)
@@ -36,7 +52,11 @@ def summary_table(results: Sequence[RunResult]) -> Table:
     rows = {
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
         "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],
-        "percent accuracy decrease": [figure(s.percent_accuracy_decrease) for s in summaries],
+        "accuracy lost, points (95 %)": [points(s.loss) for s in summaries],
+        "McNemar's exact p": [mcnemar(s.loss) for s in summaries],
+        "percent accuracy decrease, absolute": [
+            figure(s.percent_accuracy_decrease) for s in summaries
+        ],
         "output QMSE": [figure(s.qmse) for s in summaries],
         "output QCE": [figure(s.qce) for s in summaries],
         "output QKL-Div": [figure(s.qkl_div) for s in summaries],

@@ -8,7 +8,7 @@ import numpy as np
 import patients
 import pytest
 
-from tfqdyn import modelfile, results, trialmerge
+from tfqdyn import modelfile, pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.folding import fold_batchnorm
@@ -122,18 +122,29 @@ def test_unknown_names_are_refused(names, message) -> None:
         remedy(model, labelled(model), names, CONFIG)
 
 
-def test_merged_runs_are_one_run_of_all_trials() -> None:
+def test_trials_that_score_different_images_are_one_run() -> None:
+    """Sums are joined: no figure is a mean of figures."""
     ward, folded = patients.ward(), patients.healthy()
-    one = ward.result(folded)
-    shorter = replace(ward, images=ward.images[:60])
-    two = shorter.result(folded)
-    both = trialmerge.merge([one, two])
-    assert trialmerge.merge([one]) is one
-    assert both.summary.qmse.trials == (*one.summary.qmse.trials, *two.summary.qmse.trials)
-    assert both.layers[0].sqnr_db.std is not None
-    assert both.layers[1].rms == pytest.approx((one.layers[1].rms + two.layers[1].rms) / 2)
-    assert len(both.layers[0].quantization) == 2
-    assert both.data["scored"] == [one.data["scored"], two.data["scored"]]
+    labels = np.arange(len(ward.images)) % 10
+    data = Dataset("images", ward.images, labels)
+    scored = [np.arange(40, 60), np.arange(50, 72)]
+    config = replace(patients.CONFIG, calibrator="minmax")
+    parts = [
+        pipeline.measure_draws([folded], data, [ward.material.indices[k::2]], indices, config)
+        for k, indices in enumerate(scored)
+    ]
+    both = pipeline.assemble(parts, data, config)
+    one, two = (pipeline.assemble([part], data, config) for part in parts)
+    for read in (lambda r: r.summary.qmse, lambda r: r.layers[0].own_qmse):
+        assert read(both).trials == (*read(one).trials, *read(two).trials)
+    assert both.data["scored"] == [indices.tolist() for indices in scored]
     assert json.loads(both.to_json())["config"]["trials"] == 2
-    with pytest.raises(ValueError, match="at least one run"):
-        trialmerge.merge([])
+    assert both.summary.fp32_accuracy == pytest.approx(
+        (20 * one.summary.fp32_accuracy + 22 * two.summary.fp32_accuracy) / 42
+    )
+    first, second, joined = (r.layers[0] for r in (one, two, both))
+    assert joined.rms**2 == pytest.approx((20 * first.rms**2 + 22 * second.rms**2) / 42)
+    assert len(joined.quantization) == 2
+    assert joined.kernel_grid == first.kernel_grid
+    signal, error = np.sum([part.measured.pairs[0][0].channels for part in parts], axis=0)
+    assert joined.channels.sqnr_db == pytest.approx(10 * np.log10(signal / error))

@@ -16,12 +16,18 @@ from tfqdyn.calibration import draw
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.folding import Folded
-from tfqdyn.pipeline import Progress, analyze_draws, calibration_split, silent
+from tfqdyn.pipeline import (
+    Progress,
+    analyze_draws,
+    assemble,
+    calibration_split,
+    measure_draws,
+    silent,
+)
 from tfqdyn.remedies.catalogue import REMEDIES, check_names
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Remedied
 from tfqdyn.results import RunResult
-from tfqdyn.trialmerge import merge
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +136,11 @@ def analyze_stage(
     if calibration_split(dataset) == "x_train":
         calibrations = [d.calibration for d in drawn]
         return analyze_draws(current, dataset, calibrations, drawn[0].scored, config, progress)
-    one = replace(config, trials=1)
-    return merge([
-        analyze_draws([folded], dataset, [d.calibration], d.scored, one, progress)
+    parts = [
+        measure_draws([folded], dataset, [d.calibration], d.scored, config, progress)
         for folded, d in zip(current, drawn, strict=True)
-    ])  # fmt: skip
+    ]
+    return assemble(parts, dataset, config)
 
 
 def gain(before: RunResult, after: RunResult) -> float:

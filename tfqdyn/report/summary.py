@@ -7,8 +7,8 @@ from typing import Any
 
 from tfqdyn.report.findings import Fault, gravest
 from tfqdyn.report.inputs import Run
-from tfqdyn.results import RunResult, Spread, Summary
-from tfqdyn.tables import percent
+from tfqdyn.results import Loss, RunResult, Spread, Summary
+from tfqdyn.tables import mcnemar, percent
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -43,10 +43,12 @@ class Strip:
 
 Value = float | Spread | None
 
+LOST = "accuracy lost, points"
 FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
     ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
     ("{scheme} accuracy", lambda s: s.quantized_accuracy, True),
-    ("accuracy decrease, %", lambda s: s.percent_accuracy_decrease, False),
+    (LOST, lambda s: s.loss and s.loss.points, False),
+    ("percent accuracy decrease, absolute", lambda s: s.percent_accuracy_decrease, False),
     ("fp32 top-5", lambda s: s.fp32_top5_accuracy, True),
     ("{scheme} top-5", lambda s: s.quantized_top5_accuracy, True),
     ("output QMSE", lambda s: s.qmse, False),
@@ -75,6 +77,7 @@ def rows(runs: Sequence[Run]) -> tuple[Row, ...]:
         if any(value is not None for value in values):
             cells = tuple(_cell(v, values[0], i > 0, fraction) for i, v in enumerate(values))
             found.append(Row(heading.format(scheme=scheme_of(runs)), cells))
+            found += _certainty(runs) if heading == LOST else []
     sizes = [run.result.model for run in runs]
     found.append(Row("size, fp32", tuple(Cell(megabytes(model["bytes_fp32"])) for model in sizes)))
     found.append(
@@ -84,6 +87,21 @@ def rows(runs: Sequence[Run]) -> tuple[Row, ...]:
         )
     )
     return tuple(found)
+
+
+def _certainty(runs: Sequence[Run]) -> list[Row]:
+    """What the images and draws leave open of the loss."""
+    losses = [run.result.summary.loss for run in runs]
+    ends = [MISSING if loss is None else _ends(loss) for loss in losses]
+    return [
+        Row("95 % interval of the loss", tuple(map(Cell, ends))),
+        Row("McNemar's exact p", tuple(Cell(mcnemar(loss) or MISSING) for loss in losses)),
+    ]
+
+
+def _ends(loss: Loss) -> str:
+    """The ends of a loss' interval in points."""
+    return " to ".join(f"{end:.2f}".replace("-", MINUS) for end in loss.interval)
 
 
 def short(value: float, digits: int = 3) -> str:
@@ -131,12 +149,8 @@ def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
     """What the page says in one or two sentences."""
     if len(runs) == 1:
         summary = runs[0].result.summary
-        lost = 100 * (summary.fp32_accuracy - summary.quantized_accuracy.mean)
-        verb = f"costs {lost:.1f} points" if lost > 0 else f"gains {-lost:.1f} points"
-        if abs(lost) < 0.05:
-            verb = "costs nothing"
         sentence = (
-            f"{scheme_of(runs)} {verb} of accuracy: {percent(summary.fp32_accuracy)} in fp32, "
+            f"{scheme_of(runs)} {_cost(summary)}: {percent(summary.fp32_accuracy)} in fp32, "
             f"{percent(summary.quantized_accuracy)} quantized."
         )
         cause = gravest(found[0])
@@ -149,6 +163,19 @@ def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
         f"{percent(best.result.summary.quantized_accuracy)} "
         f"(fp32 {percent(best.result.summary.fp32_accuracy)})."
     )
+
+
+def _cost(summary: Summary) -> str:
+    """What quantization costs or gains in accuracy, with the interval."""
+    lost = 100 * (summary.fp32_accuracy - summary.quantized_accuracy.mean)
+    what = f"costs {lost:.1f} points" if lost > 0 else f"gains {-lost:.1f} points"
+    if abs(lost) < 0.05:
+        what = "costs nothing"
+    if summary.loss is None:
+        return f"{what} of accuracy"
+    ends = [end if lost > 0 else -end for end in summary.loss.interval]
+    low, high = (f"{end:.1f}".replace("-", MINUS) for end in sorted(ends))
+    return f"{what} of accuracy (95 % interval {low} to {high} points)"
 
 
 def setup(runs: Sequence[Run]) -> tuple[Row, ...]:
