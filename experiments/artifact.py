@@ -20,13 +20,15 @@ from experiments.execution import ordered
 from experiments.imagenet import ImageNet
 from experiments.scales import Scale
 from experiments.store import Job, Store, key_of, versions
-from tfqdyn import figures
+from tfqdyn import figures, wholefiles
 from tfqdyn.report import write_report
-from tfqdyn.results import plain, read, write_whole
+from tfqdyn.results import plain, read
 
 Row = Mapping[str, str | int | float | None]
 """One line of `rows.csv`; None is an empty field."""
 
+NOTE = "artifact.json"
+"""Comes last: where it is, all other files are, too."""
 MOST_RUNS = 64
 """Networks that a report overlays at most."""
 
@@ -90,8 +92,8 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
     """
     began = time.perf_counter()
     folder = folder_of(artifact.name, scope, store.root)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "rows.csv", to_csv(artifact.rows(scope, store)).encode())
+    wholefiles.prepare(folder, without=(NOTE,))
+    wholefiles.write(folder / "rows.csv", to_csv(artifact.rows(scope, store)).encode())
     rows = read_rows(folder)
     if artifact.draw is not None:
         figure = artifact.draw(rows)
@@ -115,7 +117,7 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
             "drawing": round(time.perf_counter() - began, 1),
         },
     }
-    write_whole(folder / "artifact.json", json.dumps(note, indent=1).encode())
+    wholefiles.write(folder / NOTE, json.dumps(note, indent=1).encode())
     return rows
 
 

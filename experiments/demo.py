@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from absl import app, flags
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
+from tfqdyn.wholefiles import claimed
 
 if TYPE_CHECKING:
     from tfqdyn.results import RunResult
@@ -46,7 +47,8 @@ def main(argv: Sequence[str]) -> None:
 
     workdir = Path(FLAGS.workdir)
     try:
-        found = run(workdir, FLAGS.epochs, FLAGS.width, FLAGS.trials, FLAGS.seed)
+        with claimed(workdir):
+            found = run(workdir, FLAGS.epochs, FLAGS.width, FLAGS.trials, FLAGS.seed)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print_tables([tables.summary_table(found), *map(tables.worst_table, found)])

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from experiments.store import Job, Store, key_of
+from tfqdyn import wholefiles
 
 Report = Callable[[str], None]
 
@@ -60,7 +61,7 @@ def attempt(job: Job, store: Store) -> str | None:
         store.finish(job)
     except Exception as error:  # whatever a job raises is told at the end, with all others
         with contextlib.suppress(OSError):  # it may be that nothing can be written
-            trace.write_text(traceback.format_exc())
+            wholefiles.write(trace, traceback.format_exc().encode())
         return f"{type(error).__name__}: {error}"
     trace.unlink(missing_ok=True)
     return None

@@ -15,7 +15,7 @@ from experiments.claims import Claim, judged, row_of
 from experiments.listing import cell
 from experiments.scales import Scale
 from experiments.store import versions
-from tfqdyn.results import write_whole
+from tfqdyn import wholefiles
 
 FILES = ("rows.csv", "figure.svg", "figure.png", "artifact.json")
 
@@ -48,9 +48,9 @@ def publish(
     Returns:
         The claims with their verdicts, a row each.
     """
-    to.mkdir(parents=True, exist_ok=True)
+    wholefiles.prepare(to)
     verdicts = [row_of(claim, judged(claim, scope, root)) for claim in claims]
-    write_whole(to / "claims.csv", to_csv(verdicts).encode())
+    wholefiles.write(to / "claims.csv", to_csv(verdicts).encode())
     sections = [_heading(scope), _claims(verdicts)]
     for group, artifacts in groups.items():
         sections.append(f"## {group}")
@@ -60,12 +60,12 @@ def publish(
                 sections.append(f"### {artifact.source}: {artifact.title}\n\nNot made.")
                 continue
             copied = to / artifact.name
-            copied.mkdir(parents=True, exist_ok=True)
+            wholefiles.prepare(copied)
             for name in FILES:
                 if (source / name).is_file():
-                    write_whole(copied / name, (source / name).read_bytes())
+                    wholefiles.write(copied / name, (source / name).read_bytes())
             sections.append(_section(artifact, scope, copied))
-    write_whole(to / "README.md", ("\n\n".join(sections) + "\n").encode())
+    wholefiles.write(to / "README.md", ("\n\n".join(sections) + "\n").encode())
     return verdicts
 
 

@@ -10,6 +10,7 @@ of near-zero variance do in the ImageNet MobileNet-V1. The files are those of `t
 planted network's, `planted.keras`.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
+from tfqdyn.wholefiles import claimed, replacing
 
 
 def define_flags() -> None:
@@ -70,16 +72,19 @@ def main(argv: list[str]) -> None:
     flag = flags.FLAGS
     model, data = modelfile.load(flag.model), datasets.load(flag.data)
     plant(model, flag.spread, flag.seed)
-    out = Path(flag.out)
-    out.mkdir(parents=True, exist_ok=True)
-    model.save(out / "planted.keras")
     schedule = qat.Schedule(
         flag.epochs, 64, flag.learning_rate, flag.layer_loss, flag.train_images, flag.seed
     )
     config = AnalysisConfig(
         preprocessing="tf", calibration_size=256, trials=flag.trials, seed=flag.seed
     )
-    done = qat.qat(model, data, schedule, "uint8", config, out, progress_bar)
+    try:
+        with claimed(Path(flag.out)) as out:
+            with replacing(out / "planted.keras") as temporary:
+                model.save(temporary)
+            done = qat.qat(model, data, schedule, "uint8", config, out, progress_bar)
+    except OSError as error:
+        sys.exit(f"error: {error}")
     shown = list(qat.named(done).values())
     print_tables([qat.history_table(done), tables.summary_table(shown)], shown[-1].notes)
 

@@ -13,6 +13,7 @@ Shkolnik et al. 2020 (KURE); thesis, section 6.2.4 (the channelwise form); Yun &
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from absl import app, flags
 from rich.table import Table
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
+from tfqdyn.wholefiles import claimed
 
 SKIPPED = ("conv_1",)
 """KURE's authors leave the first convolution alone."""
@@ -190,7 +192,7 @@ def study(flag: Any) -> list[Figures]:
         ValueError: an unknown rule.
     """
     from experiments.train import subset
-    from tfqdyn import datasets, results
+    from tfqdyn import datasets, results, wholefiles
 
     known = rules()
     unknown = sorted(set(flag.rules) - set(known))
@@ -201,7 +203,7 @@ def study(flag: Any) -> list[Figures]:
     for name in flag.rules or known:
         rows.append(figures_of(name, trained(name, known[name], data, flag), data, flag))
         text = json.dumps(results.plain(rows[-1]), indent=1)
-        results.write_whole(Path(flag.workdir) / name / "figures.json", text.encode())
+        wholefiles.write(Path(flag.workdir) / name / "figures.json", text.encode())
     return rows
 
 
@@ -210,7 +212,11 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
     quiet_tensorflow()
-    rows = study(flags.FLAGS)
+    try:
+        with claimed(Path(flags.FLAGS.workdir)):
+            rows = study(flags.FLAGS)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
     notes = ("W4A8, W4A4: simulated.", "Precision: average channel precision, 1 is best.")
     print_tables([table_of(rows)], notes)
 

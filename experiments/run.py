@@ -39,11 +39,16 @@ terminal, --verbosity=0 writes a line a job to it, and --verbosity=1 TensorFlow'
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import app, flags
 
 from experiments import threads
 from tfqdyn.console import print_tables, quiet_tensorflow
+
+if TYPE_CHECKING:
+    from experiments.artifact import Artifact, Scope
+    from experiments.store import Store
 
 FLAGS = flags.FLAGS
 SCALES = ("smoke", "reduced", "paper")
@@ -82,6 +87,8 @@ def main(argv: Sequence[str]) -> None:
         work()
     except cluster.ClusterError as error:
         sys.exit(f"error: --executor=ray: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("stopped: what is done is kept, the same command goes on", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -91,10 +98,11 @@ def work() -> None:
     """Finishes the jobs of the artifacts that the flags name, then makes and publishes these."""
     if FLAGS.verbosity < 1:
         quiet_tensorflow()
-    from experiments import artifact, catalogue, execution, listing, publication, ray_execution
+    from experiments import artifact, catalogue, listing
     from experiments.imagenet import ImageNet
     from experiments.scales import SCALES as ALL
     from experiments.store import Store
+    from tfqdyn.wholefiles import claimed
 
     try:
         chosen = catalogue.chosen(FLAGS.artifact)
@@ -106,7 +114,14 @@ def work() -> None:
         print_tables([listing.catalogue_table(chosen)])
         return
     scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
-    store = Store(Path(FLAGS.workdir))
+    with claimed(Path(FLAGS.workdir)) as workdir:
+        produce(chosen, scope, Store(workdir))
+
+
+def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
+    """Finishes the jobs of artifacts, then makes and publishes these."""
+    from experiments import artifact, catalogue, execution, listing, publication, ray_execution
+
     failed = None
     try:
         jobs = [job for one in chosen for job in one.jobs(scope)]

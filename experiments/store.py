@@ -6,19 +6,18 @@ computes nothing, and a run that was killed goes on with the first job that is n
 """
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import tfqdyn
-from tfqdyn.results import plain, write_whole
+from tfqdyn import wholefiles
+from tfqdyn.results import plain
 
 DONE = "done.json"
 DIGITS = 12
@@ -124,8 +123,7 @@ class Store:
         if self.done(job):
             return self.record(job)
         folder = self.folder(job)
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock"):
+        with wholefiles.claimed(folder, wait=True):
             if self.done(job):
                 return self.record(job)
             began = time.perf_counter()
@@ -136,19 +134,8 @@ class Store:
                 "versions": versions(),
                 "seconds": round(time.perf_counter() - began, 2),
             }
-            write_whole(folder / DONE, json.dumps(record, indent=1, allow_nan=False).encode())
+            wholefiles.write(folder / DONE, json.dumps(record, indent=1, allow_nan=False).encode())
         return record
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds a file's lock; the system frees it when the process ends, however it ends."""
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(stream, fcntl.LOCK_UN)
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,7 @@ from rich.table import Table
 from tfqdyn import datasets
 from tfqdyn.console import print_tables, quiet_keras
 from tfqdyn.tables import percent
+from tfqdyn.wholefiles import claimed
 
 if TYPE_CHECKING:
     from tfqdyn import training
@@ -198,7 +199,8 @@ def main(argv: Sequence[str]) -> None:
             dynamics_images=FLAGS.dynamics_images,
         )
         dataset = subset(datasets.load(FLAGS.dataset), FLAGS.subset, FLAGS.seed)
-        result = run(FLAGS.arch, options, dataset, recipe, config)
+        with claimed(config.workdir):
+            result = run(FLAGS.arch, options, dataset, recipe, config)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     print_tables([result_table(FLAGS.arch, result, config.workdir)])

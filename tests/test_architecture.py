@@ -20,6 +20,7 @@ RANKS = {
     "tfqdyn.regularizers": 0,
     "tfqdyn.schemes": 0,
     "tfqdyn.trace": 0,
+    "tfqdyn.wholefiles": 0,
     "tfqdyn.rangehistogram": 1,
     "tfqdyn.tflitefile": 1,
     "tfqdyn.modelfile": 1,

@@ -165,14 +165,6 @@ def test_infinities_survive_json(result: RunResult, tmp_path: Path) -> None:
     assert layer["name"] == "inf"
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
-    results.write_whole(tmp_path / "a", b"old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
-        results.write_whole(tmp_path / "a", b"new")
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
-
-
 def test_spread_spelled_by_hand() -> None:
     assert spread([1.0, 2.0, 6.0]) == results.Spread(3.0, 7.0**0.5, (1.0, 2.0, 6.0))
     assert spread([4.0]).std is None

@@ -334,13 +334,6 @@ class TestDynamics:
 
 
 class TestFiles:
-    def test_a_write_that_fails_leaves_the_old_file(self, tmp_path: Path):
-        path = tmp_path / "run.json"
-        files.write_json(path, {"status": "running"})
-        with pytest.raises(TypeError, match="must be str"), files.replacing(path) as temporary:
-            temporary.write_text(object())  # pyright: ignore[reportArgumentType]
-        assert json.loads(path.read_text()) == {"status": "running"}
-
     def test_table_is_cut_back_unchanged(self, tmp_path: Path):
         path = tmp_path / "history.csv"
         table = files.Table(path)

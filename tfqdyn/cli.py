@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from absl import app, flags
 
 from tfqdyn.console import failure, print_tables, progress_bar, quiet_tensorflow
+from tfqdyn.wholefiles import claimed
 
 if TYPE_CHECKING:
     from tfqdyn.config import AnalysisConfig
@@ -126,10 +127,9 @@ def _config(scheme: str) -> "AnalysisConfig":
 
 def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
     """Model, data, configuration and folder for the results; TensorFlow is loaded after this."""
-    for flag in (_MODEL, _DATA, _OUT):
+    for flag in (_MODEL, _DATA):
         if not flag.value:
             raise ValueError(f"--{flag.name} is missing")
-    out = writable_folder(Path(_OUT.value))
     _start_tensorflow()
     from tfqdyn import datasets, modelfile
 
@@ -137,7 +137,7 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
     model = modelfile.load(_MODEL.value)
     shape = model.input_shape
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
-    return model, datasets.load(_DATA.value, size), config, out
+    return model, datasets.load(_DATA.value, size), config, Path(_OUT.value)
 
 
 def _analyze(_: Sequence[str]) -> None:
@@ -205,12 +205,9 @@ def _qat(_: Sequence[str]) -> None:
 
 def _compare(folders: Sequence[str]) -> None:
     """The command `compare`."""
-    if not _OUT.value:
-        raise ValueError("--out is missing")
     from tfqdyn import compare
 
-    out = writable_folder(Path(_OUT.value))
-    runs = compare.compare([Path(folder) for folder in folders], out)
+    runs = compare.compare([Path(folder) for folder in folders], Path(_OUT.value))
     print_tables(compare.tables_of(runs))
 
 
@@ -232,27 +229,6 @@ def _start_tensorflow() -> None:
         quiet_tensorflow()
 
 
-def writable_folder(path: Path) -> Path:
-    """The folder, once it is known that files can be written there; left as it was.
-
-    Raises:
-        ValueError: it cannot be made or written to.
-    """
-    missing = [p for p in (path, *path.parents) if not p.exists()]
-    probe = path / ".tfqdyn-probe"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"--out={path} cannot be written: {error}") from error
-    finally:
-        for made in missing:
-            if made.is_dir():
-                made.rmdir()
-    return path
-
-
 def run(argv: list[str]) -> None:
     """Runs one command; known errors become one message and exit status 1."""
     command, given = (argv[1], argv[2:]) if len(argv) > 1 else ("", [])
@@ -261,7 +237,10 @@ def run(argv: list[str]) -> None:
         failure(f"expected one command of {sorted(COMMANDS)}, received {received}")
         sys.exit(2)
     try:
-        COMMANDS[command](given)
+        if not _OUT.value:
+            raise ValueError("--out is missing")
+        with claimed(Path(_OUT.value)):
+            COMMANDS[command](given)
     except (ValueError, OSError, RuntimeError) as error:
         if flags.FLAGS.verbosity >= 1:
             raise

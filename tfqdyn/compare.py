@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from tfqdyn import restore, results
+from tfqdyn import restore, wholefiles
 from tfqdyn.report import (
     Difference,
     Run,
@@ -40,8 +40,8 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Run, ...]:
         raise ValueError(f"expected different run folders, received {twice[0]} more than once")
     loaded = [restore.load(folder) for folder in folders]
     runs = named_runs(dict(zip(names(folders), loaded, strict=True)))
-    out.mkdir(parents=True, exist_ok=True)
-    results.write_whole(out / "differences.csv", to_csv(differences(runs)).encode())
+    wholefiles.prepare(out, ("report.html",))
+    wholefiles.write(out / "differences.csv", to_csv(differences(runs)).encode())
     write_report({run.name: run.result for run in runs}, out / "report.html")
     return runs
 

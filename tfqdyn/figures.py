@@ -22,6 +22,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from tfqdyn.results import LayerResult, Spread
+from tfqdyn.wholefiles import replacing
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 PAGE_WIDTH = 7.0
@@ -196,10 +197,8 @@ def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure whole, in the format of the path's suffix; the same figure, the same file."""
     metadata = {"Date": None} if path.suffix == ".svg" else None
-    temporary = path.with_name(f".{path.name}.part{path.suffix}")
-    with matplotlib.style.context(STYLE):
+    with replacing(path) as temporary, matplotlib.style.context(STYLE):
         figure.savefig(temporary, metadata=metadata)
-    temporary.replace(path)
 
 
 @contextmanager

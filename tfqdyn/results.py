@@ -7,14 +7,16 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tfqdyn import wholefiles
+from tfqdyn.wholefiles import replacing
 
 SCHEMA = 1
 SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
@@ -236,6 +238,8 @@ class RunResult:
         return text.getvalue()
 
 
+DRAWN = ("report.html", "layers.png")
+"""What commands draw from results; the report comes last."""
 FIRST_COLUMNS = (
     "number", "name", "kind",
     "weight_range", "weight_average_precision",
@@ -256,12 +260,23 @@ _ON_REQUEST = (
 
 
 def write(result: RunResult, folder: Path) -> None:
-    """Writes results.json, layers.csv and every trial's `trial_K.tflite` into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for trial, content in enumerate(result.tflite):
-        write_whole(folder / f"trial_{trial}.tflite", content)
-    write_whole(folder / "layers.csv", result.to_csv().encode())
-    write_whole(folder / "results.json", result.to_json().encode())
+    """Writes results.json, layers.csv and every trial's `trial_K.tflite` into a folder.
+
+    They take the place of an earlier run's files, and of what was drawn from these, once all are on
+    the disk; `results.json` comes last. So a folder that has one holds one run, whole.
+
+    Raises:
+        WriteError: the disk is full, or refuses a file; the earlier run is still there.
+    """
+    files = {f"trial_{trial}.tflite": content for trial, content in enumerate(result.tflite)}
+    files |= {"layers.csv": result.to_csv().encode(), "results.json": result.to_json().encode()}
+    wholefiles.prepare(folder)
+    with ExitStack() as renamed_in_order:
+        for name, content in reversed(files.items()):
+            renamed_in_order.enter_context(replacing(folder / name)).write_bytes(content)
+        earlier = folder.glob("trial_*.tflite")
+        for path in (folder / "results.json", *(folder / name for name in DRAWN), *earlier):
+            path.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -275,19 +290,6 @@ def read(folder: Path) -> dict[str, Any]:
     if record.get("schema") != SCHEMA:
         raise ValueError(f"expected results of schema {SCHEMA}, received {record.get('schema')}")
     return record
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file under a temporary name and renames it, so that it is never half there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from tfqdyn import pipeline, results, tables
+from tfqdyn import pipeline, results, tables, wholefiles
 from tfqdyn.capture import latency_ms
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
@@ -104,7 +104,7 @@ def compare_schemes(
     if out is not None:
         record = {"rows": rows, "fp32_accuracy": fp32, "runs": runs, "threads": config.threads}
         text = json.dumps(plain(record), indent=1, allow_nan=False)
-        results.write_whole(out / "schemes.json", text.encode())
+        wholefiles.write(out / "schemes.json", text.encode())
     return table
 
 

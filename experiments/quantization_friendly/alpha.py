@@ -30,8 +30,7 @@ from experiments.artifact import Artifact, Row, Scope
 from experiments.imagenet import Missing
 from experiments.store import Job, Store
 from experiments.subjects import Subject, subject
-from tfqdyn import figures
-from tfqdyn.results import write_whole
+from tfqdyn import figures, wholefiles
 
 FILE = "channels.json"
 SHOWN = {0: "other channels", 1: "zero variance"}
@@ -84,7 +83,7 @@ class Alphas:
                 }
                 for channel in range(len(norm.gamma))
             ]
-        write_whole(folder / FILE, json.dumps(found).encode())
+        wholefiles.write(folder / FILE, json.dumps(found).encode())
         return {"layers": len({row["number"] for row in found}), "channels": len(found)}
 
 

@@ -18,6 +18,7 @@ import pytest
 from experiments import cluster, execution, ray_execution
 from experiments.store import Store, key_of
 from experiments.threads import THREADS, VARIABLES
+from tfqdyn.wholefiles import LOCK
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600
@@ -298,7 +299,7 @@ def processes_of(workdir: Path) -> list[int]:
 def test_results_under_ray_equal_local_ones_to_the_last_digit(tmp_path: Path):
     here, there = tmp_path / "local", tmp_path / "ray"
     local, ray = start(here), start(there, "--executor=ray")
-    wait_until(lambda: list(there.glob("trainings/*/.lock")) or ray.poll() is not None)
+    wait_until(lambda: list(there.glob(f"trainings/*/{LOCK}")) or ray.poll() is not None)
     ray.send_signal(signal.SIGINT)
     _, errors = ray.communicate(timeout=PATIENCE)
     assert ray.returncode == 130, errors

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from tfqdyn import assembly, datasets, figures, report, results
+from tfqdyn import assembly, datasets, figures, report, results, wholefiles
 from tfqdyn.calibration import draw
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.conversion import to_tflite_as_trained
@@ -134,8 +134,7 @@ def _int8(
     history = finetuning.fine_tune(network, batches, schedule, from_logits, progress=progress)
     content = to_tflite_as_trained(network)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        results.write_whole(out / "trained.tflite", content)
+        wholefiles.write(wholefiles.prepare(out) / "trained.tflite", content)
     after = analyze_file(model, content, dataset, config, progress)
     after = replace(after, notes=(*after.notes, INT8_NOTE))
     return Trained(tuple(history), content, before, after)
@@ -174,19 +173,18 @@ def _uint8(
 
 
 def _write(trained: Trained, schedule: Schedule, scheme: str, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    wholefiles.prepare(out)
     record = {"scheme": scheme, "schedule": schedule, "history": trained.history}
-    results.write_whole(out / "qat.json", json.dumps(plain(record), indent=1).encode())
-    results.write_whole(out / "trained.tflite", trained.tflite)
+    wholefiles.write(out / "qat.json", json.dumps(plain(record), indent=1).encode())
+    wholefiles.write(out / "trained.tflite", trained.tflite)
     results.write(trained.before, out / "0_ptq")
     results.write(trained.after, out / "1_qat")
     shown = {name: result.layers for name, result in named(trained).items()}
     figures.save(figures.overview(shown), out / "layers.png")
     report.write_report(named(trained), out / "report.html")
     if trained.folded is not None:
-        temporary = out / ".trained.part.keras"
-        to_keras(trained.folded.graph).save(temporary)
-        temporary.replace(out / "trained.keras")
+        with wholefiles.replacing(out / "trained.keras") as temporary:
+            to_keras(trained.folded.graph).save(temporary)
 
 
 def named(trained: Trained) -> dict[str, RunResult]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tfqdyn import assembly, datasets, figures, report, results
+from tfqdyn import assembly, datasets, figures, report, results, wholefiles
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.diagnosis import Finding, diagnose
@@ -76,7 +76,7 @@ def remedy(
         choice = choose(folded, material_of(dataset, first.calibration, config, progress))
         remedies = choice.remedies
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
+            wholefiles.prepare(out)
             _write_json(out / "choice.json", asdict(choice))
     stages = []
     for stage in treat(folded, dataset, remedies, config, progress, not automatic):
@@ -103,13 +103,12 @@ def _write_cured(stages: Sequence[Stage], out: Path) -> None:
     last = stages[-1]
     overlay = {stage.name: stage.result.layers for stage in stages}
     figures.save(figures.overview(overlay), out / "layers.png")
-    results.write_whole(out / "cured.tflite", last.result.tflite[0])
-    temporary = out / ".cured.part.keras"
-    to_keras(last.folded[0].deployed).save(temporary)
-    temporary.replace(out / "cured.keras")
+    wholefiles.write(out / "cured.tflite", last.result.tflite[0])
+    with wholefiles.replacing(out / "cured.keras") as temporary:
+        to_keras(last.folded[0].deployed).save(temporary)
     report.write_report({stage.name: stage.result for stage in stages}, out / "report.html")
 
 
 def _write_json(path: Path, value: Any) -> None:
     text = json.dumps(plain(value), indent=1, allow_nan=False)
-    results.write_whole(path, text.encode())
+    wholefiles.write(path, text.encode())

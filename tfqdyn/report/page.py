@@ -10,7 +10,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tfqdyn import results
+from tfqdyn import wholefiles
 from tfqdyn.report import summary
 from tfqdyn.report.charts import specifications
 from tfqdyn.report.findings import faults
@@ -37,7 +37,7 @@ def write_report(
     Raises:
         ValueError: no runs, or a record that is not a run's.
     """
-    results.write_whole(path, render(named_runs(runs), title).encode())
+    wholefiles.write(path, render(named_runs(runs), title).encode())
 
 
 def render(runs: Sequence[Run], title: str | None = None) -> str:

@@ -1,32 +1,22 @@
-"""Files of a run, each replaced whole: a kill at any moment leaves the old one or the new one."""
+"""Files of a run: its record, its tables, and the state that it goes on from; see `wholefiles`."""
 
 import contextlib
 import csv
 import io
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path of the same suffix; on success it becomes `path`, on disk for sure."""
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    yield temporary
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+from tfqdyn import wholefiles
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a record as indented JSON."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+    wholefiles.write(path, (json.dumps(record, indent=2, default=str) + "\n").encode())
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
@@ -68,8 +58,7 @@ class Table:
         writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        with replacing(self._path) as temporary:
-            temporary.write_text(text.getvalue())
+        wholefiles.write(self._path, text.getvalue().encode())
 
 
 class State:
@@ -93,7 +82,7 @@ class State:
             f"v{place}": np.asarray(keras.ops.convert_to_numpy(variable))
             for place, variable in enumerate(self._variables)
         }
-        with replacing(self._path) as temporary, temporary.open("wb") as file:
+        with wholefiles.replacing(self._path) as temporary, temporary.open("wb") as file:
             np.savez(file, epochs_done=np.int64(epochs_done), **arrays)
 
     def restore(self) -> int:

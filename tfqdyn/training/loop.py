@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfqdyn import datasets
+from tfqdyn import datasets, wholefiles
 from tfqdyn.training import inputs, optimizers
 from tfqdyn.training.dynamics import Dynamics
-from tfqdyn.training.files import State, Table, replacing
+from tfqdyn.training.files import State, Table
 from tfqdyn.training.recipes import Recipe
 from tfqdyn.training.record import RunRecord, identity_of
 
@@ -119,8 +119,7 @@ def train(
     keras.utils.set_random_seed(config.seed)
     network = build()
     datasets.validate(dataset, network.input_shape[1:], network.output_shape[-1])
-    workdir = Path(config.workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
+    workdir = wholefiles.prepare(Path(config.workdir))
     identity = identity_of(network, dataset, recipe, config.seed, config.preprocessing)
     record = RunRecord(workdir / "run.json", identity)
     if record.status == "diverged":
@@ -250,7 +249,8 @@ class _Run(keras.callbacks.Callback):
             ]
         )
         if done in self._config.checkpoints or done == self._recipe.epochs:
-            with replacing(checkpoint_path(self._workdir, done, self._recipe)) as temporary:
+            path = checkpoint_path(self._workdir, done, self._recipe)
+            with wholefiles.replacing(path) as temporary:
                 self._network.save(temporary)
         self._state.save(done)
         self.epochs_done = done
