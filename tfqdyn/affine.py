@@ -78,6 +78,9 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
     (thesis Eq. 2.5-2.8; SPEC, part II B, "Nudge"). An empty range at 0 becomes [0, 1], so that
     a constant-zero tensor has a code; other ranges are stretched to `NARROWEST` at least.
 
+    The scale is a float32 number, as files hold it: pixels in [-1, 1] lie halfway between two codes
+    of scale 2 / 255, and not of its float32 neighbour, so the two give other codes.
+
     Raises:
         ValueError: the ends are not finite, or minimum > maximum.
     """
@@ -92,7 +95,7 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
     stretch = max(1.0, NARROWEST / (high - low))
     low *= stretch
     zero_point = np.clip(np.floor(first - low / scale + 0.5), first, last)
-    return QuantParams(np.asarray(scale), np.asarray(zero_point), dtype)
+    return QuantParams(np.asarray(np.float32(scale)), np.asarray(zero_point), dtype)
 
 
 def _along_axis(parameter: NDArray, axis: int | None, ndim: int) -> NDArray:

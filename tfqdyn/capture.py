@@ -108,7 +108,8 @@ class CutTensors:
         self._interpreter = _interpreter(cut.converted.content)
         self._feeds: list[tuple[int, str, QuantParams]] = []
         for detail in self._interpreter.get_input_details():
-            source, params = cut.feeds[detail["name"]]
+            source = cut.feeds[detail["name"]]
+            params = cut.feed_params[source]
             shape = [chunk, *detail["shape"][1:]]
             self._interpreter.resize_tensor_input(detail["index"], shape)
             self._feeds.append((detail["index"], source, params))

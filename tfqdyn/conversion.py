@@ -39,7 +39,6 @@ class Converted:
         content: the .tflite file.
         model: the same, parsed.
         pairs: every row with its tensor.
-        input_params: quantization of the input; None where it is in floats.
         ties: weights whose code differs from ours by one unit at an exact tie.
         unpaired: rows without a tensor of their own, with the reason.
         notes: remarks in words.
@@ -48,7 +47,6 @@ class Converted:
     content: bytes
     model: TfliteModel
     pairs: tuple[LayerPair, ...]
-    input_params: QuantParams | None
     ties: int = 0
     unpaired: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -57,6 +55,11 @@ class Converted:
     def size(self) -> int:
         """Bytes of the file."""
         return len(self.content)
+
+    @property
+    def input_params(self) -> QuantParams | None:
+        """Quantization of the input; None where it is in floats."""
+        return self.model.tensors[self.model.inputs[0]].params
 
     @property
     def output_params(self) -> QuantParams | None:
@@ -84,15 +87,14 @@ def to_tflite(
     kept = frozenset(float_layers)
     check_layers(graph, kept)
     params = quantization_of(graph, ranges)
-    input_params = params[graph.nodes[0].name]
-    ends = {INPUT: (graph.input_shape, input_params)}
+    ends = {INPUT: (graph.input_shape, params[graph.nodes[0].name])}
     content = _convert(emit(graph, params, kept), ends, [OUTPUT])
     model = parse(content)
     pairs = _whole(pair_layers(graph, model))
     check_params(pairs, params, kept)
     if not kept:
         check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
-    return Converted(content, model, pairs, input_params, check_kernels(graph, pairs, model))
+    return Converted(content, model, pairs, check_kernels(graph, pairs, model))
 
 
 def to_scheme(
@@ -139,8 +141,7 @@ def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
     moved = [p.row.name for p in paired.pairs if p.most_steps > ROUNDED or p.distance > 0.5]
     if moved:
         raise ConversionError(f"weights in the file differ from their rounded values: {moved}")
-    params = model.tensors[model.inputs[0]].params
-    return Converted(content, model, paired.pairs, params, 0, paired.unpaired)
+    return Converted(content, model, paired.pairs, 0, paired.unpaired)
 
 
 def adopt(graph: Graph, content: bytes) -> Converted:
@@ -173,8 +174,7 @@ def adopt(graph: Graph, content: bytes) -> Converted:
             f"rounding, those of {worst.row.name!r} most (by up to {worst.most_steps:.3g} steps): "
             "the file was trained further, or made from another checkpoint"
         )
-    params = model.tensors[model.inputs[0]].params
-    return Converted(content, model, paired.pairs, params, 0, paired.unpaired, tuple(notes))
+    return Converted(content, model, paired.pairs, 0, paired.unpaired, tuple(notes))
 
 
 def _listed(what: str, names: Collection[str]) -> list[str]:
@@ -198,12 +198,23 @@ class CutModel:
 
     Attributes:
         converted: the file; every row is an output of it.
-        feeds: for every input of the file the row (or the graph's input) that it stands for, and
-            its quantization, by the tensor's name.
+        feeds: for every input of the file the row (or the graph's input) that it stands for, by
+            the tensor's name.
     """
 
     converted: Converted
-    feeds: Mapping[str, tuple[str, QuantParams]]
+    feeds: Mapping[str, str]
+
+    @property
+    def feed_params(self) -> dict[str, QuantParams]:
+        """Quantization of what rows read, by the row (or the graph's input) that it stands for."""
+        tensors = self.converted.model.tensors
+        found = {}
+        for index in self.converted.model.inputs:
+            params = tensors[index].params
+            assert params is not None, "inputs of a cut file are codes"
+            found[self.feeds[tensors[index].name]] = params
+        return found
 
 
 def to_cut_tflite(
@@ -221,20 +232,20 @@ def to_cut_tflite(
     params = quantization_of(graph, ranges)
     source = graph.nodes[0].name
     ends = {INPUT: (graph.input_shape, params[source])}
-    feeds = {INPUT: (source, params[source])}
+    feeds = {INPUT: source}
     for index, row in enumerate(rows):
         if graph.readers[row.output]:
             feed = cut_names(index)[1]
             ends[feed] = (row.output_shape, params[row.name])
-            feeds[feed] = (row.name, params[row.name])
+            feeds[feed] = row.name
     outputs = [cut_names(index)[0] for index in range(len(rows))]
     content = _convert(emit(graph, params, kept, cut=True), ends, outputs)
     model = parse(content)
     tensors = {model.tensors[index].name: index for index in model.inputs}
-    sources = {name: tensors[feed] for feed, (name, _) in feeds.items() if feed in tensors}
+    sources = {name: tensors[feed] for feed, name in feeds.items() if feed in tensors}
     pairs = _whole(pair_layers(graph, model, sources))
     check_params(pairs, params, kept)
-    return CutModel(Converted(content, model, pairs, params[source]), feeds)
+    return CutModel(Converted(content, model, pairs), feeds)
 
 
 def to_tflite_as_trained(model: Any) -> bytes:

@@ -137,6 +137,15 @@ def fake_quantize(value: tf.Tensor, params: QuantParams) -> tf.Tensor:
     return tf.quantization.fake_quant_with_min_max_args(value, min=float(low), max=float(high))
 
 
+def on_grid(value: tf.Tensor, scale: float, zero_point: int, top: int) -> tf.Tensor:
+    """Values [...] on the grid of codes 0 to `top`, rounded as `affine.quantize` rounds.
+
+    In float64, as pixels that lie between two codes need it; gradients are those of rounding, 0.
+    """
+    steps = tf.floor(tf.cast(value, tf.float64) / scale + 0.5)
+    return tf.cast(tf.clip_by_value(steps, -zero_point, top - zero_point) * scale, tf.float32)
+
+
 def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
     """One op on tensors, in a graph or eagerly; `quantized` puts its kernel on the 8-bit grid.
 

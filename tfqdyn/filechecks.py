@@ -16,6 +16,8 @@ TIE = 1e-3
 """How far from the middle between two codes, in steps, a weight still counts as an exact tie."""
 SMALLEST_DYNAMIC = 1024
 """TFLite leaves kernels of fewer numbers in floats where only weights are quantized."""
+ULP = 2.0**-23
+"""Distance of neighbouring float32 numbers over their size, at most."""
 _INDICES = ("int32", "int64", "bool")
 
 
@@ -91,7 +93,7 @@ def check_params(
 def _agree(found: QuantParams | None, expected: QuantParams | None) -> bool:
     if found is None or expected is None:
         return found is expected
-    same_scale = np.allclose(found.scale, expected.scale, rtol=1e-5, atol=0)
+    same_scale = np.allclose(found.scale, expected.scale, rtol=2 * ULP, atol=0)
     return same_scale and np.array_equal(found.zero_point, expected.zero_point)
 
 

@@ -72,6 +72,13 @@ def kernel_of_layer(node: Node) -> NDArray[np.float32]:
     return kernel if node.op == "conv" else kernel[None, None]
 
 
+def as_of_layer(values: NDArray, node: Node) -> NDArray:
+    """A kernel [H, W, I, K] in the shape of the node's own; undoes `kernel_of_layer`."""
+    if node.op == "transposed_conv":
+        values = values.transpose(0, 1, 3, 2)
+    return values.reshape(node.weights["scale" if node.op == "affine" else "kernel"].shape)
+
+
 def scaled_inputs(kernel: NDArray, scale: NDArray, groups: int) -> NDArray:
     """A kernel [H, W, I, K] whose input channels come multiplied by `scale` [C].
 

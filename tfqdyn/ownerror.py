@@ -26,19 +26,21 @@ from numpy.typing import NDArray
 from tfqdyn import fakequant, kernels, metrics
 from tfqdyn.affine import LIMITS, QuantParams, quantize
 from tfqdyn.capture import CutTensors
-from tfqdyn.conversion import CutModel
+from tfqdyn.conversion import Converted, CutModel
+from tfqdyn.dataflow import real_values
 from tfqdyn.emulation import Step, steps_of
+from tfqdyn.filekernels import as_of_layer, layout
 from tfqdyn.graph import CHANNEL_AXES, Graph, Node
 from tfqdyn.measurement import Activations, Chunk, Workers
+from tfqdyn.pairs import LayerPair
 from tfqdyn.results import SOURCES, LayerResult, spread
 
 
 @dataclass(frozen=True, eq=False)
 class OwnTrial:
-    """One calibration draw: the quantized network, its parameters, and its cut model."""
+    """One calibration draw: the quantized network, and its cut model."""
 
     deployed: Graph
-    params: Mapping[str, QuantParams]
     cut: CutModel
 
 
@@ -156,7 +158,7 @@ def _add_sources(
         if pair.params is None:
             continue
         exact = values[step.node.name][:valid]
-        variants = _variants(step, graph, trial, values, valid)
+        variants = _variants(step, graph, trial, pair, values, valid)
         if step.relu is not None and step.relu.config["max_value"] is not None:
             own.saturated += int((exact >= step.relu.config["max_value"]).sum())
         flat = np.ascontiguousarray(exact).reshape(-1)
@@ -166,11 +168,20 @@ def _add_sources(
 
 
 def _variants(
-    step: Step, graph: Graph, trial: OwnTrial, values: Mapping[str, NDArray], valid: int
+    step: Step,
+    graph: Graph,
+    trial: OwnTrial,
+    pair: LayerPair,
+    values: Mapping[str, NDArray],
+    valid: int,
 ) -> dict[str, tf.Tensor | NDArray]:
-    """The row's output with each source alone switched on; sources that cannot act are absent."""
-    node = trial.deployed.by_name[step.node.name]
-    params = trial.params[node.name]
+    """The row's output with each source alone switched on; sources that cannot act are absent.
+
+    Grids and kernels are those of the file.
+    """
+    node, params = trial.deployed.by_name[step.node.name], pair.params
+    assert params is not None, "rows in fp32 round nothing"
+    feeds = trial.cut.feed_params
     exact = values[node.name][:valid]
     low, high = (np.float32(end) for end in params.range)
     scale = np.float32(params.scale)
@@ -180,16 +191,15 @@ def _variants(
         "clipping": np.clip(exact, low, high),
     }
     plain = [_read(graph, name, values, valid, None) for name in node.inputs]
-    rounded = [_read(graph, name, values, valid, trial.params) for name in node.inputs]
+    rounded = [_read(graph, name, values, valid, feeds) for name in node.inputs]
     reference = step.node  # with the fp32 network's bias: corrections are no source of error
     found["input"] = _activated(step, fakequant.compute(reference, rounded, False))
     if node.op in fakequant.WITH_KERNEL:
-        biased = {"bias", "offset"} & set(node.weights)
-        rounding = replace(
-            node, weights={**node.weights, **{role: step.node.weights[role] for role in biased}}
-        )
-        found["weights"] = _activated(step, fakequant.compute(rounding, plain, True))
-        source = params_of_input(graph, node, trial.params)
+        role = "scale" if node.op == "affine" else "kernel"
+        kernel = _kernel_in_file(node, pair, trial.cut.converted)
+        rounding = replace(reference, weights={**reference.weights, role: kernel})
+        found["weights"] = _activated(step, fakequant.compute(rounding, plain, False))
+        source = params_of_input(graph, node, feeds)
         limit = _saturation(node, source)
         if limit is not None:
             exact_sum = fakequant.compute(reference, plain, False)
@@ -215,11 +225,27 @@ def _read(
 ) -> tf.Tensor:
     """fp32 values of a node, across layout ops; rounded to their grid with `params`."""
     if name in values:
-        value = tf.constant(values[name][:valid])
-        return value if params is None else fakequant.fake_quantize(value, params[name])
+        found = values[name][:valid]
+        return tf.constant(found) if params is None else _on_grid(found, params[name])
     node = graph.by_name[name]
     inner = _read(graph, node.inputs[0], values, valid, params)
     return inner if node.op == "relu" else fakequant.compute(node, [inner], False)
+
+
+def _on_grid(values: NDArray[np.float32], params: QuantParams) -> tf.Tensor:
+    """fp32 values as the file reads them: their codes' values."""
+    scale, zero, low, high = params.grid
+    codes = np.empty(values.size, np.uint8)
+    kernels.quantize(np.ascontiguousarray(values).reshape(-1), scale, zero, low, high, codes)
+    real = (scale * (np.arange(256) - zero)).astype(np.float32)
+    return tf.constant(real[codes].reshape(values.shape))
+
+
+def _kernel_in_file(node: Node, pair: LayerPair, converted: Converted) -> NDArray[np.float32]:
+    """A row's dequantized kernel, in the shape of the node's own."""
+    assert pair.kernel is not None, f"{node.name} has a kernel"
+    stored = layout(pair.operator, real_values(converted.model.tensors[pair.kernel]))
+    return as_of_layer(stored, node).astype(np.float32)
 
 
 def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:

@@ -26,7 +26,6 @@ from tfqdyn.conversion import (
     to_tflite,
 )
 from tfqdyn.datasets import Dataset
-from tfqdyn.fakequant import quantization_of
 from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.graph import Graph, LayerNode, layers_of
 from tfqdyn.layerstats import HistogramConfig
@@ -209,9 +208,8 @@ def measure_draws(
             trials.append(Trial(folded, at, converted, network))
             if config.own_error:
                 ranges = {name: (site.low, site.high) for name, site in by_name.items()}
-                params = quantization_of(graph, ranges)
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
-                cuts.append(OwnTrial(folded.deployed, params, cut))
+                cuts.append(OwnTrial(folded.deployed, cut))
         paired = trials[0].converted.pairs
         wanted = [names.index(pair.row.name) for pair in paired]
         measured = measure(

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tfqdyn.affine import NARROWEST, QuantParams
 from tfqdyn.calibration import SiteRange
 from tfqdyn.emulation import steps_of
-from tfqdyn.fakequant import FIXED_RANGES, INHERITING, WITH_KERNEL, compute, kernel_of
+from tfqdyn.fakequant import FIXED_RANGES, INHERITING, WITH_KERNEL, compute, kernel_of, on_grid
 from tfqdyn.graph import CHANNEL_AXES, KERNEL_OPS, Graph, LayerNode, Node, layers_of
 from tfqdyn.pairs import LayerPair, SimulatedGrid
 
@@ -122,6 +122,12 @@ class Grid:
             flat, self.low, self.high, self.bits
         )
         return tf.reshape(rounded, tf.shape(values))
+
+    def round_pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images on the grid of their one range, as a file's input rounds them."""
+        scale = float(np.float32(self.steps[0]))
+        zero_point = math.floor(-float(self.low) / scale + 0.5)
+        return on_grid(images, scale, zero_point, 2**self.bits - 1)
 
     @property
     def steps(self) -> NDArray[np.float64]:
@@ -294,7 +300,7 @@ class SimulatedTensors:
     def _values(self, images: tf.Tensor) -> list[tf.Tensor]:
         graph, grids = self._simulated.graph, self._simulated.grids
         source = graph.nodes[0].name
-        values = {source: grids[source].round(images)}
+        values = {source: grids[source].round_pixels(images)}
         rows = []
         for step in steps_of(graph):
             value = compute(step.node, [values[name] for name in step.node.inputs], False)

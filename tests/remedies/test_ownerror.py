@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import patients
 import pytest
+import tensorflow as tf
 
 from tfqdyn.affine import dequantize, quantize
 from tfqdyn.capture import KerasActivations
@@ -74,6 +75,28 @@ def test_sources_of_a_pointwise_layer_by_hand() -> None:
     for name, other in wanted.items():
         assert found[name].mean == pytest.approx(decibels(other), abs=0.05), name
     assert found["accumulator"].mean == np.inf  # 16 products of 8 bits do not fill 32
+
+
+def test_the_images_source_is_what_the_file_makes_of_it() -> None:
+    """Pixels in [-1, 1] lie between two codes: which one the file takes decides the source."""
+    folded, ward = patients.healthy(), patients.ward()
+    found = rows(folded)["stem"].source_sqnr_db
+    values = fp32(folded.graph)
+    x, y = values[folded.graph.nodes[0].name].astype(np.float64), values["stem"]
+    scale = float(np.float32(2 / 255))
+    assert ward.material.ranges(folded)[folded.graph.nodes[0].name] == (-1.0, 1.0)
+    on_file = scale * np.clip(np.floor(x / scale + 0.5), -128, 127)
+    kernel, bias = (folded.graph.by_name["stem"].weights[r] for r in ("kernel", "bias"))
+    other = np.asarray(tf.nn.conv2d(on_file.astype(np.float32), kernel, 1, "SAME")) + bias
+    error = ((np.clip(other, 0, top(folded)) - y) ** 2).sum(dtype=np.float64)
+    signal = (y.astype(np.float64) ** 2).sum()
+    assert found["input"].mean == pytest.approx(10 * np.log10(signal / error), abs=1e-3)
+
+
+def top(folded: Folded) -> float:
+    """What the stem's ReLU cuts off at."""
+    (step,) = [step for step in steps_of(folded.graph) if step.node.name == "stem"]
+    return step.relu.config["max_value"] or np.inf
 
 
 def test_sums_that_saturate_show_up() -> None:

@@ -20,8 +20,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.affine import dequantize, quantize
-from tfqdyn.fakequant import FIXED_RANGES, INHERITING, kernel_of, kernel_params
+from tfqdyn.affine import dequantize, from_range, quantize
+from tfqdyn.fakequant import FIXED_RANGES, INHERITING, kernel_of, kernel_params, on_grid
 from tfqdyn.graph import KERNEL_OPS, Graph, Node, layers_of
 from tfqdyn.qat.rounding import (
     AsymmetricConfig,
@@ -123,8 +123,8 @@ def uint8_network(
 
     def wrap(node: Node, layer: Any) -> Any:
         if node.op == "input":
-            grid = FixedRange(*ranges[node.name])
-            return lambda images: grid(images, False, {})
+            scale, zero_point, _, top = from_range(*ranges[node.name]).grid
+            return lambda images: on_grid(images, scale, int(zero_point), int(top))
         if not isinstance(layer, tf_keras.layers.Layer):
             return layer
         if node.op in WEIGHTS:
