@@ -134,23 +134,6 @@ class TestInputs:
             np.testing.assert_array_equal(orders.setdefault(epoch, order), order)
         assert (orders[0] != orders[1]).any()
 
-    def test_augmentation_acts_in_training_alone(self):
-        images = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 1)).astype("float32")
-        identity = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Identity()])
-        model: Any = inputs.augmented(identity, training.Augmentation(), seed=1)
-        np.testing.assert_array_equal(np.asarray(model(images, training=False)), images)
-        assert np.abs(np.asarray(model(images, training=True)) - images).max() > 0.1
-
-    def test_flips_alone_only_mirror(self):
-        only_flips = training.Augmentation(rotation=0, shift=0, zoom=0)
-        identity = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Identity()])
-        model: Any = inputs.augmented(identity, only_flips, seed=1)
-        image = np.arange(16, dtype=np.float32).reshape(4, 4)
-        outputs = np.asarray(model(np.stack([image[..., None]] * 64), training=True))[..., 0]
-        mirrored = [image, image[::-1], image[:, ::-1], image[::-1, ::-1]]
-        found = {next(i for i, m in enumerate(mirrored) if (m == out).all()) for out in outputs}
-        assert found == {0, 1, 2, 3}
-
 
 class TestRuns:
     def test_files_of_a_run(self, dataset: datasets.Dataset, tmp_path: Path):

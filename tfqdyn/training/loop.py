@@ -1,5 +1,6 @@
 """The training run: resumable at every epoch, and honest about runs that fail."""
 
+import contextlib
 import math
 import sys
 import time
@@ -127,7 +128,8 @@ def train(
             record.status, record.reason, record.epochs_done, network, None, None, None
         )
 
-    model: Any = inputs.augmented(network, recipe.augmentation, config.seed)
+    # A model of its own, so that the network is saved without loss and optimizer.
+    model: Any = keras.Model(network.inputs, network.outputs, name=f"trained_{network.name}")
     optimizer = optimizers.make(recipe)
     if recipe.batch_norm_momentum is not None:
         _set_batch_norm_momentum(network, recipe.batch_norm_momentum)
@@ -142,15 +144,16 @@ def train(
     if epochs_done < recipe.epochs:
         record.update(status="running", epochs_done=epochs_done)
         shown = sys.stdout.isatty() if config.progress is None else config.progress
-        model.fit(
-            run.batches,
-            validation_data=run.validation,
-            epochs=recipe.epochs,
-            initial_epoch=epochs_done,
-            callbacks=[run],
-            shuffle=False,  # `Batches` does, by seed and epoch; Keras would shuffle its batches too
-            verbose=1 if shown else 0,
-        )
+        with _fused_kernels(network, optimizer):
+            model.fit(
+                run.batches,
+                validation_data=run.validation,
+                epochs=recipe.epochs,
+                initial_epoch=epochs_done,
+                callbacks=[run],
+                shuffle=False,  # `Batches` does, by seed and epoch; Keras would shuffle batches
+                verbose=1 if shown else 0,
+            )
     result = run.result(model)
     record.update(
         status=result.status,
@@ -161,6 +164,14 @@ def train(
         images_per_second=result.images_per_second,
     )
     return result
+
+
+def _fused_kernels(network: keras.Model, optimizer: Any) -> contextlib.AbstractContextManager[None]:
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    from tfqdyn.training import fused_kernels  # imports TensorFlow
+
+    return fused_kernels.in_use(network, optimizer)
 
 
 class _Run(keras.callbacks.Callback):
@@ -179,7 +190,9 @@ class _Run(keras.callbacks.Callback):
         self._network, self._recipe, self._config, self._state = network, recipe, config, state
         self._workdir = Path(config.workdir)
         self._dataset, self._classes = dataset, network.output_shape[-1]
-        self.batches = self._batches("train", recipe.batch_size, seed=config.seed)
+        self.batches = self._batches(
+            "train", recipe.batch_size, seed=config.seed, augmentation=recipe.augmentation
+        )
         self.validation = self._batches("test", EVALUATION_BATCH, first=config.validation_images)
         self.epochs_done = epochs_done
         self._diverged: str | None = None
@@ -189,7 +202,7 @@ class _Run(keras.callbacks.Callback):
         self._dynamics: Dynamics | None = None
         self._began = self._seconds = 0.0
 
-    def _batches(self, part: str, batch_size: int, **order: int | None) -> inputs.Batches:
+    def _batches(self, part: str, batch_size: int, **order: Any) -> inputs.Batches:
         images, labels = getattr(self._dataset, f"x_{part}"), getattr(self._dataset, f"y_{part}")
         return inputs.Batches(images, labels, batch_size, self._config.preprocessing, **order)
 

@@ -37,7 +37,7 @@ class _MeasuresGradients:
 
     def apply(self, grads: list[Any], trainable_variables: list[Any] | None = None) -> None:
         super().apply(self._penalized(grads, trainable_variables), trainable_variables)  # type: ignore[misc]
-        squares = [0.0 if g is None else ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads]
+        squares = [0.0 if g is None else self.sum_of_squares(g) for g in grads]
         self._squares.assign_add(ops.stack([ops.cast(s, "float32") for s in squares]))
         self._steps.assign_add(1.0)
 
@@ -50,6 +50,10 @@ class _MeasuresGradients:
             g if g is None or v.name != "kernel" else g + self.penalty * v
             for g, v in zip(grads, own, strict=True)
         ]
+
+    def sum_of_squares(self, gradient: Any) -> Any:
+        """Returns the square of a gradient's L2 norm."""
+        return ops.sum(ops.square(ops.cast(gradient, "float32")))
 
     def gradient_norm(self, variable: Any) -> float:
         """Root mean square, over the steps since `reset_gradients`, of the gradient's L2 norm.
