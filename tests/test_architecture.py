@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RANKS = {
     "tfqdyn.affine": 0,
+    "tfqdyn.apart": 0,
     "tfqdyn.classification": 0,
     "tfqdyn.console": 0,
     "tfqdyn.graph": 0,
@@ -23,9 +24,11 @@ RANKS = {
     "tfqdyn.wholefiles": 0,
     "tfqdyn.rangehistogram": 1,
     "tfqdyn.tflitefile": 1,
-    "tfqdyn.modelfile": 1,
+    "tfqdyn.weightfile": 1,
     "tfqdyn.datasets": 1,
     "tfqdyn.lowering": 1,
+    "tfqdyn.description": 2,
+    "tfqdyn.modelfile": 3,
     "tfqdyn.training": 2,
     "tfqdyn.sizes": 2,
     "tfqdyn.folding": 2,

@@ -99,11 +99,15 @@ def test_separable_layers_have_two_kernels() -> None:
 def test_a_regularized_model_is_read_again(network: keras.Model, tmp_path: Path) -> None:
     regularize(network, lambda axes: ChannelKURE(0.25, axes=axes))
     network.save(tmp_path / "net.keras")
-    read = modelfile.load(tmp_path / "net.keras")
+    read = keras.saving.load_model(tmp_path / "net.keras", compile=False)
     assert read.get_layer("dw").depthwise_regularizer.get_config() == {
         "weight": 0.25, "target": 1.8, "axes": [2, 3],
     }  # fmt: skip
     assert float(sum(read.losses)) == pytest.approx(float(sum(network.losses)), rel=1e-6)
+    for_inference = modelfile.load(tmp_path / "net.keras")
+    assert not for_inference.losses
+    for found, weight in zip(for_inference.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weight)
 
 
 def test_impossible_orders_are_refused(network: keras.Model) -> None:

@@ -27,6 +27,15 @@ IDENTITIES = {
     "AlphaDropout": "is off at inference",
 }
 
+AUGMENTATIONS = (
+    "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast",
+    "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+    "RandomGrayscale", "RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
+    "RandomTranslation", "RandomWidth", "RandomZoom",
+)  # fmt: skip
+"""Layers that do nothing at inference. `RandomCrop` is none: it crops the centre then."""
+
 
 def lower(model: Any) -> Graph:
     """The model as canonical nodes; its function is unchanged.
@@ -56,8 +65,7 @@ def lower(model: Any) -> Graph:
             value = builder.node("unsupported", inputs)
         builder.value[call.name] = value
     if problems:
-        known = ", ".join(sorted({*LOWERINGS, *IDENTITIES}))
-        raise UnsupportedModelError("\n".join([*problems, f"supported layers: {known}"]))
+        raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
     return _without_twins(model.name, builder, builder.value[calls[-1].name])
 
 
@@ -90,11 +98,11 @@ def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     if getattr(layer, "data_format", None) == "channels_first":
         raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is channels_first; use NHWC")
     linear = kind == "Activation" and getattr(layer.activation, "__name__", "") == "linear"
-    if linear or (kind in IDENTITIES and kind != "Activation") or kind.startswith("Random"):
+    if linear or (kind in IDENTITIES and kind != "Activation") or kind in AUGMENTATIONS:
         b.skipped[call.name] = IDENTITIES.get(kind, "augments training images only")
         return inputs[0]
     if kind in ("TFOpLambda", "SlicingOpLambda"):
-        kind = _TF_FUNCTIONS.get(str(layer.get_config().get("function")), kind)
+        kind = TF_FUNCTIONS.get(str(layer.get_config().get("function")), kind)
     if kind not in LOWERINGS:
         raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is not supported")
     return LOWERINGS[kind](b, call, inputs)
@@ -143,7 +151,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "ZeroPadding2D": spatial.pad,
 }
 
-_TF_FUNCTIONS = {
+TF_FUNCTIONS = {
     "__operators__.add": "Add",
     "math.add": "Add",
     "math.subtract": "Subtract",
@@ -157,3 +165,12 @@ _TF_FUNCTIONS = {
     "math.tanh": "Tanh",
     "nn.softmax": "Softmax",
 }
+"""TensorFlow's functions that Keras 2 files call, and the layers that do the same."""
+
+SUPPORTED = frozenset((*LOWERINGS, *IDENTITIES, *AUGMENTATIONS))
+"""Class names of all layers and operations that are lowered."""
+
+
+def supported_layers() -> str:
+    """The sentence that ends errors about layers: what is supported."""
+    return f"supported layers: {', '.join(sorted(SUPPORTED))}"

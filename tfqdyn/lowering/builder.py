@@ -9,10 +9,19 @@ from numpy.typing import NDArray
 from tfqdyn.graph import Node
 from tfqdyn.trace import Call, UnsupportedModelError
 
-SUPPORTED_ACTIVATIONS = (
-    "linear, relu, relu6, leaky_relu, sigmoid, hard_sigmoid, silu (swish), hard_silu (hard_swish), "
-    "tanh, softmax"
-)
+ACTIVATIONS = (
+    "linear", "relu", "relu6", "leaky_relu", "sigmoid", "hard_sigmoid", "silu", "swish",
+    "hard_silu", "hard_swish", "tanh", "softmax",
+)  # fmt: skip
+"""The activations that have a uint8 form, by Keras' names."""
+
+
+def no_uint8_form(layer: str, activation: str) -> str:
+    """The error about a layer's activation."""
+    return (
+        f"layer {layer!r}: activation {activation!r} has no uint8 form; supported are "
+        f"{', '.join(ACTIVATIONS)}"
+    )
 
 
 class Builder:
@@ -70,7 +79,7 @@ class Builder:
 
     def activated(self, value: str, activation: Any, name: str | None = None) -> str:
         """`value` after a Keras activation (a name or a function); adds what nodes it takes."""
-        kind = activation if isinstance(activation, str) else activation.__name__
+        kind = activation if isinstance(activation, str) else _name_of(activation)
         name, shape = name or f"{self.call.name}_{kind}", self.shape_of(value)
         if kind == "linear":
             return value
@@ -89,10 +98,7 @@ class Builder:
             gate = "hard_sigmoid" if kind.startswith("hard") else "sigmoid"
             gated = self.activated(value, gate, f"{name}_{gate}")
             return self.node("multiply", (value, gated), name=name, shape=shape)
-        raise UnsupportedModelError(
-            f"layer {self.call.name!r}: activation {kind!r} has no uint8 form; supported are "
-            f"{SUPPORTED_ACTIVATIONS}"
-        )
+        raise UnsupportedModelError(no_uint8_form(self.call.name, kind))
 
     def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
         """Adds value * scale + offset, scalars or one number a channel."""
@@ -103,3 +109,8 @@ class Builder:
             "offset": np.broadcast_to(np.asarray(offset, np.float32).reshape(-1), (channels,)),
         }
         return self.node("affine", (value,), name=name, shape=shape, weights=weights)
+
+
+def _name_of(activation: Any) -> str:
+    """A function's name; a layer's or another object's class."""
+    return getattr(activation, "__name__", type(activation).__name__)
