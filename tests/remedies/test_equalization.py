@@ -6,10 +6,11 @@ import patients
 import pytest
 
 from tfqdyn import modelfile
-from tfqdyn.folding import fold_batchnorm
+from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.lowering import lower
 from tfqdyn.rebuild import to_keras
 from tfqdyn.remedies import RemedyError
+from tfqdyn.remedies.analytic import bias_correction_analytic, expectations
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu, pairs_of
 
@@ -73,14 +74,43 @@ def test_a_healthy_network_hardly_changes() -> None:
     assert ward.qkl(cured.folded) < 1.5 * ward.qkl(healthy) + 1e-5
 
 
-def test_high_biases_go_into_the_next_layer() -> None:
-    sick, ward = patients.healthy(), patients.ward()
-    norm = sick.batch_norms["dw"]
+def high_biased() -> Folded:
+    """The depthwise layer's batch norm shifts every channel to 10, far above its deviation."""
+    healthy = patients.healthy()
+    norm, dw = healthy.batch_norms["dw"], healthy.graph.by_name["dw"]
     high = np.full_like(norm.beta, 10.0)
-    dw = sick.graph.by_name["dw"]
     bias = (dw.weights["bias"] + high - norm.beta).astype(np.float32)
-    sick = patients.with_node(sick, replace(dw, weights={**dw.weights, "bias": bias}))
-    sick = replace(sick, batch_norms={**sick.batch_norms, "dw": replace(norm, beta=high)})
+    sick = patients.with_node(healthy, replace(dw, weights={**dw.weights, "bias": bias}))
+    return replace(sick, batch_norms={**sick.batch_norms, "dw": replace(norm, beta=high)})
+
+
+def test_batch_norms_tell_what_absorption_left() -> None:
+    """beta becomes beta - c = 3 |gamma|, in the equalized scale; the analytic means with it."""
+    sick, ward = high_biased(), patients.ward()
+    cured = equalization(sick, ward.material).folded
+    norm = cured.batch_norms["dw"]
+    np.testing.assert_allclose(norm.beta, 3 * np.abs(norm.gamma), rtol=1e-12)
+    measured = ward.material.linear_means(cured.graph)["dw"]
+    np.testing.assert_allclose(norm.beta, measured, rtol=0.1)
+    known = expectations(cured.graph, cured.batch_norms)["dw_relu"]
+    np.testing.assert_allclose(known.mean, measured, rtol=0.1)
+
+
+def test_analytic_correction_after_absorption_does_no_harm() -> None:
+    sick, ward = high_biased(), patients.ward()
+    absorbed = equalization(sick, ward.material).folded
+    corrected = bias_correction_analytic(absorbed, ward.material).folded
+    before, after = (
+        {row.name: row for row in ward.result(folded).layers}["pw"].own_qmse
+        for folded in (absorbed, corrected)
+    )
+    assert before is not None
+    assert after is not None
+    assert after.mean < 1.1 * before.mean
+
+
+def test_high_biases_go_into_the_next_layer() -> None:
+    sick, ward = high_biased(), patients.ward()
     cured = equalization(sick, ward.material)
     absorbed = [c for c in cured.changes if c.what == "absorbed bias"]
     assert {c.layer for c in absorbed} == {"dw"}  # the stem's reader pads

@@ -89,8 +89,8 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
         norm = batch_norms.get(pair.first)
         if norm is not None:
             norm = replace(norm, gamma=norm.gamma / total[pair], beta=norm.beta / total[pair])
-            batch_norms[pair.first] = norm
-            changes += _absorb(nodes, pair, norm)
+            batch_norms[pair.first], absorbed = _absorb(nodes, pair, norm)
+            changes += absorbed
     graph = _with_caps(start, nodes, {pair: total[pair] for pair in pairs})
     if not changes:
         return Remedied(folded, "equalization", (), notes=("Nothing to equalize.",))
@@ -183,26 +183,31 @@ def _scaled_inputs(node: Node, factors: NDArray[np.float64]) -> Node:
     return replace(node, weights={**node.weights, "kernel": _from_input_view(node, scaled)})
 
 
-def _absorb(nodes: dict[str, Node], pair: Pair, norm: BatchNorm) -> list[Change]:
-    """Moves high biases of a ReLU's input into the next layer, where that is sound."""
+def _absorb(nodes: dict[str, Node], pair: Pair, norm: BatchNorm) -> tuple[BatchNorm, list[Change]]:
+    """Moves high biases of a ReLU's input into the next layer, where that is sound.
+
+    Returns:
+        What the first layer's batch norm says of the values that are left, and the changes.
+    """
     first, second = nodes[pair.first], nodes[pair.second]
     relus = [nodes[name] for name in pair.between]
     plain = len(relus) == 1 and relus[0].op == "relu" and relus[0].config["max_value"] is None
     pads = second.config.get("padding") == "same" and second.weights["kernel"].shape[:2] != (1, 1)
     if not plain or pads:
-        return []
+        return norm, []
     moved = np.maximum(0.0, norm.beta - 3.0 * np.abs(norm.gamma))
     if not moved.any():
-        return []
+        return norm, []
     view = _input_view(second)  # [H, W, G, C / G, K / G]
     added = np.einsum("hwgck,gc->gk", view, moved.reshape(view.shape[2:4])).reshape(-1)
     for node, shift in ((first, -moved), (second, added)):
         bias = (node.weights["bias"].astype(np.float64) + shift).astype(np.float32)
         nodes[node.name] = replace(node, weights={**node.weights, "bias": bias})
-    return [
+    changes = [
         Change(pair.first, int(c), "absorbed bias", 0.0, float(moved[c]))
         for c in np.flatnonzero(moved)
     ]
+    return replace(norm, beta=norm.beta - moved), changes
 
 
 def without_bounds(graph: Graph) -> tuple[Graph, int]:
