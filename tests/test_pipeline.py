@@ -178,7 +178,7 @@ def test_a_spanning_channel_is_named() -> None:
     kernel[:, :, 0] *= 200
     model.get_layer("dw").set_weights([kernel])
     found = analyze(model, images(24), dataclasses.replace(CONFIG, trials=1))
-    worst = {r.layer.name: r.text for r in reasons.worst_layers(found.layers, 10)}
+    worst = {r.layer.name: r.text for r in reasons.worst_layers(found, 10)}
     assert "one channel spans" in worst["dw"]
     assert found.layers[1].folded_weights.average_precision < 0.25
 

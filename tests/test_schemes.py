@@ -91,11 +91,11 @@ def test_ranges_are_the_extrema_and_the_record_says_so() -> None:
 
 
 def test_reasons_know_the_weights_grid() -> None:
-    assert len(reasons.worst_layers(analyzed("int8").layers, 20)) == 9
+    assert len(reasons.worst_layers(analyzed("int8"), 20)) == 9
     assert "rounded channel by channel" in " ".join(
-        reason.text for reason in reasons.worst_layers(analyzed("int8").layers, 20)
+        reason.text for reason in reasons.worst_layers(analyzed("int8"), 20)
     )
-    assert reasons.worst_layers(analyzed("float32").layers) == []
+    assert reasons.worst_layers(analyzed("float32")) == []
 
 
 @pytest.mark.parametrize("change", [{"float_layers": ("pw",)}, {"own_error": True}])

@@ -254,6 +254,13 @@ def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
+def input_record(parts: Sequence[Measured]) -> dict[str, Any]:
+    """The input's name, and the root mean square of the preprocessed images that were scored."""
+    powers = np.concatenate([part.powers for part in parts])
+    name = parts[0].trials[0].folded.graph.nodes[0].name
+    return {"name": name, "rms": float(np.sqrt(powers.mean()))}
+
+
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
     return {

@@ -217,6 +217,16 @@ def squared_error(x, y):
 
 
 @njit(**COMPILED)
+def mean_squares(x, means):
+    """Mean square of every image: x [N, M] float32 into means [N] float64."""
+    for n in range(x.shape[0]):
+        total = 0.0
+        for i in range(x.shape[1]):
+            total += np.float64(x[n, i]) ** 2
+        means[n] = total / x.shape[1]
+
+
+@njit(**COMPILED)
 def quantize(x, scale, zero, low, high, codes):
     """The nearest codes of x [M] in [low, high], ties up, as `affine.quantize` gives them."""
     for i in range(x.size):

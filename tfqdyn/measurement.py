@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn import kernels
 from tfqdyn.affine import QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
 from tfqdyn.capture import TfliteTensors
@@ -63,6 +64,7 @@ class Measured:
         logits: fp32 logits [N, K], float32.
         quantized_logits: for every trial the dequantized logits [N, K].
         scores: for every trial the deployed model's output codes [N, K].
+        powers: mean square of every preprocessed image [N].
         digests: SHA-256 of every image.
     """
 
@@ -73,6 +75,7 @@ class Measured:
     logits: NDArray[np.float32]
     quantized_logits: Sequence[NDArray[np.float64]]
     scores: Sequence[NDArray]
+    powers: NDArray[np.float64]
     digests: Sequence[bytes]
 
 
@@ -97,7 +100,7 @@ def measure(
     comparison = _Comparison(trials, logits_row, workers, config)
     for images, indices, digests in chunks:
         comparison.add(activations(images), comparison.run(images), indices)
-        comparison.digests += digests
+        comparison.add_images(images[: len(indices)], digests)
     return comparison.measured()
 
 
@@ -117,7 +120,8 @@ class _Comparison:
             ]
             for trial in trials
         ]
-        self.digests: list[bytes] = []
+        self._digests: list[bytes] = []
+        self._powers: list[NDArray] = []
         self._scored: list[NDArray[np.int64]] = []
         self._logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
@@ -173,6 +177,13 @@ class _Comparison:
         fp32.clear()
         codes.clear()
 
+    def add_images(self, images: NDArray[np.float32], digests: Sequence[bytes]) -> None:
+        """Takes in the images themselves."""
+        powers = np.empty(len(images))
+        kernels.mean_squares(_flat(images), powers)
+        self._powers.append(powers)
+        self._digests += digests
+
     def measured(self) -> Measured:
         """What was taken in so far."""
         return Measured(
@@ -183,7 +194,8 @@ class _Comparison:
             logits=np.concatenate(self._logits),
             quantized_logits=[np.concatenate(chunks) for chunks in self._quantized_logits],
             scores=[np.concatenate(chunks) for chunks in self._scores],
-            digests=self.digests,
+            powers=np.concatenate(self._powers),
+            digests=self._digests,
         )
 
 

@@ -252,6 +252,7 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
             "name": dataset.name,
             "images": round(float(np.mean([len(indices) for indices in scored]))),
             "sha256": digests[0] if len(parts) == 1 else digests,
+            "input": assembly.input_record(measured),
             "scored": scored[0] if len(parts) == 1 else scored,
             "calibration_split": split,
             "calibration_images": [drawn.tolist() for part in parts for drawn in part.drawn],

@@ -6,8 +6,10 @@ variance step^2 / 12 to every weight and every output code, so at a layer's outp
     noise = taps * rms(input)^2 * weight_step^2 / 12 + output_step^2 / 12
 
 (the squared weight step is the mean over channels where each has its own; floats have none)
-and its own SQNR is 20 log10(rms(output) / sqrt(noise)) dB. The measured SQNR, in contrast, holds
-whatever the layers before it did as well.
+and its own SQNR is 20 log10(rms(output) / sqrt(noise)) dB. Root mean squares are those of the
+scored images, the network's input included; a layer with weights whose input has none (a .tflite
+file that holds no tensor of it) is not estimated. The measured SQNR, in contrast, holds whatever
+the layers before it did as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from math import inf, log10, prod
 from statistics import median
 
 from tfqdyn.affine import NARROWEST
-from tfqdyn.results import LayerResult
+from tfqdyn.results import LayerResult, RunResult
 
 LOW_PRECISION = 0.25
 """Average precision below which one channel is said to span the tensor."""
@@ -31,11 +33,34 @@ class Reason:
     text: str
 
 
-def worst_layers(layers: Sequence[LayerResult], count: int = 5) -> list[Reason]:
-    """The layers that add most error of their own, worst first."""
-    by_name = {layer.name: layer for layer in layers}
-    reasons = [_reason(layer, by_name) for layer in layers if _is_quantized(layer)]
+def worst_layers(result: RunResult, count: int = 5) -> list[Reason]:
+    """The layers that add most error of their own, worst first; `not_estimated` are left out."""
+    known = _known_rms(result)
+    reasons = [
+        _reason(layer, known.get(layer.producers[0], 0.0))
+        for layer in result.layers
+        if _is_quantized(layer) and not _needs_more(layer, known)
+    ]
     return sorted(reasons, key=lambda reason: reason.own_sqnr_db)[:count]
+
+
+def not_estimated(result: RunResult) -> list[str]:
+    """Names of the quantized layers whose own error cannot be estimated: see the module."""
+    known = _known_rms(result)
+    return [
+        layer.name for layer in result.layers if _is_quantized(layer) and _needs_more(layer, known)
+    ]
+
+
+def _known_rms(result: RunResult) -> dict[str, float]:
+    """Root mean squares by name of the rows and, where the run recorded it, of the input."""
+    source = result.data.get("input")
+    given = {} if source is None else {source["name"]: source["rms"]}
+    return given | {layer.name: layer.rms for layer in result.layers}
+
+
+def _needs_more(layer: LayerResult, known: Mapping[str, float]) -> bool:
+    return _weight_step_squared(layer) > 0 and layer.producers[0] not in known
 
 
 def _is_quantized(layer: LayerResult) -> bool:
@@ -53,15 +78,13 @@ def _weight_step_squared(layer: LayerResult) -> float:
     return sum(step**2 for step in steps) / len(steps) if steps else 0.0
 
 
-def _reason(layer: LayerResult, by_name: Mapping[str, LayerResult]) -> Reason:
+def _reason(layer: LayerResult, input_rms: float) -> Reason:
     step = sum(q[0] for q in layer.quantization if q) / len(layer.quantization)
     rounding = step**2 / 12
     from_weights = 0.0
     if layer.folded_weights is not None:
         taps = layer.macs / prod(layer.output_shape)
-        source = by_name.get(layer.producers[0])
-        power = source.rms**2 if source else 1.0
-        from_weights = taps * power * _weight_step_squared(layer) / 12
+        from_weights = taps * input_rms**2 * _weight_step_squared(layer) / 12
     noise = rounding + from_weights
     own = 10 * log10(layer.rms**2 / noise) if noise else inf
     return Reason(layer, own, _text(layer, from_weights > rounding))

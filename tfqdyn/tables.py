@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tfqdyn.reasons import worst_layers
+from tfqdyn.reasons import not_estimated, worst_layers
 from tfqdyn.results import Loss, RunResult, Spread
 
 
@@ -90,11 +90,14 @@ def worst_table(result: RunResult, count: int = 5) -> Table:
     table.add_column("SQNR dB", justify="right")
     table.add_column("own (est.)", justify="right")
     table.add_column("why", overflow="fold")
-    for reason in worst_layers(result.layers, count):
+    for reason in worst_layers(result, count):
         layer = reason.layer
         number = "" if layer.number is None else str(layer.number)
         table.add_row(
             number, layer.name, layer.kind, f"{layer.sqnr_db.mean:.1f}",
             f"{reason.own_sqnr_db:.1f}", reason.text,
         )  # fmt: skip
+    missing = not_estimated(result)
+    if missing:
+        table.caption = f"Not estimated, for what they read was not measured: {', '.join(missing)}"
     return table
