@@ -15,6 +15,10 @@ def test_output_metrics_spelled_by_hand() -> None:
     assert found.qkl_div == pytest.approx(0.5 * math.log(0.5 / 0.8) + 0.5 * math.log(0.5 / 0.2))
 
 
+def test_what_is_not_a_number_stays_that() -> None:
+    assert math.isnan(classification.compare_outputs([[0.0, 1.0]], [[0.0, np.nan]]).qkl_div)
+
+
 def test_output_metrics_against_keras(rng: np.random.Generator) -> None:
     a, b = rng.normal(0, 4, (50, 7)), rng.normal(0, 4, (50, 7))
     p = classification.softmax(a).astype(np.float32)

@@ -47,7 +47,7 @@ def compare_outputs(reference: ArrayLike, quantized: ArrayLike) -> OutputMetrics
     return OutputMetrics(
         qmse=float(np.mean((p - q) ** 2)),
         qce=float(np.mean(-np.sum(p * log_q, axis=-1))),
-        qkl_div=max(0.0, float(np.mean(np.sum(kl_p * np.log(kl_p / kl_q), axis=-1)))),
+        qkl_div=float(np.maximum(0.0, np.mean(np.sum(kl_p * np.log(kl_p / kl_q), axis=-1)))),
     )
 
 

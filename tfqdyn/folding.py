@@ -44,23 +44,30 @@ class Folded:
     """A graph without batch norms, and what was folded into which layer.
 
     Attributes:
-        graph: the folded network.
+        graph: the folded network, as remedies or training left it.
+        reference: the folded network that the user gave: what figures hold every network against
+            that remedies or training make of it. The graph itself where its fp32 function is still
+            the one given.
         kernels: for every layer with a kernel the kernel before folding.
         batch_norms: for every layer that took one in, its batch norm.
         affine: batch norms that stayed affine ops, with the reason.
         quantized: weights by layer and role that take the graph's place in the quantized network
-            only (a remedy's corrected biases or chosen codes); the graph stays the fp32 reference.
+            only (a remedy's corrected biases or chosen codes); the fp32 function stays.
         float_layers: rows that a remedy leaves in fp32.
         ranges: (minimum, maximum) of rows whose range training learned; the rest is calibrated.
+        rescaled: nodes of the graph whose values a remedy put on another scale, so that they can be
+            held against its own fp32 values alone.
     """
 
     graph: Graph
+    reference: Graph
     kernels: Mapping[str, NDArray]
     batch_norms: Mapping[str, BatchNorm]
     affine: Mapping[str, str]
     quantized: Mapping[str, Mapping[str, NDArray]] = field(default_factory=dict)
     float_layers: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rescaled: frozenset[str] = frozenset()
 
     @cached_property
     def deployed(self) -> Graph:
@@ -128,7 +135,7 @@ def fold_batchnorm(graph: Graph) -> Folded:
     output = renamed.get(graph.output.name, graph.output.name)
     ordered = [node for node in nodes.values() if node.name != output]
     folded = replace(graph, nodes=(*ordered, nodes[output]))
-    return Folded(folded, kernels, batch_norms, affine)
+    return Folded(folded, folded, kernels, batch_norms, affine)
 
 
 def _batch_norm(node: Node) -> BatchNorm:

@@ -63,8 +63,10 @@ def with_kernel(folded: Folded, layer: str, change: Callable[[NDArray], NDArray]
 
 
 def with_node(folded: Folded, node: Node) -> Folded:
+    """The network with another node, as it came: it is its own reference."""
     nodes = tuple(node if n.name == node.name else n for n in folded.graph)
-    return replace(folded, graph=replace(folded.graph, nodes=nodes))
+    graph = replace(folded.graph, nodes=nodes)
+    return replace(folded, graph=graph, reference=graph)
 
 
 @dataclass(frozen=True, eq=False)

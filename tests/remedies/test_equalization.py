@@ -9,7 +9,7 @@ from tfqdyn import modelfile
 from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.lowering import lower
 from tfqdyn.rebuild import to_keras
-from tfqdyn.remedies import RemedyError
+from tfqdyn.remedies import RemedyError, guard
 from tfqdyn.remedies.analytic import bias_correction_analytic, expectations
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu, pairs_of
@@ -75,8 +75,11 @@ def test_a_healthy_network_hardly_changes() -> None:
 
 
 def high_biased() -> Folded:
-    """The depthwise layer's batch norm shifts every channel to 10, far above its deviation."""
-    healthy = patients.healthy()
+    """The depthwise layer's batch norm shifts every channel to 10, far above its deviation.
+
+    Logits are small, so that probabilities show every change of them.
+    """
+    healthy = patients.with_kernel(patients.healthy(), "logits", lambda kernel: kernel / 50)
     norm, dw = healthy.batch_norms["dw"], healthy.graph.by_name["dw"]
     high = np.full_like(norm.beta, 10.0)
     bias = (dw.weights["bias"] + high - norm.beta).astype(np.float32)
@@ -116,6 +119,26 @@ def test_high_biases_go_into_the_next_layer() -> None:
     assert {c.layer for c in absorbed} == {"dw"}  # the stem's reader pads
     assert all(c.after > 0 for c in absorbed)
     assert cured.figures["output_qkl_div"] < 1e-4
+
+
+def test_biases_that_are_not_always_high_stay() -> None:
+    """The batch norm says that hardly a value lies below 14; they lie around 10."""
+    sick, ward = high_biased(), patients.ward()
+    norm = sick.batch_norms["dw"]
+    wrong = replace(norm, beta=norm.beta + 4, gamma=np.full_like(norm.gamma, 1e-3))
+    sick = replace(sick, batch_norms={**sick.batch_norms, "dw": wrong})
+    cured = equalization(sick, ward.material)
+    assert not [c for c in cured.changes if c.what == "absorbed bias"]
+    assert cured.figures["absorption_output_qkl_div"] > 0.01
+    assert cured.figures["output_qkl_div"] < 1e-6
+    assert "High biases of 16 channels stay" in cured.notes[0]
+    np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
+
+
+def test_what_is_not_a_number_is_no_small_change() -> None:
+    assert guard.within({"output_qkl_div": 0.01})
+    with pytest.raises(RemedyError, match="by nan nats of QKL-Div"):
+        guard.check({"output_qkl_div": float("nan")}, "equalization", "weights overflow")
 
 
 def test_must_come_before_what_suits_the_codes() -> None:

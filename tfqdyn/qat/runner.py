@@ -162,6 +162,7 @@ def _uint8(
     learned = network.trained_graph()
     trained = Folded(
         learned,
+        folded.reference,
         {node.name: node.weights["kernel"] for node in learned if node.op in KERNEL_OPS},
         {},
         folded.affine,

@@ -12,10 +12,11 @@ function (the change of the fp32 outputs is measured before anything else and re
 
 High biases are absorbed (section 4.1.3, Eq. 14-15): c_i = max(0, beta_i - 3 gamma_i) of a ReLU's
 input goes from b1 into b2, where the second layer pads nothing. That keeps the function but for
-values below c_i, which are rare.
+values below c_i, which are rare where the batch norm's statistics hold. Whether they do is measured:
+biases stay where they are if the fp32 outputs would change by more than `guard.TOLERANCE`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
 
@@ -53,51 +55,50 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
         replace_relu6: ReLU6 becomes ReLU instead of a ReLU with a cap a channel.
 
     Raises:
-        RemedyError: weights were suited to their codes already.
+        RemedyError: weights were suited to their codes already, or (from infinite factors) the
+            fp32 outputs would change.
     """
     if folded.quantized:
         raise RemedyError(
             "equalization must come before bias_correction, weight_clipping and adaround: they "
             f"suit the weights of {len(folded.quantized)} layers to codes that it would change"
         )
+    name = "equalization_relu" if replace_relu6 else "equalization"
     start, figures = folded.graph, {}
     if replace_relu6:
         start, count = without_bounds(folded.graph)
         loss = material.fp32_change(folded.graph, start)
         figures["relu6_replaced"] = float(count)
-        figures |= {f"relu6_replaced_{name}": value for name, value in loss.items()}
-    nodes = dict(start.by_name)
-    pairs = list(pairs_of(start))
-    total = {pair: np.ones(_channels(nodes[pair.first])) for pair in pairs}
-    for _ in range(ROUNDS):
-        largest = 0.0
-        for pair in pairs:
-            factors = _factors(nodes[pair.first], nodes[pair.second])
-            nodes[pair.first] = _scaled_outputs(nodes[pair.first], 1.0 / factors)
-            nodes[pair.second] = _scaled_inputs(nodes[pair.second], factors)
-            total[pair] *= factors
-            largest = max(largest, float(np.abs(np.log(factors)).max()))
-        if largest < SETTLED:
-            break
-    batch_norms = dict(folded.batch_norms)
-    changes = [
-        Change(pair.first, int(c), "factor", 1.0, float(1.0 / total[pair][c]))
-        for pair in pairs
-        for c in np.flatnonzero(np.abs(np.log(total[pair])) > SETTLED)
-    ]
-    for pair in pairs:
-        norm = batch_norms.get(pair.first)
-        if norm is not None:
-            norm = replace(norm, gamma=norm.gamma / total[pair], beta=norm.beta / total[pair])
-            batch_norms[pair.first], absorbed = _absorb(nodes, pair, norm)
-            changes += absorbed
-    graph = _with_caps(start, nodes, {pair: total[pair] for pair in pairs})
-    if not changes:
-        return Remedied(folded, "equalization", (), notes=("Nothing to equalize.",))
-    figures |= material.fp32_change(start, graph)
-    cured = replace(folded, graph=graph, batch_norms=batch_norms)
-    name = "equalization_relu" if replace_relu6 else "equalization"
-    return Remedied(cured, name, tuple(changes), {"pairs": float(len(pairs)), **figures})
+        figures |= {f"relu6_replaced_{figure}": value for figure, value in loss.items()}
+    total = _factors_of_pairs(start)
+    made, notes = _scaled(start, folded.batch_norms, total), ()
+    absorbed = _absorbed(made, list(total))
+    high = len(absorbed.changes) - len(made.changes)
+    if high:
+        change = material.fp32_change(start, _with_caps(start, absorbed.nodes, total))
+        figures["absorption_output_qkl_div"] = change["output_qkl_div"]
+        if guard.within(change):
+            made = absorbed
+        else:
+            notes = (
+                f"High biases of {high} channels stay where they are: absorbing them would change "
+                f"the fp32 outputs by {change['output_qkl_div']:.3g} nats of QKL-Div, more than "
+                f"the tolerance of {guard.TOLERANCE:g}.",
+            )
+    if not made.changes:
+        return Remedied(folded, name, (), figures, (*notes, "Nothing to equalize."))
+    graph = _with_caps(start, made.nodes, total)
+    change = material.fp32_change(start, graph)
+    guard.check(change, name, "scaled weights overflow, or lose their last digits")
+    rescaled = {name for pair in total for name in (pair.first, *pair.between)}
+    cured = replace(
+        folded,
+        graph=graph,
+        batch_norms=made.batch_norms,
+        rescaled=folded.rescaled | rescaled,
+    )
+    figures |= {"pairs": float(len(total)), **change}
+    return Remedied(cured, name, made.changes, figures, notes)
 
 
 def equalization_relu(folded: Folded, material: Material) -> Remedied:
@@ -121,6 +122,56 @@ def pairs_of(graph: Graph) -> Iterator[Pair]:
                 break
             name = reader.name
             between.append(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Equalized:
+    """Layers by name, what their batch norms say of their values, and the changes so far."""
+
+    nodes: Mapping[str, Node]
+    batch_norms: Mapping[str, BatchNorm]
+    changes: tuple[Change, ...]
+
+
+def _factors_of_pairs(graph: Graph) -> dict[Pair, NDArray[np.float64]]:
+    """What every channel between the layers of a pair is divided by [C], once nothing moves."""
+    nodes = dict(graph.by_name)
+    total = {pair: np.ones(_channels(nodes[pair.first])) for pair in pairs_of(graph)}
+    for _ in range(ROUNDS):
+        largest = 0.0
+        for pair in total:
+            factors = _factors(nodes[pair.first], nodes[pair.second])
+            _scale(nodes, pair, factors)
+            total[pair] *= factors
+            largest = max(largest, float(np.abs(np.log(factors)).max()))
+        if largest < SETTLED:
+            break
+    return total
+
+
+def _scaled(
+    graph: Graph,
+    batch_norms: Mapping[str, BatchNorm],
+    factors: Mapping[Pair, NDArray[np.float64]],
+) -> Equalized:
+    """The layers with every pair's factors, in one step from the weights as they were."""
+    nodes, norms = dict(graph.by_name), dict(batch_norms)
+    changes: list[Change] = []
+    for pair, s in factors.items():
+        _scale(nodes, pair, s)
+        norm = norms.get(pair.first)
+        if norm is not None:
+            norms[pair.first] = replace(norm, gamma=norm.gamma / s, beta=norm.beta / s)
+        changes += [
+            Change(pair.first, int(c), "factor", 1.0, float(1.0 / s[c]))
+            for c in np.flatnonzero(np.abs(np.log(s)) > SETTLED)
+        ]
+    return Equalized(nodes, norms, tuple(changes))
+
+
+def _scale(nodes: dict[str, Node], pair: Pair, factors: NDArray[np.float64]) -> None:
+    nodes[pair.first] = _scaled_outputs(nodes[pair.first], 1.0 / factors)
+    nodes[pair.second] = _scaled_inputs(nodes[pair.second], factors)
 
 
 def _channels(node: Node) -> int:
@@ -183,31 +234,37 @@ def _scaled_inputs(node: Node, factors: NDArray[np.float64]) -> Node:
     return replace(node, weights={**node.weights, "kernel": _from_input_view(node, scaled)})
 
 
-def _absorb(nodes: dict[str, Node], pair: Pair, norm: BatchNorm) -> tuple[BatchNorm, list[Change]]:
-    """Moves high biases of a ReLU's input into the next layer, where that is sound.
+def _absorbed(scaled: Equalized, pairs: Sequence[Pair]) -> Equalized:
+    """Moves high biases of ReLUs' inputs into the next layers, where that is sound."""
+    new, norms = dict(scaled.nodes), dict(scaled.batch_norms)
+    changes = [*scaled.changes]
+    for pair in pairs:
+        norm = norms.get(pair.first)
+        moved = np.zeros(1) if norm is None else _high_biases(new, pair, norm)
+        if norm is None or not moved.any():
+            continue
+        first, second = new[pair.first], new[pair.second]
+        view = _input_view(second)  # [H, W, G, C / G, K / G]
+        added = np.einsum("hwgck,gc->gk", view, moved.reshape(view.shape[2:4])).reshape(-1)
+        for node, shift in ((first, -moved), (second, added)):
+            bias = (node.weights["bias"].astype(np.float64) + shift).astype(np.float32)
+            new[node.name] = replace(node, weights={**node.weights, "bias": bias})
+        norms[pair.first] = replace(norm, beta=norm.beta - moved)
+        changes += [
+            Change(pair.first, int(c), "absorbed bias", 0.0, float(moved[c]))
+            for c in np.flatnonzero(moved)
+        ]
+    return Equalized(new, norms, tuple(changes))
 
-    Returns:
-        What the first layer's batch norm says of the values that are left, and the changes.
-    """
-    first, second = nodes[pair.first], nodes[pair.second]
-    relus = [nodes[name] for name in pair.between]
-    plain = len(relus) == 1 and relus[0].op == "relu" and relus[0].config["max_value"] is None
+
+def _high_biases(nodes: Mapping[str, Node], pair: Pair, norm: BatchNorm) -> NDArray[np.float64]:
+    """c_i of every channel of a pair's first layer [C]; 0 where absorption is not sound."""
+    between, second = [nodes[name] for name in pair.between], nodes[pair.second]
+    plain = len(between) == 1 and between[0].op == "relu"
+    bounded = plain and between[0].config["max_value"] is not None
     pads = second.config.get("padding") == "same" and second.weights["kernel"].shape[:2] != (1, 1)
-    if not plain or pads:
-        return norm, []
-    moved = np.maximum(0.0, norm.beta - 3.0 * np.abs(norm.gamma))
-    if not moved.any():
-        return norm, []
-    view = _input_view(second)  # [H, W, G, C / G, K / G]
-    added = np.einsum("hwgck,gc->gk", view, moved.reshape(view.shape[2:4])).reshape(-1)
-    for node, shift in ((first, -moved), (second, added)):
-        bias = (node.weights["bias"].astype(np.float64) + shift).astype(np.float32)
-        nodes[node.name] = replace(node, weights={**node.weights, "bias": bias})
-    changes = [
-        Change(pair.first, int(c), "absorbed bias", 0.0, float(moved[c]))
-        for c in np.flatnonzero(moved)
-    ]
-    return replace(norm, beta=norm.beta - moved), changes
+    high = np.maximum(0.0, norm.beta - 3.0 * np.abs(norm.gamma))
+    return high if plain and not bounded and not pads else np.zeros_like(high)
 
 
 def without_bounds(graph: Graph) -> tuple[Graph, int]:

@@ -13,21 +13,20 @@ import numpy as np
 
 from tfqdyn.folding import Folded
 from tfqdyn.graph import CHANNEL_AXES, Node
+from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
-from tfqdyn.remedies.record import Change, Remedied, RemedyError
+from tfqdyn.remedies.record import Change, Remedied
 
 SHARE_OF_EPSILON = 0.1
 """A variance counts as zero below this share of the batch norm's epsilon: there epsilon alone, not
 the data, decides how large the folded weights become."""
-TOLERANCE = 0.01
-"""Largest QKL-Div in nats between the fp32 outputs before and after."""
 
 
 def zero_variance(
     folded: Folded,
     material: Material,
     share_of_epsilon: float = SHARE_OF_EPSILON,
-    tolerance: float = TOLERANCE,
+    tolerance: float = guard.TOLERANCE,
 ) -> Remedied:
     """Makes every dead channel the constant that it is.
 
@@ -64,12 +63,8 @@ def zero_variance(
         return Remedied(folded, "zero_variance", (), notes=("No batch norm has a dead channel.",))
     graph = replace(folded.graph, nodes=tuple(nodes))
     figures = material.fp32_change(folded.graph, graph)
-    if not figures["output_qkl_div"] <= tolerance:
-        raise RemedyError(
-            f"zero_variance would change the fp32 outputs by {figures['output_qkl_div']:.3g} nats "
-            f"of QKL-Div, more than the tolerance of {tolerance:g}: {len(changes)} channels with "
-            "near-zero variance are not constant on these images"
-        )
+    cause = f"{len(changes)} channels with near-zero variance are not constant on these images"
+    guard.check(figures, "zero_variance", cause, tolerance)
     cured = replace(folded, graph=graph, batch_norms=batch_norms, quantized=quantized)
     return Remedied(cured, "zero_variance", tuple(changes), figures)
 
