@@ -178,9 +178,9 @@ def _remedy(_: Sequence[str]) -> None:
     done = remedies.remedy(model, dataset, _REMEDIES.value, config, out, progress_bar)
     stages = [report.named(stage) for stage in done.stages]
     shown = [report.findings_table(done), tables.summary_table(stages)]
-    if done.choice is not None:
-        shown.append(report.attempts_table(done.choice))
-    print_tables(shown, stages[-1].notes)
+    if done.choices:
+        shown.append(report.attempts_table(done.choices))
+    print_tables(shown, list(dict.fromkeys(note for stage in stages for note in stage.notes)))
 
 
 def _qat(_: Sequence[str]) -> None:

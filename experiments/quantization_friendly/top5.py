@@ -91,7 +91,7 @@ class TopFive:
         from tfqdyn.calibration import draw
         from tfqdyn.pipeline import calibration_split, silent
         from tfqdyn.remedies import REMEDIES, RemedyError, course
-        from tfqdyn.remedies.material import logits_node
+        from tfqdyn.remedies.mixed_precision import quantized_logits
 
         folded, data = self.subject.folded(store), self.subject.dataset()
         config, split = fitted(self.config, data), calibration_split(data)
@@ -102,14 +102,14 @@ class TopFive:
         material = course.material_of(data, drawn, config, silent)
         shown = course.Material(data.x_test, np.array([image]), config)
         found: dict[str, Any] = {"image": image, "label": int(data.y_test[image])}
-        logits = shown.outputs(folded.graph, logits_node(folded.graph))[0]
-        found |= {"fp32": best(logits), "uint8": None, "reason": ""}
+        found |= {"fp32": best(shown.logits(folded.graph)[0]), "uint8": None, "reason": ""}
         try:
             for name in self.remedies:
                 folded = REMEDIES[name](folded, material).folded
         except RemedyError as error:
             return {**found, "reason": str(error)}
-        return {**found, "uint8": best(_quantized_logits(folded, material, shown))}
+        logits = quantized_logits(folded, material.ranges(folded), shown, folded.float_layers)[0]
+        return {**found, "uint8": best(logits)}
 
 
 def best(logits: NDArray) -> list[tuple[int, float]]:
@@ -119,22 +119,6 @@ def best(logits: NDArray) -> list[tuple[int, float]]:
     probabilities = softmax(logits)
     order = np.argsort(-probabilities, kind="stable")[:BEST]
     return [(int(k), float(probabilities[k])) for k in order]
-
-
-def _quantized_logits(folded: Any, material: Any, shown: Any) -> NDArray[np.float64]:
-    """Dequantized logits [K] of the one image that `shown` holds."""
-    from tfqdyn import affine, assembly
-    from tfqdyn.capture import TfliteTensors
-    from tfqdyn.conversion import to_tflite
-    from tfqdyn.graph import layers_of
-
-    converted = to_tflite(folded.deployed, material.ranges(folded), folded.float_layers)
-    row = assembly.logits_row(folded.graph, layers_of(folded.graph))
-    (images,) = shown.chunks(folded.graph)
-    codes = TfliteTensors(converted, len(images))(images)[row]
-    params = converted.pairs[row].params
-    values = codes if params is None else affine.dequantize(codes, params)
-    return np.array(values, np.float64).reshape(-1)
 
 
 def _jobs(scope: Scope) -> Mapping[str, TopFive] | Missing:

@@ -41,7 +41,7 @@ def test_prints_diagnosis_and_stages(tmp_path: Path, capfd: pytest.CaptureFixtur
 def test_auto_prints_what_it_tried(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     assert run(tmp_path) == 0
     assert "tried on held-out images" in capfd.readouterr().out
-    assert (tmp_path / "out" / "choice.json").exists()
+    assert (tmp_path / "out" / "choices.json").exists()
 
 
 @pytest.mark.parametrize(

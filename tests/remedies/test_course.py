@@ -81,18 +81,18 @@ def test_command_writes_every_step(tmp_path) -> None:
 def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
     model = patients.dead_model()
     done = remedy(model, labelled(model), config=replace(CONFIG, trials=1), out=tmp_path)
-    assert done.choice is not None
-    assert done.choice.remedies[0] == "zero_variance"
-    assert done.choice.findings[0].fault == "dead_variance"
-    kept = [attempt.remedy for attempt in done.choice.attempts if attempt.kept]
-    assert list(done.choice.remedies) == kept
+    (choice,) = done.choices
+    assert choice.remedies[0] == "zero_variance"
+    assert choice.findings[0].fault == "dead_variance"
+    kept = [attempt.remedy for attempt in choice.attempts if attempt.kept]
+    assert list(choice.remedies) == kept
     assert done.stages[-1].name == f"{len(kept)}_{kept[-1]}"
     qkl = [stage.result.summary.qkl_div.mean for stage in done.stages]
     assert qkl[-1] < 0.5 * qkl[0]
-    record = json.loads((tmp_path / "choice.json").read_text())
+    (record,) = json.loads((tmp_path / "choices.json").read_text())
     assert record["remedies"] == kept
     assert findings_table(done).row_count >= 1
-    assert attempts_table(done.choice).row_count == len(done.choice.attempts)
+    assert attempts_table(done.choices).row_count == len(choice.attempts)
     assert named(done.stages[0]).model["name"] == "0_none"
 
 

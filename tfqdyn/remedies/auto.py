@@ -1,8 +1,10 @@
 """Chooses remedies: follows the diagnosis, keeps what helps, stops when nothing does.
 
-No labels are looked at. A quarter of the unlabeled images is held out; a remedy, fitted on the
-others, stays if it lowers the output QKL-Div on the held-out ones by `LEAST_GAIN`. The course that
-was chosen is then run on all the images.
+No labels are looked at. A quarter of a draw's unlabeled images is held out; a remedy, fitted on the
+others, stays if it lowers the output QKL-Div on the held-out ones, held against the network that
+the user gave, by `LEAST_GAIN`. The course that was chosen is then run on all images of the draw.
+Every draw chooses for itself: so no image is scored by a network that it helped to choose, and the
+spread over draws includes the choice.
 """
 
 from collections.abc import Iterator
@@ -16,8 +18,8 @@ from tfqdyn.folding import Folded
 from tfqdyn.pipeline import analyze_draws
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.mixed_precision import output_qkl
 from tfqdyn.remedies.record import RemedyError
-from tfqdyn.results import RunResult
 
 LEAST_GAIN = 0.1
 """Share of the output QKL-Div that a remedy must take away to stay."""
@@ -45,11 +47,19 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen remedies in order, every attempt, and what was found on the untreated network."""
+    """What one draw of images came to choose.
+
+    Attributes:
+        remedies: the chosen ones, in order.
+        attempts: every one that was tried.
+        findings: on the untreated network.
+        held_out: indices of the images that judged.
+    """
 
     remedies: tuple[str, ...]
     attempts: tuple[Attempt, ...]
     findings: tuple[Finding, ...]
+    held_out: tuple[int, ...]
 
 
 def choose(folded: Folded, material: Material) -> Choice:
@@ -67,18 +77,18 @@ def choose(folded: Folded, material: Material) -> Choice:
             f"remedies are chosen on at least 4 images, received {len(material.indices)}; raise "
             "calibration_size"
         )
-    judge, fitting = _split(material)
+    fitting, held_out = _split(material)
+    judge = _Judge(fitting, held_out, folded)
     attempts: list[Attempt] = []
     kept: list[str] = []
-    current, result = folded, judge(folded)
-    first = diagnose(result)
-    findings, tried = first, set(NEVER_AUTO)
-    while result.summary.qkl_div.mean > GOOD_ENOUGH:
+    current, before = folded, judge.qkl_div(folded)
+    first = findings = judge.findings(folded)
+    tried = set(NEVER_AUTO)
+    while not before <= GOOD_ENOUGH:
         remedy, because = next(_candidates(findings, tried), (None, None))
         if remedy is None or because is None:
             break
         tried.add(remedy)
-        before = result.summary.qkl_div.mean
         try:
             remedied = REMEDIES[remedy](current, fitting)
         except RemedyError as error:
@@ -87,14 +97,14 @@ def choose(folded: Folded, material: Material) -> Choice:
         if not remedied.changes:
             attempts.append(Attempt(remedy, because.text, (before, before), False, "no change"))
             continue
-        found = judge(remedied.folded)
-        after = found.summary.qkl_div.mean
+        after = judge.qkl_div(remedied.folded)
         helps = after <= (1.0 - LEAST_GAIN) * before
         attempts.append(Attempt(remedy, because.text, (before, after), helps))
         if helps:
             kept.append(remedy)
-            current, result, findings = remedied.folded, found, diagnose(found)
-    return Choice(tuple(kept), tuple(attempts), first)
+            current, before = remedied.folded, after
+            findings = () if before <= GOOD_ENOUGH else judge.findings(current)
+    return Choice(tuple(kept), tuple(attempts), first, tuple(held_out.indices.tolist()))
 
 
 def _candidates(findings: tuple[Finding, ...], tried: set[str]) -> Iterator[tuple[str, Finding]]:
@@ -111,23 +121,39 @@ def _candidates(findings: tuple[Finding, ...], tried: set[str]) -> Iterator[tupl
 
 
 class _Judge:
-    """Analyzes a network on held-out images; the labels that it hands on are all zero."""
+    """Judges networks on held-out images; labels play no part.
 
-    def __init__(self, fitting: Material, held_out: np.ndarray) -> None:
+    Args:
+        fitting: the images that calibrate.
+        held_out: those that judge.
+        folded: a network with the reference that all are held against.
+    """
+
+    def __init__(self, fitting: Material, held_out: Material, folded: Folded) -> None:
         self._fitting, self._held_out = fitting, held_out
-        labels = np.zeros(len(fitting.images), np.int64)
-        self._data = Dataset("unlabeled", fitting.images, labels)
-        self._config = replace(fitting.config, trials=1, own_error=True)
+        self._reference = held_out.logits(folded.reference)
 
-    def __call__(self, folded: Folded) -> RunResult:
-        drawn = [self._fitting.indices]
-        return analyze_draws([folded], self._data, drawn, self._held_out, self._config)
+    def qkl_div(self, folded: Folded) -> float:
+        """Output QKL-Div of the true uint8 network in nats."""
+        ranges = self._fitting.ranges(folded)
+        return output_qkl(folded, ranges, self._held_out, self._reference, folded.float_layers)
+
+    def findings(self, folded: Folded) -> tuple[Finding, ...]:
+        """What is wrong with the network."""
+        labels = np.zeros(len(self._fitting.images), np.int64)
+        data = Dataset("unlabeled", self._fitting.images, labels)
+        config = replace(self._fitting.config, trials=1, own_error=True)
+        scored = self._held_out.indices
+        return diagnose(analyze_draws([folded], data, [self._fitting.indices], scored, config))
 
 
-def _split(material: Material) -> tuple[_Judge, Material]:
-    """What judges, and the images to fit on."""
+def _split(material: Material) -> tuple[Material, Material]:
+    """The images to fit on, and those that judge."""
     count = len(material.indices)
     size = max(1, min(MOST_HELD_OUT, round(HELD_OUT * count)))
     order = np.random.default_rng(material.config.seed).permutation(material.indices)
-    fitting = replace(material, indices=np.sort(order[size:]), draft=True, _ranges={})
-    return _Judge(fitting, np.sort(order[:size])), fitting
+    fitting, held_out = (
+        replace(material, indices=np.sort(chosen), draft=True, _ranges={})
+        for chosen in (order[size:], order[:size])
+    )
+    return fitting, held_out

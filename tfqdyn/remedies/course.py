@@ -6,8 +6,10 @@ else each trial scores the test images that its draw left out.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +28,7 @@ from tfqdyn.pipeline import (
 )
 from tfqdyn.remedies.catalogue import REMEDIES, check_names
 from tfqdyn.remedies.material import Material
-from tfqdyn.remedies.record import Remedied
+from tfqdyn.remedies.record import Remedied, RemedyError
 from tfqdyn.results import RunResult
 
 
@@ -35,15 +37,16 @@ class Stage:
     """One step of a course.
 
     Attributes:
-        name: "0_none", "1_zero_variance", ...
+        name: "0_none", "1_zero_variance", ...; "1_auto" where trials chose different remedies.
         result: the analysis after it.
-        remedied: for every trial what the remedy did; empty for "0_none".
+        remedied: for every trial what the remedy did, None where its course was over; empty for
+            "0_none".
         folded: for every trial the network after it.
     """
 
     name: str
     result: RunResult
-    remedied: tuple[Remedied, ...]
+    remedied: tuple[Remedied | None, ...]
     folded: tuple[Folded, ...]
 
 
@@ -83,39 +86,66 @@ def draws(dataset: Dataset, config: AnalysisConfig) -> list[Drawn]:
 def treat(
     folded: Folded,
     dataset: Dataset,
-    remedies: Sequence[str],
+    courses: Sequence[Sequence[str]],
     config: AnalysisConfig,
     progress: Progress = silent,
-    diagnosed: bool = True,
+    chosen: bool = False,
 ) -> Iterator[Stage]:
     """Applies remedies in the given order, every trial on its own images; yields every stage.
 
     Args:
         folded: the network as it is.
         dataset: checked against the network.
-        remedies: names of `REMEDIES`.
+        courses: for every trial names of `REMEDIES`.
         config: of the analyses.
-        diagnosed: whether own errors are measured before the first remedy, for `diagnose`, even
-            where the configuration does not ask for them.
         progress: wraps long loops.
+        chosen: whether the courses were chosen (`auto`): the network is diagnosed already, and a
+            remedy that refuses all of a draw's images is left out with a note. Else own errors are
+            measured before the first remedy, for `diagnose`, in any case.
 
     Raises:
         ValueError: an unknown remedy, before any slow work.
         RemedyError: a remedy does not apply.
     """
-    if remedies:  # `auto` may have found none
-        check_names(remedies)
+    for names in courses:
+        if names:  # `auto` may have found none
+            check_names(names)
     drawn = draws(dataset, config)
     materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
     current = [folded] * len(drawn)
-    first = replace(config, own_error=config.own_error or diagnosed)
+    first = replace(config, own_error=config.own_error or not chosen)
     untreated = analyze_stage(current, dataset, drawn, first, progress)
     yield Stage("0_none", untreated, (), tuple(current))
-    for number, name in enumerate(remedies, start=1):
-        treated = [REMEDIES[name](f, m) for f, m in zip(current, materials, strict=True)]
-        current = [remedied.folded for remedied in treated]
+    for number, names in enumerate(zip_longest(*courses), start=1):
+        treated = [
+            None if name is None else _applied(name, f, material, chosen)
+            for name, f, material in zip(names, current, materials, strict=True)
+        ]
+        current = [f if t is None else t.folded for f, t in zip(current, treated, strict=True)]
         result = analyze_stage(current, dataset, drawn, config, progress)
+        result = replace(result, notes=(*result.notes, *_notes(names, treated)))
+        name = names[0] if len(set(names)) == 1 else "auto"
         yield Stage(f"{number}_{name}", result, tuple(treated), tuple(current))
+
+
+def _applied(name: str, folded: Folded, material: Material, lenient: bool) -> Remedied:
+    """What a remedy makes of a network; with `lenient` nothing, where it refuses."""
+    try:
+        return REMEDIES[name](folded, material)
+    except RemedyError as error:
+        if not lenient:
+            raise
+        return Remedied(folded, name, (), notes=(str(error),))
+
+
+def _notes(names: Sequence[str | None], treated: Sequence[Remedied | None]) -> tuple[str, ...]:
+    """What trials differ in, and the remedies' own remarks."""
+    found = [f"{t.remedy}: {note}" for t in treated if t is not None for note in t.notes]
+    if len(set(names)) > 1:
+        counts = Counter(name or "no more remedy" for name in names)
+        parts = [f"{name} in {count} of {len(names)}" for name, count in counts.items()]
+        found.insert(0, f"Trials chose different remedies: {', '.join(parts)}.")
+    return tuple(dict.fromkeys(found))
 
 
 def material_of(

@@ -12,8 +12,8 @@ function (the change of the fp32 outputs is measured before anything else and re
 
 High biases are absorbed (section 4.1.3, Eq. 14-15): c_i = max(0, beta_i - 3 gamma_i) of a ReLU's
 input goes from b1 into b2, where the second layer pads nothing. That keeps the function but for
-values below c_i, which are rare where the batch norm's statistics hold. Whether they do is measured:
-biases stay where they are if the fp32 outputs would change by more than `guard.TOLERANCE`.
+values below c_i, which are rare where the batch norm's statistics hold. Whether they do is
+measured: biases stay if the fp32 outputs would change by more than `guard.TOLERANCE`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -23,6 +23,8 @@ from tfqdyn.pipeline import Progress, chunking, silent
 
 LINEAR = (*KERNEL_OPS, "affine")
 """Ops that add a bias or an offset to a product with a kernel."""
+Ranges = Mapping[str, tuple[float, float]]
+"""Calibrated (minimum, maximum) of the input and of rows, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Material:
         for chunk, valid in self._padded(graph):
             yield [value[:valid] for value in run(chunk)]
 
-    def ranges(self, folded: Folded) -> Mapping[str, tuple[float, float]]:
+    def ranges(self, folded: Folded) -> Ranges:
         """Calibrated ranges of the input and of every row of the fp32 network, by name."""
         graph = folded.graph
         if graph not in self._ranges:
@@ -98,6 +100,10 @@ class Material:
         values = [value.copy() for (value,) in self.activations(graph, [node])]
         return np.concatenate([value.reshape(len(value), -1) for value in values])
 
+    def logits(self, graph: Graph) -> NDArray[np.float32]:
+        """fp32 logits over all images, [N, K]."""
+        return self.outputs(graph, logits_node(graph))
+
     def fp32_change(self, before: Graph, after: Graph) -> dict[str, float]:
         """How far two fp32 networks' outputs differ on the images.
 
@@ -105,8 +111,7 @@ class Material:
             `output_qkl_div` in nats (0 is best), `largest_change` of any output's probability,
             and `same_top1`, the share of images whose best class stays.
         """
-        name = logits_node(before)
-        first, second = self.outputs(before, name), self.outputs(after, name)
+        first, second = self.logits(before), self.logits(after)
         if first.shape[1] == 1:  # a single score, as the scores of two classes
             first, second = (np.concatenate([0 * x, x], axis=1) for x in (first, second))
         e1, e2 = (np.exp(x - x.max(axis=1, keepdims=True)) for x in (first, second))

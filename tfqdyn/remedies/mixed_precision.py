@@ -2,10 +2,11 @@
 
 Which ones is measured, not guessed: every layer with a kernel is left in fp32 alone and the true
 uint8 network's output QKL-Div is taken (the sweep); then layers are added one by one, the best of
-those that the sweep put first (greedy), until another one gains too little. No labels are used.
+those that the sweep put first (greedy), until another one gains too little. Outputs are held
+against those of the network that the user gave. No labels are used.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from tfqdyn.classification import compare_outputs
 from tfqdyn.conversion import to_tflite
 from tfqdyn.folding import Folded
 from tfqdyn.graph import layers_of
-from tfqdyn.remedies.material import Material, logits_node
+from tfqdyn.remedies.material import Material, Ranges
 from tfqdyn.remedies.record import Change, Remedied
 
 MOST_LAYERS = 3
@@ -50,9 +51,13 @@ def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_
     """
     if most_layers < 1:
         raise ValueError(f"most_layers must be at least 1, received {most_layers}")
-    reference = material.outputs(folded.graph, logits_node(folded.graph))
-    before = output_qkl(folded, material, reference, folded.float_layers)
-    swept = sweep(folded, material, reference)
+    ranges, reference = material.ranges(folded), material.logits(folded.reference)
+
+    def with_floats(float_layers: Sequence[str]) -> float:
+        return output_qkl(folded, ranges, material, reference, float_layers)
+
+    before = with_floats(folded.float_layers)
+    swept = sweep(folded, material, with_floats)
     order = [s.layer for s in sorted(swept, key=lambda s: s.qkl_div)]
     chosen, now = list(folded.float_layers), before
     measured: dict[tuple[str, ...], float] = {(*chosen, s.layer): s.qkl_div for s in swept}
@@ -62,7 +67,7 @@ def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_
         for layer in [name for name in order if name not in chosen][:TRIED]:
             key = (*chosen, layer)
             if key not in measured:
-                measured[key] = output_qkl(folded, material, reference, key)
+                measured[key] = with_floats(key)
             tried[layer] = measured[key]
         best = min(tried, key=lambda layer: tried[layer], default=None)
         if best is None or not tried[best] <= (1.0 - LEAST_GAIN) * now:
@@ -77,28 +82,38 @@ def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_
 
 
 def sweep(
-    folded: Folded, material: Material, reference: NDArray[np.float32]
+    folded: Folded, material: Material, with_floats: Callable[[Sequence[str]], float]
 ) -> tuple[Sensitivity, ...]:
-    """Every quantized layer with a kernel left in fp32 alone, in graph order."""
+    """Every quantized layer with a kernel left in fp32 alone, in graph order.
+
+    Args:
+        folded: a folded network.
+        material: its progress bar.
+        with_floats: the output QKL-Div with these layers in fp32.
+    """
     layers = [
         row.name
         for row in layers_of(folded.graph)
         if row.has_kernel and row.name not in folded.float_layers
     ]
     return tuple(
-        Sensitivity(layer, output_qkl(folded, material, reference, (*folded.float_layers, layer)))
+        Sensitivity(layer, with_floats((*folded.float_layers, layer)))
         for layer in material.progress(layers, "leave in fp32", len(layers))
     )
 
 
 def output_qkl(
     folded: Folded,
-    material: Material,
+    ranges: Ranges,
+    shown: Material,
     reference: NDArray[np.float32],
     float_layers: Collection[str],
 ) -> float:
-    """Output QKL-Div in nats of the true uint8 network against fp32 logits [N, K]."""
-    logits = quantized_logits(folded, material, float_layers)
+    """Output QKL-Div in nats of the true uint8 network against fp32 logits [N, K].
+
+    Args: as for `quantized_logits`.
+    """
+    logits = quantized_logits(folded, ranges, shown, float_layers)
     if logits.shape[1] == 1:  # a single score, as the scores of two classes
         reference = np.concatenate([0 * reference, reference], axis=1)
         logits = np.concatenate([0 * logits, logits], axis=1)
@@ -106,14 +121,21 @@ def output_qkl(
 
 
 def quantized_logits(
-    folded: Folded, material: Material, float_layers: Collection[str]
+    folded: Folded, ranges: Ranges, shown: Material, float_layers: Collection[str]
 ) -> NDArray[np.float64]:
-    """Dequantized logits of the true uint8 network on the material's images, [N, K]."""
+    """Dequantized logits of the true uint8 network, [N, K].
+
+    Args:
+        folded: a folded network.
+        ranges: of the input and of every row, as `Material.ranges` gives them.
+        shown: the images.
+        float_layers: rows that stay in fp32.
+    """
     rows = layers_of(folded.graph)
     position = logits_row(folded.graph, rows)
-    converted = to_tflite(folded.deployed, material.ranges(folded), float_layers)
+    converted = to_tflite(folded.deployed, ranges, float_layers)
     params = converted.pairs[position].params
-    threads = material.config.threads
+    threads = shown.config.threads
     networks = [TfliteTensors(converted, 1) for _ in range(threads)]
 
     def run(network: TfliteTensors, images: NDArray[np.float32]) -> list[NDArray[np.float64]]:
@@ -127,7 +149,7 @@ def quantized_logits(
 
     logits: list[NDArray[np.float64]] = []
     with ThreadPoolExecutor(threads) as executor:
-        for chunk in material.chunks(folded.graph):
+        for chunk in shown.chunks(folded.graph):
             for found in executor.map(run, networks, np.array_split(chunk, threads)):
                 logits += found
     return np.concatenate(logits)

@@ -1,10 +1,12 @@
 """Tables of a treatment for a terminal."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 
 from rich.table import Table
 
-from tfqdyn.remedies.auto import Choice
+from tfqdyn.remedies.auto import Attempt, Choice
 from tfqdyn.remedies.course import Stage
 from tfqdyn.remedies.runner import Treatment
 from tfqdyn.results import RunResult
@@ -30,15 +32,27 @@ def findings_table(treatment: Treatment, count: int = MOST_FINDINGS) -> Table:
     return table
 
 
-def attempts_table(choice: Choice) -> Table:
-    """What `auto` tried, on images that it held out."""
+def attempts_table(choices: Sequence[Choice]) -> Table:
+    """What `auto` tried on images that it held out: a row a remedy, medians over the trials."""
     table = Table(title="tried on held-out images", title_justify="left")
     table.add_column("remedy")
     table.add_column("output QKL-Div", justify="right")
     table.add_column("kept")
     table.add_column("because of", overflow="fold")
-    for attempt in choice.attempts:
-        before, after = attempt.qkl_div
-        verdict = "yes" if attempt.kept else attempt.note or "no"
-        table.add_row(attempt.remedy, f"{before:.3g} to {after:.3g}", verdict, attempt.because)
+    tried: dict[str, list[Attempt]] = {}
+    for attempt in (attempt for choice in choices for attempt in choice.attempts):
+        tried.setdefault(attempt.remedy, []).append(attempt)
+    for remedy, attempts in tried.items():
+        before, after = (median(attempt.qkl_div[i] for attempt in attempts) for i in (0, 1))
+        verdict = _verdict(attempts, len(choices))
+        table.add_row(remedy, f"{before:.3g} to {after:.3g}", verdict, attempts[0].because)
     return table
+
+
+def _verdict(attempts: Sequence[Attempt], trials: int) -> str:
+    """In how many trials a remedy was kept, and why it could not be tried where it could not."""
+    kept = sum(attempt.kept for attempt in attempts)
+    if trials == 1:
+        return "yes" if kept else attempts[0].note or "no"
+    notes = dict.fromkeys(attempt.note for attempt in attempts if attempt.note)
+    return "; ".join([f"{kept} of {trials} trials", *notes])

@@ -3,7 +3,7 @@
 OUT/0_none/, OUT/1_zero_variance/, ...   what `analyze` writes, and remedy.json
 OUT/report.html, OUT/layers.png          all steps over the layers
 OUT/cured.keras, OUT/cured.tflite        the network at the end, of the first trial's images
-OUT/choice.json                          what `auto` found and tried
+OUT/choices.json                         what `auto` found and tried, for every trial
 """
 
 import json
@@ -29,13 +29,13 @@ from tfqdyn.schemes import OWN_RANGES
 
 @dataclass(frozen=True, eq=False)
 class Treatment:
-    """All stages of a course, and how `auto` came to it (None where remedies were given).
+    """All stages, and what every trial chose by `auto` (nothing where remedies were given).
 
-    `findings` are those on the untreated network.
+    `findings` are those on the untreated network; the first trial's with `auto`.
     """
 
     stages: tuple[Stage, ...]
-    choice: Choice | None
+    choices: tuple[Choice, ...]
     findings: tuple[Finding, ...]
 
 
@@ -70,23 +70,26 @@ def remedy(
     original = lower(model)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     folded = fold_batchnorm(original)
-    choice = None
+    choices: tuple[Choice, ...] = ()
+    courses: list[Sequence[str]] = [remedies] * config.trials
     if automatic:
-        first = draws(dataset, config)[0]
-        choice = choose(folded, material_of(dataset, first.calibration, config, progress))
-        remedies = choice.remedies
+        choices = tuple(
+            choose(folded, material_of(dataset, drawn.calibration, config, progress))
+            for drawn in draws(dataset, config)
+        )
+        courses = [choice.remedies for choice in choices]
         if out is not None:
             wholefiles.prepare(out)
-            _write_json(out / "choice.json", asdict(choice))
+            _write_json(out / "choices.json", [asdict(choice) for choice in choices])
     stages = []
-    for stage in treat(folded, dataset, remedies, config, progress, not automatic):
+    for stage in treat(folded, dataset, courses, config, progress, automatic):
         stages.append(stage)
         if out is not None:
             _write_stage(stage, stages[0], out)
     if out is not None:
         _write_cured(stages, out)
-    findings = choice.findings if choice else diagnose(stages[0].result)
-    return Treatment(tuple(stages), choice, findings)
+    findings = choices[0].findings if choices else diagnose(stages[0].result)
+    return Treatment(tuple(stages), choices, findings)
 
 
 def _write_stage(stage: Stage, first: Stage, out: Path) -> None:
@@ -96,7 +99,7 @@ def _write_stage(stage: Stage, first: Stage, out: Path) -> None:
     shown = {s.name: s.result.layers for s in ((first,) if stage is first else (first, stage))}
     figures.save(figures.overview(shown), folder / "layers.png")
     if stage.remedied:
-        _write_json(folder / "remedy.json", [remedied.record for remedied in stage.remedied])
+        _write_json(folder / "remedy.json", [r and r.record for r in stage.remedied])
 
 
 def _write_cured(stages: Sequence[Stage], out: Path) -> None:

@@ -6,7 +6,7 @@ and SQNR in the fully quantized network.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,13 +51,12 @@ def accuracy_gains(
         labelled: the scored images.
         labels: of `labelled`, [N].
     """
-    ranges = dict(material.ranges(folded))
-    scored = replace(labelled, _ranges={folded.graph: ranges})
+    ranges = material.ranges(folded)
     rows = [row.name for row in layers_of(folded.graph) if row.has_kernel]
     kept = folded.float_layers
 
     def accuracy(float_layers: Sequence[str]) -> float:
-        logits = quantized_logits(folded, scored, float_layers)
+        logits = quantized_logits(folded, ranges, labelled, float_layers)
         if logits.shape[1] == 1:
             logits = np.concatenate([0 * logits, logits], axis=1)
         return top_k_accuracy(logits, labels)
