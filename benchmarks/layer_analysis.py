@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
     from tfqdyn.layerstats import HistogramConfig
     from tfqdyn.lowering import lower
     from tfqdyn.measurement import Trial, Workers, measure
+    from tfqdyn.reference import Reference
 
     untrained: Any = keras.applications.MobileNet
     model = modelfile.load(_MODEL.value) if _MODEL.value else untrained(weights=None)
@@ -82,10 +83,9 @@ def main(argv: list[str]) -> None:
             del views
 
     def analysis() -> None:
-        measure(
-            lambda chunk: run(chunk)[1:], [trial], len(rows) - 2, chunks,
-            Workers(executor, _THREADS.value), HistogramConfig(),
-        )  # fmt: skip
+        reference = Reference(folded, rows, rows[-2].output, run)
+        workers = Workers(executor, _THREADS.value)
+        measure(reference, [trial], len(rows) - 2, chunks, workers, HistogramConfig())
 
     parts = {"fp32 pass": fp32_pass, "interpreter pass": interpreter_pass, "analysis": analysis}
     for work in parts.values():

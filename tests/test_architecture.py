@@ -49,6 +49,7 @@ RANKS = {
     "tfqdyn.config": 5,
     "tfqdyn.capture": 5,
     "tfqdyn.layerstats": 5,
+    "tfqdyn.reference": 5.5,
     "tfqdyn.measurement": 6,
     "tfqdyn.results": 6,
     "tfqdyn.assembly": 7,

@@ -116,7 +116,7 @@ def test_a_gain_that_the_absolute_decrease_hides() -> None:
     converted = SimpleNamespace(output_params=None, pairs=[row])
     part = Measured(
         trials=[SimpleNamespace(converted=converted)], scored=np.arange(4), values=[],
-        pairs=[], logits=logits,
+        pairs=[], logits=logits, changed_logits=None, powers=np.ones(4),
         quantized_logits=[logits.astype(np.float64)],
         scores=[np.eye(4, dtype=np.float32)[[0, 2, 3, 3]]], digests=[],
     )  # fmt: skip

@@ -15,7 +15,7 @@ from tfqdyn import metrics
 from tfqdyn.capture import interpreter_name
 from tfqdyn.conversion import Converted
 from tfqdyn.folding import BatchNorm, Folded
-from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode
+from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode, layers_of
 from tfqdyn.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement import Measured, Trial
 from tfqdyn.pairs import LayerPair
@@ -58,6 +58,12 @@ def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
     return len(rows) - 1
 
 
+def logits_node(graph: Graph) -> str:
+    """The node whose value are the logits."""
+    rows = layers_of(graph)
+    return rows[logits_row(graph, rows)].output
+
+
 def num_classes(graph: Graph) -> int:
     """How many classes the model tells apart: its outputs, or 2 for a single score."""
     return max(2, int(np.prod(graph.output.output_shape)))
@@ -76,6 +82,7 @@ def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ..
     return tuple(
         _layer_result(
             pair.row,
+            folded.held_against[pair.row.name],
             [trial.sites[i] for trial in trials],
             [sums[i] for sums in pairs],
             reduce(ValueSums.merge, [part.values[i] for part in parts]),
@@ -100,6 +107,7 @@ def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, We
 
 def _layer_result(
     row: LayerNode,
+    reference: str,
     sites: Sequence,
     sums: Sequence[PairSums],
     values: ValueSums,
@@ -122,6 +130,7 @@ def _layer_result(
         kind=row.kind,
         output_shape=row.output_shape,
         producers=row.producers,
+        reference=reference,
         macs=row.macs,
         params=row.params,
         weights=_weight_row(weights),

@@ -35,6 +35,7 @@ class KerasActivations:
                 f"the analysis needs Keras on TensorFlow, received {keras.backend.backend()!r}; "
                 "set KERAS_BACKEND=tensorflow"
             )
+        self.nodes = tuple(nodes)
         self.model: keras.Model = to_keras(graph, nodes)
         self._run = tf.function(
             lambda images: self.model(images, training=False),
@@ -47,6 +48,10 @@ class KerasActivations:
         outputs = self._run(tf.constant(images, tf.float32))
         tensors = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return [np.asarray(memoryview(tensor)) for tensor in tensors]
+
+    def by_node(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """The same by the nodes' names."""
+        return dict(zip(self.nodes, self(images), strict=True))
 
 
 class TfliteTensors:

@@ -14,7 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.graph import KERNEL_OPS, Graph, Node
+from tfqdyn.graph import KERNEL_OPS, Graph, Node, layers_of
+
+ORIGINAL = "original"
+"""A row is held against the network that the user gave."""
+REMEDIED = "remedied"
+"""A row is held against the fp32 form of the remedied network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +73,17 @@ class Folded:
     float_layers: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     rescaled: frozenset[str] = frozenset()
+
+    @cached_property
+    def held_against(self) -> Mapping[str, str]:
+        """Whose fp32 values every row is held against, `ORIGINAL` or `REMEDIED`, by name.
+
+        The remedied network's are those of rows that a remedy put on another scale, or added.
+        """
+        given = {row.name for row in layers_of(self.reference)} - self.rescaled
+        return {
+            row.name: ORIGINAL if row.name in given else REMEDIED for row in layers_of(self.graph)
+        }
 
     @cached_property
     def deployed(self) -> Graph:

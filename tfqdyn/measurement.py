@@ -21,6 +21,7 @@ from tfqdyn.conversion import Converted
 from tfqdyn.folding import Folded
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.pairs import LayerPair
+from tfqdyn.reference import Fp32
 from tfqdyn.simulation import Simulated
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
@@ -61,7 +62,9 @@ class Measured:
         scored: positions of the images in their source, [N].
         values: for every row the description of its fp32 activations.
         pairs: for every trial and row the comparison.
-        logits: fp32 logits [N, K], float32.
+        logits: fp32 logits [N, K], float32, of the network that the user gave.
+        changed_logits: of the network as remedies or training left it [N, K]; None where that is
+            still the one given.
         quantized_logits: for every trial the dequantized logits [N, K].
         scores: for every trial the deployed model's output codes [N, K].
         powers: mean square of every preprocessed image [N].
@@ -73,6 +76,7 @@ class Measured:
     values: Sequence[ValueSums]
     pairs: Sequence[Sequence[PairSums]]
     logits: NDArray[np.float32]
+    changed_logits: NDArray[np.float32] | None
     quantized_logits: Sequence[NDArray[np.float64]]
     scores: Sequence[NDArray]
     powers: NDArray[np.float64]
@@ -80,7 +84,7 @@ class Measured:
 
 
 def measure(
-    activations: Activations,
+    reference: Callable[[NDArray[np.float32]], Fp32],
     trials: Sequence[Trial],
     logits_row: int,
     chunks: Iterable[Chunk],
@@ -90,16 +94,16 @@ def measure(
     """Runs every chunk through all networks and compares all layers.
 
     Args:
-        activations: gives the fp32 output of every row for a chunk of images.
+        reference: gives the fp32 values for a chunk of images.
         trials: at least one; their pairs list the same rows.
-        logits_row: position of the row whose output are the logits.
+        logits_row: position of the row whose quantized output are the logits.
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
         config: bins and epsilon of the histograms.
     """
     comparison = _Comparison(trials, logits_row, workers, config)
     for images, indices, digests in chunks:
-        comparison.add(activations(images), comparison.run(images), indices)
+        comparison.add(reference(images), comparison.run(images), indices)
         comparison.add_images(images[: len(indices)], digests)
     return comparison.measured()
 
@@ -124,6 +128,7 @@ class _Comparison:
         self._powers: list[NDArray] = []
         self._scored: list[NDArray[np.int64]] = []
         self._logits: list[NDArray] = []
+        self._changed_logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
         self._scores: list[list[NDArray]] = [[] for _ in trials]
         self._networks: list[list[Callable[[NDArray[np.float32]], list[NDArray]]]] = []
@@ -143,18 +148,19 @@ class _Comparison:
 
     def add(
         self,
-        fp32: list[NDArray],
+        fp32: Fp32,
         codes: list[list[list[NDArray]]],
         indices: NDArray[np.int64],
     ) -> None:
         """Takes in the first images of a chunk, one for each of their `indices`.
 
-        `fp32` and `codes` are let go before this returns: interpreters refuse to run while views
-        into them live, and two chunks of activations would not fit.
+        `fp32.rows` and `codes` are emptied before this returns: interpreters refuse to run while
+        views into them live, and two chunks of activations would not fit.
         """
+        rows = fp32.rows
         valid = len(indices)
         self._scored.append(indices)
-        size = len(fp32[0]) // self._workers.parts
+        size = len(rows[0]) // self._workers.parts
         cuts = [slice(start, min(start + size, valid)) for start in range(0, valid, size)]
 
         def compare(row: int) -> None:
@@ -162,11 +168,13 @@ class _Comparison:
                 values = self.values[row] if trial == 0 else None
                 for part, cut in enumerate(cuts):
                     q = codes[trial][part][row][: cut.stop - cut.start]
-                    sums[row].add(fp32[row][cut], q, values)
+                    sums[row].add(rows[row][cut], q, values)
 
-        largest_first = sorted(range(len(fp32)), key=lambda row: -fp32[row].size)
+        largest_first = sorted(range(len(rows)), key=lambda row: -rows[row].size)
         list(self._workers.executor.map(compare, largest_first))
-        self._logits.append(_flat(fp32[self._logits_row][:valid]).copy())
+        self._logits.append(_flat(fp32.logits[:valid]).copy())
+        if fp32.changed_logits is not None:
+            self._changed_logits.append(_flat(fp32.changed_logits[:valid]).copy())
         for trial, parts in enumerate(codes):
             params = self._trials[trial].converted.pairs[self._logits_row].params
             for part, cut in enumerate(cuts):
@@ -174,7 +182,7 @@ class _Comparison:
                 logits = _real(parts[part][self._logits_row][:count], params)
                 self._quantized_logits[trial].append(logits)
                 self._scores[trial].append(_flat(parts[part][-1][:count]).copy())
-        fp32.clear()
+        rows.clear()
         codes.clear()
 
     def add_images(self, images: NDArray[np.float32], digests: Sequence[bytes]) -> None:
@@ -192,6 +200,7 @@ class _Comparison:
             values=self.values,
             pairs=self.pairs,
             logits=np.concatenate(self._logits),
+            changed_logits=np.concatenate(self._changed_logits) if self._changed_logits else None,
             quantized_logits=[np.concatenate(chunks) for chunks in self._quantized_logits],
             scores=[np.concatenate(chunks) for chunks in self._scores],
             powers=np.concatenate(self._powers),

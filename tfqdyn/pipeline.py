@@ -32,6 +32,7 @@ from tfqdyn.layerstats import HistogramConfig
 from tfqdyn.lowering import lower
 from tfqdyn.measurement import Measured, Trial, Workers, measure
 from tfqdyn.ownerror import OwnSums, OwnTrial, measure_own, with_own
+from tfqdyn.reference import Reference
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.simulation import Simulated, SimulatedTensors, simulate
@@ -210,12 +211,11 @@ def measure_draws(
                 ranges = {name: (site.low, site.high) for name, site in by_name.items()}
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
                 cuts.append(OwnTrial(folded.deployed, cut))
-        paired = trials[0].converted.pairs
-        wanted = [names.index(pair.row.name) for pair in paired]
+        paired = [pair.row for pair in trials[0].converted.pairs]
         measured = measure(
-            lambda chunk: [*map(run(chunk).__getitem__, wanted)],
+            Reference(trials_of[0], paired, assembly.logits_node(graph), run),
             trials,
-            assembly.logits_row(graph, [pair.row for pair in paired]),
+            assembly.logits_row(graph, paired),
             stream(dataset.x_test, scored, "compare layers", larger),
             workers,
             HistogramConfig(config.bins, config.epsilon),

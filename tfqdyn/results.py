@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfqdyn import wholefiles
+from tfqdyn.folding import ORIGINAL
 from tfqdyn.wholefiles import replacing
 
 SCHEMA = 1
@@ -126,6 +127,10 @@ class LayerResult:
     al., slide 5; `SOURCES`), `saturated_share` the share of values that a bounded ReLU
     cuts off in fp32 already.
 
+    `reference` is whose fp32 values the row is held against: "original", the network that the user
+    gave, or "remedied" where a remedy put the row's values on another scale or added the row. Own
+    errors are those of the op as it is quantized, so what a remedy changed before it is inherited.
+
     `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
     or the row stays in fp32 (`weight_bits` also without a kernel).
     """
@@ -166,6 +171,7 @@ class LayerResult:
     histogram: HistogramRow | None = None
     dtype: str = "uint8"
     kernel_grid: KernelGrid | None = None
+    reference: str = ORIGINAL
 
 
 @dataclass(frozen=True)
@@ -192,7 +198,9 @@ class Loss:
 class Summary:
     """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up).
 
-    Where trials score different images, `fp32_accuracy` is over the images of all trials.
+    `fp32_accuracy`, `loss` and the distances of outputs are against the network that the user gave;
+    `changed_fp32_accuracy` is that of the network as remedies or training left it, None where that
+    is still the one given. Where trials score different images, both are over those of all trials.
     `percent_accuracy_decrease` is an absolute value, the works' figure; `loss` has the sign.
     """
 
@@ -205,6 +213,7 @@ class Summary:
     fp32_top5_accuracy: float | None = None
     quantized_top5_accuracy: Spread | None = None
     loss: Loss | None = None
+    changed_fp32_accuracy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,7 @@ def summarize(parts: Sequence[Measured], labels: NDArray[np.int64]) -> Summary:
         quantized_top5_accuracy=(
             spread([q for _, quantized in top5 for q in quantized]) if many else None
         ),
+        changed_fp32_accuracy=_changed_accuracy(answers),
         loss=loss_of([a.changes() for a in answers], [part.scored for part in parts]),
     )
 
@@ -76,7 +77,11 @@ class _Answers:
 
     def __init__(self, part: Measured, labels: NDArray[np.int64]) -> None:
         self.labels = labels
+        self.trials = len(part.trials)
         self.reference = _two_classes(part.logits, 0.0)
+        self.is_changed = part.changed_logits is not None
+        changed = part.logits if part.changed_logits is None else part.changed_logits
+        self._changed = _two_classes(changed, 0.0)
         self._logits = [_two_classes(logits, 0.0) for logits in part.quantized_logits]
         self._scores = [
             _two_classes(codes, _decision_code(trial))
@@ -89,6 +94,10 @@ class _Answers:
             classification.among_best(s, self.labels, k) for s in (self.reference, *self._scores)
         )
         return fp32, np.stack(quantized)
+
+    def changed_right(self) -> NDArray[np.bool_]:
+        """Whose label the network as it was changed puts first, in fp32 [N]."""
+        return classification.among_best(self._changed, self.labels)
 
     def accuracies(self, k: int) -> tuple[float, list[float]]:
         """Top-k accuracy of the fp32 network, and of every trial's."""
@@ -107,11 +116,20 @@ class _Answers:
 
 def _over_images(answers: Sequence[_Answers], k: int) -> float:
     """Top-k accuracy of the fp32 network over the images of all trials."""
-    right = [a.right(k) for a in answers]
-    return float(
-        sum(fp32.sum() * len(quantized) for fp32, quantized in right)
-        / sum(quantized.size for _, quantized in right)
-    )
+    return _share([(a.right(k)[0], a.trials) for a in answers])
+
+
+def _changed_accuracy(answers: Sequence[_Answers]) -> float | None:
+    """Top-1 accuracy in fp32 of the networks as they were changed; None where none was."""
+    if not any(a.is_changed for a in answers):
+        return None
+    return _share([(a.changed_right(), a.trials) for a in answers])
+
+
+def _share(right: Sequence[tuple[NDArray[np.bool_], int]]) -> float:
+    """Share of right answers [N], each counted as often as there are trials of it."""
+    counted = sum(int(answers.sum()) * trials for answers, trials in right)
+    return counted / sum(len(answers) * trials for answers, trials in right)
 
 
 def _two_classes(scores: NDArray, threshold: float) -> NDArray:

@@ -51,6 +51,10 @@ def summary_table(results: Sequence[RunResult]) -> Table:
     summaries = [result.summary for result in results]
     rows = {
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
+        "fp32 accuracy, changed network": [
+            "" if s.changed_fp32_accuracy is None else percent(s.changed_fp32_accuracy)
+            for s in summaries
+        ],
         "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],
         "accuracy lost, points (95 %)": [points(s.loss) for s in summaries],
         "McNemar's exact p": [mcnemar(s.loss) for s in summaries],

@@ -30,7 +30,7 @@ from tfqdyn.pipeline import Progress, analyze, analyze_file, analyze_folded, sil
 from tfqdyn.qat import finetuning, twin
 from tfqdyn.qat.finetuning import Epoch, Schedule
 from tfqdyn.rebuild import to_keras
-from tfqdyn.remedies.material import Material, logits_node
+from tfqdyn.remedies.material import Material
 from tfqdyn.results import RunResult, plain
 from tfqdyn.training.inputs import Batches
 
@@ -154,7 +154,7 @@ def _uint8(
     drawn: NDArray[np.int64] = draw(len(dataset.x_train), config.calibration_size, config.seed, 0)
     ranges = Material(dataset.x_train, drawn, config, progress).ranges(folded)
     layers = [row.output for row in layers_of(graph)] if schedule.layer_loss else []
-    outputs = [logits_node(graph), *layers]
+    outputs = [assembly.logits_node(graph), *layers]
     share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
     network = twin.uint8_network(graph, ranges, outputs, share=share)
     exact = twin.twin(graph, layers) if layers else None

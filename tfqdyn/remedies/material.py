@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tfqdyn import datasets
 from tfqdyn.affine import QuantParams
-from tfqdyn.assembly import logits_row
+from tfqdyn.assembly import logits_node
 from tfqdyn.calibration import calibrate
 from tfqdyn.capture import KerasActivations
 from tfqdyn.classification import compare_outputs
@@ -121,9 +121,3 @@ class Material:
             "largest_change": float(np.abs(p - q).max()),
             "same_top1": float(np.mean(first.argmax(axis=1) == second.argmax(axis=1))),
         }
-
-
-def logits_node(graph: Graph) -> str:
-    """The node whose value are the logits."""
-    rows = layers_of(graph)
-    return rows[logits_row(graph, rows)].output

@@ -3,6 +3,7 @@
 from math import isnan
 from statistics import median
 
+from tfqdyn.folding import ORIGINAL
 from tfqdyn.report.summary import short
 from tfqdyn.results import LayerResult, Spread
 
@@ -14,7 +15,17 @@ def facts(layer: LayerResult) -> list[str]:
     """Sentences about the layer's weights and activations, then its remarks."""
     weights, quantized = layer.folded_weights, layer.quantization[0] is not None
     found = [_weights(layer, weights.range)] if quantized and weights and weights.range else []
-    return [*found, _activations(layer), *layer.flags]
+    return [*found, _activations(layer), *_against(layer), *layer.flags]
+
+
+def _against(layer: LayerResult) -> list[str]:
+    """A remark where a layer is not held against the network that was given."""
+    if layer.reference == ORIGINAL:
+        return []
+    return [
+        "A remedy put these values on another scale: they are held against the remedied network "
+        "in fp32, not against the original one."
+    ]
 
 
 def _weights(layer: LayerResult, span: float) -> str:

@@ -46,6 +46,7 @@ Value = float | Spread | None
 LOST = "accuracy lost, points"
 FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
     ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
+    ("fp32 accuracy, changed network", lambda s: s.changed_fp32_accuracy, True),
     ("{scheme} accuracy", lambda s: s.quantized_accuracy, True),
     (LOST, lambda s: s.loss and s.loss.points, False),
     ("percent accuracy decrease, absolute", lambda s: s.percent_accuracy_decrease, False),
