@@ -71,7 +71,7 @@ def test_replacing_relu6_reports_its_own_loss() -> None:
 def test_a_healthy_network_hardly_changes() -> None:
     healthy, ward = patients.healthy(), patients.ward()
     cured = equalization(healthy, ward.material)
-    assert ward.qkl(cured.folded) < 1.5 * ward.qkl(healthy) + 1e-5
+    assert ward.qkl(cured.folded) < 0.001  # nats; `auto` looks for nothing below 0.002
 
 
 def high_biased() -> Folded:
