@@ -183,6 +183,8 @@ def test_learned_ranges_reach_the_file_and_the_files_reach_the_folder(
         assert zero == int(expected.zero_point)
         assert layers[name].activations.range.mean == pytest.approx(high - low)
     assert "learned" in done.after.notes[-1]
+    assert done.after.summary.fp32_accuracy == done.before.summary.fp32_accuracy
+    assert {row.reference for row in done.after.layers} == {"original"}
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         "0_ptq", "1_qat", "layers.png", "report.html", "qat.json", "trained.keras",
@@ -191,7 +193,7 @@ def test_learned_ranges_reach_the_file_and_the_files_reach_the_folder(
     assert (tmp_path / "trained.tflite").read_bytes() == done.after.tflite[0]
     read = modelfile.load(tmp_path / "trained.keras")
     again = pipeline.analyze(read, dataset, CONFIG)
-    assert again.summary.fp32_accuracy == done.after.summary.fp32_accuracy
+    assert again.summary.fp32_accuracy == done.after.summary.changed_fp32_accuracy
     record = json.loads((tmp_path / "qat.json").read_text())
     assert record["schedule"]["max_images"] == 16
     assert len(record["history"]) == 1
@@ -211,6 +213,7 @@ def test_int8_is_analyzed_like_any_file(dataset: Dataset, tmp_path: Path) -> Non
     assert [row["name"] for row in after["layers"]] == names
     assert [row["dtype"] for row in after["layers"]] == ["int8"] * len(names)
     assert "held against the fp32 network before training" in done.after.notes[-1]
+    assert done.after.summary.changed_fp32_accuracy is None  # a file has no fp32 form
     assert (tmp_path / "report.html").exists()
     assert not (tmp_path / "trained.keras").exists()
     file = parse((tmp_path / "trained.tflite").read_bytes())

@@ -16,6 +16,7 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 KERNEL_OPS = ("conv", "depthwise", "dense", "transposed_conv")
@@ -112,6 +113,23 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+
+def alike(first: Graph, second: Graph) -> bool:
+    """Whether two graphs have the same nodes with the same weights, number by number."""
+    return first is second or (
+        len(first.nodes) == len(second.nodes)
+        and all(_alike(a, b) for a, b in zip(first, second, strict=True))
+    )
+
+
+def _alike(first: Node, second: Node) -> bool:
+    return (
+        (first.name, first.op, first.inputs, first.config)
+        == (second.name, second.op, second.inputs, second.config)
+        and first.weights.keys() == second.weights.keys()
+        and all(np.array_equal(w, second.weights[role]) for role, w in first.weights.items())
+    )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -144,6 +145,13 @@ class Part:
     own: Sequence[Sequence[OwnSums]]
     drawn: Sequence[NDArray[np.int64]]
 
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Every paired row's name, and what it is held against."""
+        (first, *_) = self.measured.trials
+        against = first.folded.held_against
+        return tuple((p.row.name, against[p.row.name]) for p in first.converted.pairs)
+
 
 def analyze_draws(
     trials_of: Sequence[Folded],
@@ -228,13 +236,18 @@ def measure_draws(
 
 
 def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) -> RunResult:
-    """One result of all trials of some parts; `data` lists scored images and digests by part."""
+    """One result of all trials of some parts; `data` lists scored images and digests by part.
+
+    Where the trials' networks differ in their rows, layers are of those that most of them have.
+    """
     measured = [part.measured for part in parts]
     trials = [trial for part in measured for trial in part.trials]
     folded, converted = trials[0].folded, trials[0].converted
-    layers = assembly.layer_results(measured, config.bins)
+    ((most, _),) = Counter(part.rows for part in parts).most_common(1)
+    alike = [part for part in parts if part.rows == most]
+    layers = assembly.layer_results([part.measured for part in alike], config.bins)
     if config.own_error:
-        layers = with_own(layers, [own for part in parts for own in part.own])
+        layers = with_own(layers, [own for part in alike for own in part.own])
     split = calibration_split(dataset)
     digests = [assembly.digest_of(m.digests, dataset.y_test[m.scored]) for m in measured]
     scored = [m.scored.tolist() for m in measured]
@@ -242,6 +255,9 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
     )
     notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
+    if len(alike) < len(parts):
+        shown = ", ".join(str(k) for k, part in enumerate(parts, start=1) if part.rows == most)
+        notes += (f"Networks of trials differ in their rows; layers are of trials {shown}.",)
     return RunResult(
         config=asdict(replace(config, trials=len(trials)))
         | {"calibrator": config.rule.name, "percentile": config.rule.percentile},

@@ -11,9 +11,11 @@ import pytest
 from tfqdyn import modelfile, pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.folding import fold_batchnorm
+from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.lowering import lower
-from tfqdyn.remedies import choose, remedy
+from tfqdyn.remedies import Material, Remedied, RemedyError, choose, remedy, runner
+from tfqdyn.remedies.auto import Attempt, Choice
+from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.course import draws
 from tfqdyn.remedies.report import attempts_table, findings_table, named
 
@@ -94,6 +96,89 @@ def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
     assert findings_table(done).row_count >= 1
     assert attempts_table(done.choices).row_count == len(choice.attempts)
     assert named(done.stages[0]).model["name"] == "0_none"
+
+
+def test_every_trial_chooses_on_its_own_images() -> None:
+    model = patients.dead_model()
+    data = labelled(model)
+    done = remedy(model, data, config=CONFIG)
+    drawn = draws(data, CONFIG)
+    assert len(done.choices) == len(drawn) == 2
+    for k, (choice, own) in enumerate(zip(done.choices, drawn, strict=True)):
+        assert len(choice.held_out) == 12  # a quarter of 48
+        assert set(choice.held_out) <= set(own.calibration)
+        for stage in done.stages:
+            scored = stage.result.data["scored"][k]
+            assert scored == own.scored.tolist()
+            assert not set(scored) & set(choice.held_out)
+    assert done.choices[0].held_out != done.choices[1].held_out
+    assert done.choices[0].attempts[0].qkl_div != done.choices[1].attempts[0].qkl_div
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, *courses: tuple[str, ...]) -> None:
+    """`auto` chooses these courses, trial by trial."""
+    left = [Choice(course, (), (), ()) for course in courses]
+    monkeypatch.setattr(runner, "choose", lambda *_: left.pop(0))
+
+
+@pytest.mark.parametrize("split", ["x_test", "x_train"])
+def test_trials_may_choose_differently(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = patients.dead_model()
+    data = labelled(model)
+    if split == "x_train":
+        data = replace(data, x_train=data.x_test, y_train=data.y_test)
+    chosen(monkeypatch, ("zero_variance", "equalization"), ("zero_variance",))
+    done = remedy(model, data, config=CONFIG)
+    assert [stage.name for stage in done.stages] == ["0_none", "1_zero_variance", "2_auto"]
+    last = done.stages[-1]
+    assert last.remedied[0] is not None
+    assert last.remedied[0].remedy == "equalization"
+    assert last.remedied[1] is None
+    assert last.folded[1] is done.stages[1].folded[1]
+    summary = last.result.summary
+    assert len(summary.qkl_div.trials) == 2
+    assert summary.qkl_div.trials[1] == done.stages[1].result.summary.qkl_div.trials[1]
+    assert summary.fp32_accuracy == done.stages[0].result.summary.fp32_accuracy == 1.0
+    rows = {row.name: row.reference for row in last.result.layers}
+    assert rows["dw"] == "remedied"
+    assert all(len(row.qmse.trials) == 1 for row in last.result.layers)
+    assert last.result.notes[-2:] == (
+        "Networks of trials differ in their rows; layers are of trials 1.",
+        "Trials chose different remedies: equalization in 1 of 2, no more remedy in 1 of 2.",
+    )
+    assert len(last.result.tflite) == 2
+
+
+def test_a_chosen_remedy_that_refuses_all_images_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuses(folded: Folded, material: Material) -> Remedied:
+        raise RemedyError("not on these images")
+
+    monkeypatch.setitem(REMEDIES, "zero_variance", refuses)
+    model = patients.small_net()
+    one = replace(CONFIG, trials=1)
+    chosen(monkeypatch, ("zero_variance",))
+    stage = remedy(model, labelled(model), config=one).stages[1]
+    assert stage.result.notes[-1] == "zero_variance: not on these images"
+    assert stage.folded[0].graph is stage.folded[0].reference
+    with pytest.raises(RemedyError, match="not on these images"):
+        remedy(model, labelled(model), ["zero_variance"], one)
+
+
+def test_tables_count_trials() -> None:
+    attempts = [Attempt("adaround", "coarse", (0.4, after), after < 0.2) for after in (0.1, 0.3)]
+    refused = Attempt("zero_variance", "dead", (0.4, 0.4), False, "no change")
+    choices = [
+        Choice(("adaround",), (attempts[0], refused), (), ()), Choice((), (attempts[1],), (), ()),
+    ]  # fmt: skip
+    table = attempts_table(choices)
+    cells = [list(column.cells) for column in table.columns]
+    assert cells[:3] == [
+        ["adaround", "zero_variance"],
+        ["0.4 to 0.2", "0.4 to 0.4"],
+        ["1 of 2 trials", "0 of 2 trials; no change"],
+    ]
 
 
 def test_auto_leaves_a_healthy_network_alone() -> None:

@@ -1,9 +1,8 @@
 """The command `qat`: the network before, quantization-aware training, the network after.
 
 OUT/0_ptq/          what `analyze` writes of the network as it came
-OUT/1_qat/          the same of the trained one. uint8: its own fp32 form against its uint8 form,
-                    with the ranges that training learned; int8: its file against the network as it
-                    came
+OUT/1_qat/          the same of the trained one, against the fp32 network as it came; uint8 with the
+                    ranges that training learned, and with its own fp32 accuracy
 OUT/report.html, OUT/layers.png     both over the layers
 OUT/qat.json        schedule and history
 OUT/trained.tflite, OUT/trained.keras     (the latter of uint8 alone)
@@ -35,8 +34,10 @@ from tfqdyn.results import RunResult, plain
 from tfqdyn.training.inputs import Batches
 
 SCHEMES = ("uint8", "int8")
-NOTE = "Weights trained with simulated rounding; activation ranges learned, not calibrated."
-INT8_NOTE = f"{NOTE} Layers are held against the fp32 network before training."
+NOTE = (
+    "Weights trained with simulated rounding; activation ranges learned, not calibrated. Layers "
+    "and outputs are held against the fp32 network before training."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def _int8(
     if out is not None:
         wholefiles.write(wholefiles.prepare(out) / "trained.tflite", content)
     after = analyze_file(model, content, dataset, config, progress)
-    after = replace(after, notes=(*after.notes, INT8_NOTE))
+    after = replace(after, notes=(*after.notes, NOTE))
     return Trained(tuple(history), content, before, after)
 
 

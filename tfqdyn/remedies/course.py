@@ -18,6 +18,7 @@ from tfqdyn.calibration import draw
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.folding import Folded
+from tfqdyn.graph import alike
 from tfqdyn.pipeline import (
     Progress,
     analyze_draws,
@@ -162,8 +163,12 @@ def analyze_stage(
     config: AnalysisConfig,
     progress: Progress,
 ) -> RunResult:
-    """The analysis of every trial's network on the images left for it to score."""
-    if calibration_split(dataset) == "x_train":
+    """The analysis of every trial's network on the images left for it to score.
+
+    Trials that share the scored images and the fp32 network are measured in one pass.
+    """
+    together = all(alike(current[0].graph, folded.graph) for folded in current)
+    if calibration_split(dataset) == "x_train" and together:
         calibrations = [d.calibration for d in drawn]
         return analyze_draws(current, dataset, calibrations, drawn[0].scored, config, progress)
     parts = [
