@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     names = [graph.nodes[0].name, *(row.name for row in rows)]
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     executor = ThreadPoolExecutor(_THREADS.value)
-    sites = calibrate(run, chunks[:4], 4 * batch, Calibrator(), 128, executor)
+    sites = calibrate(run, chunks[:4], 4 * batch, Calibrator(), 128, executor, names)
     ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
     trial = Trial(folded, sites[1:], to_tflite(graph, ranges))
     interpreter = Interpreter(

@@ -105,7 +105,8 @@ def test_one_pass_serves_all_sites(rng: np.random.Generator) -> None:
     rule = Calibrator("minmax", 0.0)
     chunks = [(x[i : i + 5], np.arange(i, min(i + 5, 18)), [b""]) for i in range(0, 20, 5)]
     with ThreadPoolExecutor(2) as executor:
-        sites = calibrate(lambda images: [images, images * 2], chunks, 18, rule, 8, executor)
+        both = lambda images: [images, images * 2]  # noqa: E731
+        sites = calibrate(both, chunks, 18, rule, 8, executor, ["one", "two"])
     assert sites[0].high == x[:18].max()  # the last chunk's filling is left out
     assert sites[1].high == 2 * x[:18].max()
 

@@ -61,13 +61,6 @@ def test_the_last_chunk_is_filled_up() -> None:
     assert len(chunks[-1][2]) == 2
 
 
-def test_pixels_that_are_no_numbers_are_refused() -> None:
-    x = np.zeros((3, 2, 2, 3), np.float32)
-    x[1, 0, 0, 0] = np.nan
-    with pytest.raises(DataError, match="images 0 to 2 hold NaN or infinity"):
-        list(datasets.chunks(x, np.arange(3), 4, "none"))
-
-
 def write_photographs(folder: Path, names: tuple[str, ...]) -> None:
     from PIL import Image
 

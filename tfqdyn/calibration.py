@@ -15,7 +15,7 @@ Every range is widened to contain 0 when it is made into parameters; here it is 
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn import kernels
+from tfqdyn.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.rangehistogram import CHANNEL_BINS, TENSOR_BINS, RangeHistogram
 
 DEFAULT_PERCENTILES = {"percentile": 1.0, "percentile_of_runs": 5.0}
@@ -114,15 +115,13 @@ class Observer:
         """Takes in fp32 activations [N, ..., C].
 
         Raises:
-            ValueError: an activation is NaN or infinite.
+            NonFiniteError: an activation is NaN or infinite.
         """
         x = activations.reshape(activations.shape[0], -1, activations.shape[-1])
         low = np.empty((x.shape[0], x.shape[2] + 1), np.float32)
         high = np.empty_like(low)
-        kernels.channel_extrema(x, low, high)
+        refuse_non_finite(kernels.channel_extrema(x, low, high))
         low[:, -1], high[:, -1] = low[:, :-1].min(axis=1), high[:, :-1].max(axis=1)
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            raise ValueError("activations are NaN or infinite; check the weights and the data")
         self.lowest = _smallest(np.concatenate([self.lowest, low]), self._keep[0])
         self.highest = -_smallest(-np.concatenate([self.highest, high]), self._keep[1])
         self.minimum = np.minimum(self.minimum, low.min(axis=0))
@@ -226,6 +225,15 @@ CALIBRATORS: dict[str, Callable[[Observer, float], tuple[NDArray, NDArray]]] = {
 }
 
 
+def _first_non_finite(observer: Observer, values: NDArray[np.float32]) -> int | None:
+    """Adds values to an observer, or tells which of the images holds NaN or infinity."""
+    try:
+        observer.add(values)
+    except NonFiniteError as error:
+        return error.image
+    return None
+
+
 def calibrate(
     activations: Callable[[NDArray[np.float32]], list[NDArray[np.float32]]],
     chunks: Iterable[tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]],
@@ -233,6 +241,7 @@ def calibrate(
     calibrator: Calibrator,
     bins: int,
     executor: Executor,
+    names: Sequence[str],
 ) -> list[SiteRange]:
     """The ranges of every site over one draw of images, sites in parallel.
 
@@ -243,12 +252,19 @@ def calibrate(
         calibrator: how ranges are chosen.
         bins: of each site's histogram between its extrema.
         executor: runs the observers.
+        names: of the sites, for errors.
+
+    Raises:
+        OverflowedError: a site's values are NaN or infinite.
     """
     observers: list[Observer] = []
     for chunk, indices, _ in chunks:
         values = [site[: len(indices)] for site in activations(chunk)]
         if not observers:
             observers = [Observer(site.shape[-1], images, calibrator) for site in values]
-        list(executor.map(Observer.add, observers, values))
+        found = executor.map(_first_non_finite, observers, values)
+        for name, broken in zip(names, found, strict=True):
+            if broken is not None:
+                raise OverflowedError(name, "fp32", "calibration", int(indices[broken]))
         del values
     return list(executor.map(lambda o: o.site_range(calibrator, bins), observers))

@@ -52,8 +52,14 @@ def compare_outputs(reference: ArrayLike, quantized: ArrayLike) -> OutputMetrics
 
 
 def among_best(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> NDArray[np.bool_]:
-    """Whether each row's label is among its k best scores, [N]; ties go to the lowest index."""
+    """Whether each row's label is among its k best scores, [N]; ties go to the lowest index.
+
+    Raises:
+        ValueError: a score is NaN, which would be ahead of none and behind none.
+    """
     s, y = np.asarray(scores), np.asarray(labels, np.int64)
+    if np.isnan(s).any():
+        raise ValueError("scores must be numbers to be compared, received NaN")
     own = s[np.arange(len(y)), y][:, None]
     columns = np.arange(s.shape[1])[None, :]
     ahead = (s > own) | ((s == own) & (columns < y[:, None]))

@@ -17,20 +17,13 @@ import tensorflow as tf
 from tfqdyn import console
 from tfqdyn.affine import QuantParams
 from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
-from tfqdyn.filechecks import (
-    ConversionError,
-    check_dtypes,
-    check_form,
-    check_kernels,
-    check_params,
-    check_tensors,
-)
+from tfqdyn.filechecks import ConversionError, check_dtypes, check_kernels, check_params
 from tfqdyn.graph import Graph, layers_of
 from tfqdyn.pairing import Pairing, mismatch, pair_layers
 from tfqdyn.pairs import LayerPair
 from tfqdyn.rebuild import to_keras
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
-from tfqdyn.tflitefile import TfliteModel, parse
+from tfqdyn.tflitefile import TfliteFileError, TfliteModel, parse
 
 ROUNDED = 0.501
 """By how many steps rounding may move a weight; more, and the file holds other weights."""
@@ -145,7 +138,9 @@ def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
     model = parse(content)
     paired = pair_layers(graph, model)
     check_dtypes(model, paired.pairs, SCHEMES[scheme])
-    moved = [p.row.name for p in paired.pairs if p.most_steps > ROUNDED or p.distance > 0.5]
+    moved = [
+        p.row.name for p in paired.pairs if not (p.most_steps <= ROUNDED and p.distance <= 0.5)
+    ]
     if moved:
         raise ConversionError(f"weights in the file differ from their rounded values: {moved}")
     return Converted(content, model, paired.pairs, 0, paired.unpaired)
@@ -159,9 +154,12 @@ def adopt(graph: Graph, content: bytes) -> Converted:
         PairingError: it is not this network's, or a layer with a kernel is missing.
     """
     model = parse(content)
-    check_form(graph, model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise TfliteFileError(
+            "expected a .tflite file with one input and one output, received "
+            f"{len(model.inputs)} and {len(model.outputs)}"
+        )
     paired = pair_layers(graph, model)
-    check_tensors(graph, model, paired.pairs)
     notes = [
         *_listed("layers without a tensor of their own in the file", paired.unpaired),
         *_listed("operators of the file that no layer accounts for", paired.leftovers),
@@ -169,7 +167,7 @@ def adopt(graph: Graph, content: bytes) -> Converted:
     moved = [
         p
         for p in paired.pairs
-        if p.most_steps > ROUNDED or (not p.most_steps and p.distance > FLOATS)
+        if not p.most_steps <= ROUNDED or not (p.most_steps or p.distance <= FLOATS)
     ]
     if moved:
         worst = max(moved, key=lambda pair: pair.distance)

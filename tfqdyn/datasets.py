@@ -104,16 +104,20 @@ def chunks(
     The last chunk is filled up with its last image; there are fewer indices than images then.
 
     Raises:
-        DataError: a pixel is NaN or infinite.
+        DataError: a pixel is NaN or infinite, or does not fit float32.
     """
     indices = np.asarray(indices, np.int64)
     for start in range(0, len(indices), size):
         chosen = indices[start : start + size]
         raw = np.ascontiguousarray(images[chosen])
-        if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-            raise DataError(f"images {chosen.min()} to {chosen.max()} hold NaN or infinity")
         digests = [hashlib.sha256(image).digest() for image in raw]
-        batch = preprocess(raw, mode)
+        with np.errstate(over="ignore"):  # told below, with the image
+            batch = preprocess(raw, mode)
+        if raw.dtype.kind == "f" and not np.isfinite(batch).all():
+            first = next(i for i, image in enumerate(batch) if not np.isfinite(image).all())
+            raise DataError(
+                f"image {chosen[first]} holds NaN or infinity, or numbers beyond float32"
+            )
         if len(batch) < size:
             batch = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)])
         yield np.ascontiguousarray(batch), chosen, digests

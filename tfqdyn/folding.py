@@ -122,7 +122,22 @@ def fold_weights(
 
 
 def fold_batchnorm(graph: Graph) -> Folded:
-    """Folds every batch norm that can be; the graph's function is unchanged up to rounding."""
+    """Folds every batch norm that can be; the graph's function is unchanged up to rounding.
+
+    Raises:
+        ValueError: a folded weight is NaN or infinite.
+    """
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # told here, with the layer
+        folded = _folded(graph)
+    if folded.graph.non_finite:
+        raise ValueError(
+            "folding batch norms makes weights NaN or infinite in: "
+            f"{', '.join(folded.graph.non_finite)}; check gammas and variances (above -epsilon)"
+        )
+    return folded
+
+
+def _folded(graph: Graph) -> Folded:
     nodes: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     batch_norms: dict[str, BatchNorm] = {}

@@ -102,6 +102,16 @@ class Graph:
         return {name: tuple(readers) for name, readers in found.items()}
 
     @property
+    def non_finite(self) -> tuple[str, ...]:
+        """Names of the nodes with a weight or a constant that is NaN or infinite."""
+
+        def finite(node: Node) -> bool:
+            constants = [value for value in node.config.values() if isinstance(value, float)]
+            return all(np.isfinite(held).all() for held in (*node.weights.values(), constants))
+
+        return tuple(node.name for node in self.nodes if not finite(node))
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """The input's shape, without the batch axis."""
         return self.nodes[0].output_shape

@@ -74,7 +74,7 @@ def closest(
         if stored is None or stored.values.shape != kernel.shape:
             continue
         for match in _readings(flow, operator, stored, kernel, bias, after):
-            if best is None or match.score < best.score - MARGIN:
+            if match.score < (np.inf if best is None else best.score - MARGIN):
                 best = match
     return best
 

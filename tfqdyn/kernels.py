@@ -7,24 +7,31 @@ Glossary of shapes
 Rules
     Sums run in float64. Everything is added image by image in order, so that neither the batch
     size nor the number of threads changes a figure. Kernels release Python's lock.
+    Whatever the values are, no kernel reads or writes outside its arrays: places in a histogram are
+    brought into it by comparisons that NaN fails. What holds NaN or infinity is told by image.
 """
 
 import math
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
-COMPILED = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+from tfqdyn.compilation import EXACT, compiled
+
 BLOCK = 4096
 """Values handled at a time: fp32 values and codes of a block stay in the first-level cache."""
+WITHOUT_SIGN, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
+"""Of a float32's bits: all but the sign; those of infinity, which none of a finite number reach."""
 LANES = 4
 """Interleaved copies of each histogram: runs of equal values then do not wait for each other."""
+ALL_FINITE = -1
+"""What kernels return if no image holds NaN or infinity; else they return the first that does."""
 MOMENTS = 6
 """Rows of the moments array: count, zeros, and the sums of x, x^2, x^3, x^4."""
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _add_moments(x, q, scale, zero, sums, error):  # x, q [R, C]; sums [4, C]; error [C]
     first, second, third, fourth = sums[0], sums[1], sums[2], sums[3]
     for r in range(x.shape[0]):
@@ -39,7 +46,7 @@ def _add_moments(x, q, scale, zero, sums, error):  # x, q [R, C]; sums [4, C]; e
             error[c] += e * e
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _add_errors(x, q, scale, zero, signal, error):  # x, q [R, C]; signal, error [C]
     for r in range(x.shape[0]):
         for c in range(x.shape[1]):
@@ -49,13 +56,14 @@ def _add_errors(x, q, scale, zero, signal, error):  # x, q [R, C]; signal, error
             error[c] += e * e
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _count_values(x, low, high, bins, index, counts):  # x [M], index [>= M], counts [LANES, B]
     inverse = bins / (high - low)
     top = np.float64(bins - 1)
     for i in range(x.size):
         place = (np.float64(x[i]) - low) * inverse
-        index[i] = np.int32(min(max(place, 0.0), top))
+        place = place if place > 0.0 else 0.0
+        index[i] = np.int32(place if place < top else top)
     full = x.size - x.size % LANES
     for i in range(0, full, LANES):
         counts[0, index[i]] += 1
@@ -66,7 +74,7 @@ def _count_values(x, low, high, bins, index, counts):  # x [M], index [>= M], co
         counts[0, index[i]] += 1
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _count_codes(q, below, counts):  # q [M] uint8 or int8, `below` codes below 0
     full = q.size - q.size % LANES  # counts [LANES, 256]
     for i in range(0, full, LANES):
@@ -94,7 +102,7 @@ def _count_quantized_typed(q, scale, zero, edges, index, counts):
     )
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "nsz"})
+@compiled(nogil=True, fastmath={"reassoc", "nsz"})
 def _count_special(x, inside, grid):  # x [M <= 2^24]; float32 bounds, inclusive
     """How many values are 0, lie outside `inside`, lie outside `grid`.
 
@@ -110,7 +118,7 @@ def _count_special(x, inside, grid):  # x [M <= 2^24]; float32 bounds, inclusive
     return zeros, beyond, clipped
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p_counts, q_counts):
     """Adds one chunk to a layer's running figures.
 
@@ -128,6 +136,10 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
         p_counts: [LANES, B] int64, histogram of x, added to.
         q_counts: [LANES, 256] int64 of 8-bit codes from the lowest, or [LANES, B] of values, added
             to.
+
+    Returns:
+        `ALL_FINITE`, or the first image of which x or q holds NaN or infinity: what was added to is
+        of no use then.
     """
     images, positions, width = x.shape
     rows = max(1, BLOCK // width)
@@ -161,6 +173,8 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
             channels[1, c] += error[c]
             image_signal += sums[1, c]
             image_error += error[c]
+        if not math.isfinite(image_signal + image_error):  # no sum of squared float32 overflows
+            return n
         totals[0] += 1.0
         totals[1] += image_signal
         totals[2] += image_error
@@ -169,9 +183,10 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
             moments[0] += positions * width
             for k in range(4):
                 moments[2 + k] += sums[k].sum()
+    return ALL_FINITE
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _decibels(signal, error):
     if error == 0.0:
         return math.inf
@@ -180,7 +195,7 @@ def _decibels(signal, error):
     return 10.0 * (math.log10(signal) - math.log10(error))
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def compare_own(x, q, scale, zero, channels, totals):
     """Adds one chunk to a row's own error.
 
@@ -190,6 +205,9 @@ def compare_own(x, q, scale, zero, channels, totals):
         scale, zero: real value of q.
         channels: [2, C] float64: per channel sum (x^ - x) and sum (x^ - x)^2, added to.
         totals: [3] float64: images, sum x^2, sum over images of SQNR in dB, added to.
+
+    Returns:
+        As `compare`.
     """
     for n in range(x.shape[0]):
         signal, error = 0.0, 0.0
@@ -201,12 +219,15 @@ def compare_own(x, q, scale, zero, channels, totals):
                 channels[1, c] += e * e
                 signal += v * v
                 error += e * e
+        if not math.isfinite(signal + error):
+            return n
         totals[0] += 1.0
         totals[1] += signal
         totals[2] += _decibels(signal, error)
+    return ALL_FINITE
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def squared_error(x, y):
     """Sum of (x - y)^2 in float64; both [M] float32."""
     total = 0.0
@@ -216,7 +237,7 @@ def squared_error(x, y):
     return total
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def mean_squares(x, means):
     """Mean square of every image: x [N, M] float32 into means [N] float64."""
     for n in range(x.shape[0]):
@@ -226,7 +247,7 @@ def mean_squares(x, means):
         means[n] = total / x.shape[1]
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def quantize(x, scale, zero, low, high, codes):
     """The nearest codes of x [M] in [low, high], ties up, as `affine.quantize` gives them."""
     for i in range(x.size):
@@ -234,21 +255,31 @@ def quantize(x, scale, zero, low, high, codes):
         codes[i] = min(max(place, low), high)
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def channel_extrema(x, low, high):
-    """Smallest and largest value of every image's channels: x [N, P, C] into low, high [N, C]."""
+    """Smallest and largest value of every image's channels: x [N, P, C] into low, high [N, C].
+
+    Returns:
+        `ALL_FINITE`, or the first image with NaN or infinity, at which it stops.
+    """
+    bits = x.view(np.int32)
     for n in range(x.shape[0]):
         smallest, largest = low[n], high[n]
+        worst = np.int32(0)
         for c in range(x.shape[2]):
             smallest[c] = largest[c] = x[n, 0, c]
-        for p in range(1, x.shape[1]):
+        for p in range(x.shape[1]):
             for c in range(x.shape[2]):
                 v = x[n, p, c]
                 smallest[c] = min(smallest[c], v)
                 largest[c] = max(largest[c], v)
+                worst = max(worst, bits[n, p, c] & WITHOUT_SIGN)
+        if worst >= INFINITY:
+            return n
+    return ALL_FINITE
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def count_signed(x, inverse_width, counts, zeros):
     """Counts x [M] into bins of 1 / inverse_width, 0 at the middle of counts [1, 2 H].
 
@@ -265,28 +296,31 @@ def count_signed(x, inverse_width, counts, zeros):
         found = 0
         for i in range(block.size):
             place = np.floor(block[i] * inverse)
-            index[found] = np.int32(min(max(place, first), last)) + half
+            place = place if place > first else first
+            index[found] = np.int32(place if place < last else last) + half
             found += block[i] != 0
         for i in range(found):
             row[index[i]] += 1
         zeros[0] += block.size - found
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def count_signed_channels(x, inverse_widths, counts, zeros):
     """`count_signed` of every channel: x [R, C], counts [C, 2 H], zeros [C]."""
     half = counts.shape[1] // 2
+    first, last = np.float64(-half), np.float64(half - 1)
     for r in range(x.shape[0]):
         for c in range(x.shape[1]):
             v = x[r, c]
             if v == 0:
                 zeros[c] += 1
             else:
-                place = math.floor(np.float64(v) * inverse_widths[c]) + half
-                counts[c, min(max(place, 0), 2 * half - 1)] += 1
+                place = np.floor(np.float64(v) * inverse_widths[c])
+                place = place if place > first else first
+                counts[c, np.int64(place if place < last else last) + half] += 1
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def error_of_range(centres, counts, low, high, levels):
     """Sum of counts * (centre - quantized)^2; the grid has `levels` steps over [low, high]."""
     step = (high - low) / levels

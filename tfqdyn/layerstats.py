@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tfqdyn import kernels, metrics
 from tfqdyn.affine import LIMITS, QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
+from tfqdyn.finiteness import refuse_non_finite
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,21 @@ class PairSums:
         """Adds images: fp32 [N, ..., C] and codes (or fp32 values) of the same size.
 
         `values` takes in the fp32 side as well, in the same pass over memory.
+
+        Raises:
+            NonFiniteError: a value is NaN or infinite; the sums are of no use then.
         """
         scale, zero = 1.0, 0.0
         if self.params is not None:
             scale, zero = float(self.params.scale), float(self.params.zero_point)
         channels = self.channels.shape[1]
         shape = (len(x), x[0].size // channels, channels)
-        kernels.compare(
+        broken = kernels.compare(
             x.reshape(shape), q.reshape(shape), scale, zero, self.edges, self._inside, self._grid,
             np.zeros(0) if values is None else values.sums,
             self.channels, self.totals, self.p_counts, self.q_counts,
         )  # fmt: skip
+        refuse_non_finite(broken)
 
     def merge(self, other: "PairSums") -> "PairSums":
         """The sums over both sets of images; both must stem from one trial."""

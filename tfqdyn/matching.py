@@ -92,7 +92,7 @@ class Matcher:
             match = closest(self.flow, near, kernel, bias, self._map_after(row))
         if match is None:
             match = closest(self.flow, free, kernel, bias, self._map_after(row))
-            if match is None or match.distance > UNRELATED:
+            if match is None or not match.distance <= UNRELATED:
                 self.unpaired[row.name] = self._no_kernel(row, kernel)
                 return
             self._found_again(row, match.operators[0])
@@ -156,7 +156,7 @@ class Matcher:
             if any(op.index in self.claimed for op in chain):
                 continue
             score = distance(scale, found) + offsets_apart(offset, shift)
-            if best is None or score < best[0] - MARGIN:
+            if score < (np.inf if best is None else best[0] - MARGIN):
                 best = score, chain, shift
         if best is not None and best[0] < SAME_MAP and best[1]:
             self._finish(row, best[1])

@@ -18,6 +18,7 @@ from tfqdyn.affine import QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
 from tfqdyn.capture import TfliteTensors
 from tfqdyn.conversion import Converted
+from tfqdyn.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.folding import Folded
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.pairs import LayerPair
@@ -100,6 +101,9 @@ def measure(
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
         config: bins and epsilon of the histograms.
+
+    Raises:
+        OverflowedError: values of a row are NaN or infinite; the first such row is named.
     """
     comparison = _Comparison(trials, logits_row, workers, config)
     for images, indices, digests in chunks:
@@ -116,6 +120,7 @@ class _Comparison:
     ) -> None:
         self._trials, self._logits_row, self._workers = trials, logits_row, workers
         rows = [pair.row for pair in trials[0].converted.pairs]
+        self._names = [row.name for row in rows]
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
             [
@@ -163,15 +168,24 @@ class _Comparison:
         size = len(rows[0]) // self._workers.parts
         cuts = [slice(start, min(start + size, valid)) for start in range(0, valid, size)]
 
-        def compare(row: int) -> None:
+        def compare(row: int) -> OverflowedError | None:
             for trial, sums in enumerate(self.pairs):
                 values = self.values[row] if trial == 0 else None
                 for part, cut in enumerate(cuts):
-                    q = codes[trial][part][row][: cut.stop - cut.start]
-                    sums[row].add(rows[row][cut], q, values)
+                    x, q = rows[row][cut], codes[trial][part][row][: cut.stop - cut.start]
+                    try:
+                        sums[row].add(x, q, values)
+                    except NonFiniteError as error:
+                        network = "quantized" if np.isfinite(x[error.image]).all() else "fp32"
+                        image = int(indices[cut.start + error.image])
+                        return OverflowedError(self._names[row], network, "test", image)
+            return None
 
         largest_first = sorted(range(len(rows)), key=lambda row: -rows[row].size)
-        list(self._workers.executor.map(compare, largest_first))
+        found = zip(largest_first, self._workers.executor.map(compare, largest_first))
+        overflowed = {row: error for row, error in found if error is not None}
+        if overflowed:
+            raise overflowed[min(overflowed)]
         self._logits.append(_flat(fp32.logits[:valid]).copy())
         if fp32.changed_logits is not None:
             self._changed_logits.append(_flat(fp32.changed_logits[:valid]).copy())

@@ -30,6 +30,7 @@ from tfqdyn.conversion import Converted, CutModel
 from tfqdyn.dataflow import real_values
 from tfqdyn.emulation import Step, steps_of
 from tfqdyn.filekernels import as_of_layer, layout
+from tfqdyn.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.graph import CHANNEL_AXES, Graph, Node
 from tfqdyn.measurement import Activations, Chunk, Workers
 from tfqdyn.pairs import LayerPair
@@ -58,12 +59,17 @@ class OwnSums:
         self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
 
     def add(self, x: NDArray[np.float32], q: NDArray) -> None:
-        """Adds fp32 activations [N, ..., C] and the op's codes (or values) of the same size."""
+        """Adds fp32 activations [N, ..., C] and the op's codes (or values) of the same size.
+
+        Raises:
+            NonFiniteError: a value is NaN or infinite; the sums are of no use then.
+        """
         width = self.channels.shape[1]
         shape = (len(x), x[0].size // width, width)
-        kernels.compare_own(
+        broken = kernels.compare_own(
             x.reshape(shape), q.reshape(shape), self._scale, self._zero, self.channels, self.totals
         )
+        refuse_non_finite(broken)
         self.values += x.size
 
     @property
@@ -105,6 +111,9 @@ def measure_own(
         trials: what it was converted to.
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
+
+    Raises:
+        OverflowedError: an op gives NaN or infinity.
     """
     steps = [step for step in steps_of(graph) if step.row is not None]
     names = [graph.nodes[0].name, *(step.node.name for step in steps)]
@@ -119,7 +128,7 @@ def measure_own(
         if not networks:
             networks = [[CutTensors(t.cut, size) for _ in range(workers.parts)] for t in trials]
         for trial, cut, own in zip(trials, networks, sums, strict=True):
-            _add(values, cut, own, len(indices), workers.executor)
+            _add(values, cut, own, indices, workers.executor)
             _add_sources(values, graph, steps, trial, own, len(indices))
     return sums
 
@@ -128,20 +137,24 @@ def _add(
     values: Mapping[str, NDArray],
     networks: Sequence[CutTensors],
     sums: Sequence[OwnSums],
-    valid: int,
+    indices: NDArray[np.int64],
     executor: Executor,
 ) -> None:
     size = len(next(iter(values.values()))) // len(networks)
     cuts = [slice(k * size, (k + 1) * size) for k in range(len(networks))]
     parts = [{name: value[cut] for name, value in values.items()} for cut in cuts]
     codes = list(executor.map(lambda run, part: run(part), networks, parts))
-    fp32 = list(values.values())[1:]
+    names, fp32 = list(values)[1:], list(values.values())[1:]
 
     def compare(row: int) -> None:
         for cut, part in zip(cuts, codes, strict=True):
-            count = max(0, min(valid, cut.stop) - cut.start)
+            count = max(0, min(len(indices), cut.stop) - cut.start)
             if count:
-                sums[row].add(fp32[row][cut][:count], part[row][:count])
+                try:
+                    sums[row].add(fp32[row][cut][:count], part[row][:count])
+                except NonFiniteError as error:
+                    image = int(indices[cut.start + error.image])
+                    raise OverflowedError(names[row], "quantized", "test", image) from error
 
     list(executor.map(compare, range(len(sums))))
 

@@ -86,7 +86,7 @@ def mismatch(problems: Sequence[str]) -> PairingError:
 def _refuse_other_models(pairs: Sequence[LayerPair]) -> None:
     """Raises PairingError if a kernel has nothing in common with its layer's."""
     compared = [pair for pair in pairs if pair.row.has_kernel]
-    far = [pair for pair in compared if pair.distance > UNRELATED]
+    far = [pair for pair in compared if not pair.distance <= UNRELATED]
     if not far:
         return
     worst = max(far, key=lambda pair: pair.distance)

@@ -87,7 +87,12 @@ def _without_twins(name: str, builder: Builder, output: str) -> Graph:
             builder.skipped[node.name] = f"computes the same as {twin.name}"
     output = merged.get(output, output)
     nodes = sorted(kept.values(), key=lambda node: node.name == output)
-    return Graph(name, tuple(nodes), builder.skipped)
+    graph = Graph(name, tuple(nodes), builder.skipped)
+    if graph.non_finite:
+        raise UnsupportedModelError(
+            f"weights or constants are NaN or infinite in: {', '.join(graph.non_finite)}"
+        )
+    return graph
 
 
 def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
-from numba import njit
 from numpy.typing import NDArray
 
 from tfqdyn.affine import QuantParams, dequantize, quantize
+from tfqdyn.compilation import compiled
 from tfqdyn.emulation import Emulation, Step, channel_means, steps_of
 from tfqdyn.fakequant import kernel_params
 from tfqdyn.folding import Folded
@@ -259,7 +259,7 @@ def _annealed(schedule: Schedule) -> Iterator[tuple[int, int, float]]:
         yield step, max(1, round(beta / 2)), schedule.regularization
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
+@compiled(nogil=True, error_model="numpy", fastmath={"contract", "arcp", "reassoc"})
 def _rounding_step(v, h, gradient, first, second, half_beta, weight, rate, unbias):
     """One step of Adam on AdaRound's V; all arrays [M] float32, changed in place.
 

@@ -73,10 +73,11 @@ class Material:
             size, _ = chunking(graph, rows, self.config)
             chunks = datasets.chunks(self.images, self.indices, size, self.config.preprocessing)
             with ThreadPoolExecutor(self.config.threads) as executor:
+                names = [source, *(row.name for row in rows)]
+                config = self.config
                 sites = calibrate(
-                    run, chunks, len(self.indices), self.config.rule, self.config.bins, executor
+                    run, chunks, len(self.indices), config.rule, config.bins, executor, names
                 )
-            names = [source, *(row.name for row in rows)]
             self._ranges[graph] = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
         return self._ranges[graph]
 

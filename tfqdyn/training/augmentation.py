@@ -6,12 +6,10 @@ other, each change resamples what the one before it made; parameters are drawn p
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tfqdyn.compilation import EXACT, compiled
 from tfqdyn.training.recipes import Augmentation
-
-COMPILED = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def augment(
@@ -72,7 +70,7 @@ def _about(middle: NDArray, a: NDArray, b: NDArray, d: NDArray, e: NDArray) -> N
     return np.stack([a, b, x - a * x - b * y, d, e, y - d * x - e * y], axis=-1)
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def transform(images, maps, flips):  # [N, H, W, C] fp32, [N, changes, 6] fp32, [N, 2] bool
     """Applies maps, then flips (left-right, up-down); returns new images [N, H, W, C]."""
     count, height, width, channels = images.shape
@@ -93,7 +91,7 @@ def transform(images, maps, flips):  # [N, H, W, C] fp32, [N, changes, 6] fp32, 
     return changed
 
 
-@njit(**COMPILED)
+@compiled(**EXACT)
 def _resample(source, affine, target, shape):  # [H W C], [6], [H W C], (H, W, C)
     height, width, channels = np.int32(shape[0]), np.int32(shape[1]), np.int32(shape[2])
     zero, last_x, last_y = np.float32(0), np.float32(width - 1), np.float32(height - 1)
