@@ -27,7 +27,7 @@ from tfqdyn.conversion import (
     to_tflite,
 )
 from tfqdyn.datasets import Dataset
-from tfqdyn.folding import Folded, fold_batchnorm
+from tfqdyn.folding import REMEDIED, Folded, fold_batchnorm
 from tfqdyn.graph import Graph, LayerNode, layers_of
 from tfqdyn.layerstats import HistogramConfig
 from tfqdyn.lowering import lower
@@ -259,6 +259,12 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
     if len(alike) < len(parts):
         shown = ", ".join(str(k) for k, part in enumerate(parts, start=1) if part.rows == most)
         notes += (f"Networks of trials differ in their rows; layers are of trials {shown}.",)
+    rescaled = sum(layer.reference == REMEDIED for layer in layers)
+    if rescaled:
+        notes += (
+            f"{rescaled} of {len(layers)} rows are held against the remedied network's fp32 "
+            "values, which are on another scale than those of the network that was given.",
+        )
     return RunResult(
         config=asdict(replace(config, trials=len(trials)))
         | {"calibrator": config.rule.name, "percentile": config.rule.percentile},

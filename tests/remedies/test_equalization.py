@@ -99,17 +99,19 @@ def test_batch_norms_tell_what_absorption_left() -> None:
     np.testing.assert_allclose(known.mean, measured, rtol=0.1)
 
 
-def test_analytic_correction_after_absorption_does_no_harm() -> None:
+def test_analytic_correction_after_absorption_is_as_good_as_the_measured_one() -> None:
     sick, ward = high_biased(), patients.ward()
     absorbed = equalization(sick, ward.material).folded
-    corrected = bias_correction_analytic(absorbed, ward.material).folded
-    before, after = (
+    analytic, measured = (
         {row.name: row for row in ward.result(folded).layers}["pw"].own_qmse
-        for folded in (absorbed, corrected)
+        for folded in (
+            bias_correction_analytic(absorbed, ward.material).folded,
+            bias_correction(absorbed, ward.material).folded,
+        )
     )
-    assert before is not None
-    assert after is not None
-    assert after.mean < 1.1 * before.mean
+    assert analytic is not None
+    assert measured is not None
+    assert analytic.mean < 1.1 * measured.mean  # 2.9 times with the old beta
 
 
 def test_high_biases_go_into_the_next_layer() -> None:

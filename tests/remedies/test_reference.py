@@ -100,7 +100,9 @@ def test_a_network_that_lost_its_bounds_is_counted_from_the_one_that_was_given()
 
 
 def test_rows_say_what_they_are_held_against() -> None:
-    rows = {row.name: row for row in analyzed(remedied()).layers}
+    result = analyzed(remedied())
+    assert result.notes[-1].startswith("4 of 5 rows are held against the remedied network's")
+    rows = {row.name: row for row in result.layers}
     against = {name: row.reference for name, row in rows.items()}
     assert against == {
         "stem": "remedied", "dw": "remedied", "pw": "remedied", "gap": "remedied",
