@@ -137,7 +137,8 @@ def layer_ms(layer: Any, shapes: list[tuple[int, ...]]) -> tuple[float, float]:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = forward()
-        return tape.gradient(outputs, sources, gradient)
+        # The outputs too: no gradient of a convolution needs them, and TensorFlow would skip them.
+        return outputs, tape.gradient(outputs, sources, gradient)
 
     start = cpu_ms(tf.function(lambda: inputs[0][0, 0]))
     once = cpu_ms(tf.function(forward)) - start

@@ -27,6 +27,7 @@ RANKS = {
     "tfqdyn.rangehistogram": 1,
     "tfqdyn.tflitefile": 1,
     "tfqdyn.weightfile": 1,
+    "tfqdyn.interpreter": 2,
     "tfqdyn.datasets": 1,
     "tfqdyn.lowering": 1,
     "tfqdyn.description": 2,
@@ -72,7 +73,7 @@ RANKS = {
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.conversion"},
-    "Interpreter": {"tfqdyn.capture"},
+    "Interpreter": {"tfqdyn.interpreter"},
     "matplotlib": {"tfqdyn.figures"},
     "tensorflow_model_optimization": {"tfqdyn.qat.rounding"},
 }

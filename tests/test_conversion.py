@@ -8,9 +8,9 @@ import pytest
 from conftest import randomize, residual_net
 from numpy.typing import NDArray
 
-from tfqdyn import fakequant, filechecks, pairing
+from tfqdyn import fakequant, filechecks, interpreter, pairing
 from tfqdyn.affine import QuantParams, quantize
-from tfqdyn.capture import KerasActivations, TfliteTensors, interpreter_name
+from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.conversion import Converted, to_tflite
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.graph import Graph, layers_of
@@ -248,4 +248,4 @@ def test_damaged_files_are_refused() -> None:
 
 
 def test_the_resolver_is_named() -> None:
-    assert interpreter_name().endswith("BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+    assert interpreter.name().endswith("BUILTIN_WITHOUT_DEFAULT_DELEGATES")

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tfqdyn
-from tfqdyn import metrics
-from tfqdyn.capture import interpreter_name
+from tfqdyn import interpreter, metrics
 from tfqdyn.conversion import Converted
 from tfqdyn.folding import BatchNorm, Folded
 from tfqdyn.graph import CHANNEL_AXES, Graph, LayerNode, layers_of
@@ -278,7 +277,7 @@ def versions() -> dict[str, str]:
         "keras": version("keras"),
         "numpy": version("numpy"),
         "tfqdyn": tfqdyn.__version__,
-        "interpreter": interpreter_name(),
+        "interpreter": interpreter.name(),
     }
 
 

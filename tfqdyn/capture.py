@@ -1,29 +1,24 @@
 """The two readings of one network: fp32 activations from Keras, codes from the TFLite interpreter.
 
-Both take a chunk of images of a fixed size and return views, not copies. LiteRT's interpreter is
-the default and `tf.lite`'s the fallback. The op resolver is pinned: built-in kernels without
-default delegates, which equal TFLite's reference kernels bit for bit (with the default resolver,
-reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
+Both take a chunk of images of a fixed size and return views, not copies.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn import kernels
+from tfqdyn import interpreter, kernels
 from tfqdyn.affine import QuantParams
 from tfqdyn.conversion import Converted, CutModel
 from tfqdyn.graph import Graph
 from tfqdyn.rebuild import to_keras
-
-RESOLVER = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+from tfqdyn.tflitefile import TfliteFileError
 
 
 class KerasActivations:
@@ -67,13 +62,13 @@ class TfliteTensors:
         model = converted.model
         (self._input,), (self.output,) = model.inputs, model.outputs
         self._indices = [*(pair.tensor for pair in converted.pairs), self.output]
-        self._batch = chunk
-        self._interpreter = _interpreter(converted.content)
-        source = model.tensors[self._input]
-        if not source.any_batch and source.shape[0] != chunk:
-            self._batch = source.shape[0]
-        self._interpreter.resize_tensor_input(self._input, [self._batch, *source.shape[1:]])
+        shape = model.input_shape(chunk)
+        self._batch = shape[0]
+        self._interpreter = interpreter.observed(converted.content)
+        self._interpreter.resize_tensor_input(self._input, shape)
         self._interpreter.allocate_tensors()
+        self._check(self._input)
+        self._unchecked = set(self._indices)
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray]:
         """Runs preprocessed images [chunk, H, W, C]; the codes of every pair, then the output's.
@@ -94,6 +89,17 @@ class TfliteTensors:
                 codes.append(tensor.reshape(self._batch, -1)[: len(part)])
         return [np.concatenate(codes) for codes in found]
 
+    def _check(self, index: int) -> None:
+        """That a tensor is what the file says: kernels that read it know its size from there."""
+        model = self.converted.model
+        told, images = model.tensors[index], model.tensors[self._input].shape[0]
+        held = self._interpreter.tensor(index)()
+        if held.dtype != told.dtype or held.size * images != math.prod(told.shape) * self._batch:
+            raise TfliteFileError(
+                f"tensor {told.name!r} should be {told.dtype} {told.shape}; with {self._batch} "
+                f"images the interpreter makes it {held.dtype} {held.shape}"
+            )
+
     def _invoke(self, images: NDArray[np.float32]) -> None:
         params = self.converted.input_params
         held = self._interpreter.tensor(self._input)()
@@ -104,13 +110,15 @@ class TfliteTensors:
             kernels.quantize(flat, *params.grid, held.reshape(-1))
         del held
         self._interpreter.invoke()
+        while self._unchecked:  # some have a shape only now
+            self._check(self._unchecked.pop())
 
 
 class CutTensors:
     """Codes of every row of a cut model, each computed from given values; one fixed chunk size."""
 
     def __init__(self, cut: CutModel, chunk: int) -> None:
-        self._interpreter = _interpreter(cut.converted.content)
+        self._interpreter = interpreter.observed(cut.converted.content)
         self._feeds: list[tuple[int, str, QuantParams]] = []
         for detail in self._interpreter.get_input_details():
             source = cut.feeds[detail["name"]]
@@ -141,7 +149,7 @@ def latency_ms(content: bytes, runs: int, threads: int) -> float:
     That is, with the interpreter's default delegates (XNNPACK), no tensors kept, after two runs
     that do not count, on an input of all zero codes.
     """
-    run = _litert().Interpreter(model_content=content, num_threads=threads)
+    run = interpreter.deployed(content, threads)
     run.allocate_tensors()
     times = []
     for _ in range(runs + 2):
@@ -149,32 +157,3 @@ def latency_ms(content: bytes, runs: int, threads: int) -> float:
         run.invoke()
         times.append(time.perf_counter() - start)
     return 1000.0 * statistics.median(times[2:])
-
-
-def interpreter_name() -> str:
-    """Which interpreter runs, with its version and the pinned op resolver."""
-    try:
-        return f"ai_edge_litert {version('ai-edge-litert')}, {RESOLVER}"
-    except PackageNotFoundError:
-        return f"tf.lite {tf.__version__}, {RESOLVER}"
-
-
-def _litert() -> Any:
-    """The module that has `Interpreter`."""
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError:
-        return tf.lite
-    return interpreter
-
-
-def _interpreter(content: bytes) -> Any:
-    litert = _litert()
-    kinds = getattr(litert, "OpResolverType", None) or tf.lite.experimental.OpResolverType
-    resolver = kinds[RESOLVER]
-    return litert.Interpreter(
-        model_content=content,
-        num_threads=1,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=resolver,
-    )

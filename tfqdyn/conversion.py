@@ -17,13 +17,20 @@ import tensorflow as tf
 from tfqdyn import console
 from tfqdyn.affine import QuantParams
 from tfqdyn.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
-from tfqdyn.filechecks import ConversionError, check_dtypes, check_kernels, check_params
+from tfqdyn.filechecks import (
+    ConversionError,
+    check_dtypes,
+    check_form,
+    check_kernels,
+    check_params,
+    check_tensors,
+)
 from tfqdyn.graph import Graph, layers_of
 from tfqdyn.pairing import Pairing, mismatch, pair_layers
 from tfqdyn.pairs import LayerPair
 from tfqdyn.rebuild import to_keras
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
-from tfqdyn.tflitefile import TfliteFileError, TfliteModel, parse
+from tfqdyn.tflitefile import TfliteModel, parse
 
 ROUNDED = 0.501
 """By how many steps rounding may move a weight; more, and the file holds other weights."""
@@ -154,12 +161,9 @@ def adopt(graph: Graph, content: bytes) -> Converted:
         PairingError: it is not this network's, or a layer with a kernel is missing.
     """
     model = parse(content)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise TfliteFileError(
-            "expected a .tflite file with one input and one output, received "
-            f"{len(model.inputs)} and {len(model.outputs)}"
-        )
+    check_form(graph, model)
     paired = pair_layers(graph, model)
+    check_tensors(graph, model, paired.pairs)
     notes = [
         *_listed("layers without a tensor of their own in the file", paired.unpaired),
         *_listed("operators of the file that no layer accounts for", paired.leftovers),

@@ -42,6 +42,13 @@ class Dataflow:
     def __init__(self, model: TfliteModel) -> None:
         self.model = model
         self._maker = {tensor: op for op in model.operators for tensor in op.outputs}
+        self._source: dict[int, int] = {}
+        self._carriers: dict[int, list[Operator]] = {}
+        for op in model.operators:
+            if op.kind in CARRIERS:
+                first = op.inputs[0]
+                self._carriers.setdefault(first, []).append(op)
+                self._source.update(dict.fromkeys(op.outputs, self._source.get(first, first)))
         self.operators = tuple(
             op for op in model.operators
             if op.kind not in CARRIERS and self.inputs(op)
@@ -54,9 +61,7 @@ class Dataflow:
 
     def source(self, tensor: int) -> int:
         """The tensor that first held a value, going back across carriers."""
-        while tensor in self._maker and self._maker[tensor].kind in CARRIERS:
-            tensor = self._maker[tensor].inputs[0]
-        return tensor
+        return self._source.get(tensor, tensor)
 
     def maker(self, tensor: int) -> Operator | None:
         """What computes a value; None for the file's input."""
@@ -87,8 +92,7 @@ class Dataflow:
         """The first tensor of `values` numbers that holds a value, going on across carriers."""
         found = tensor
         while np.prod(self.model.tensors[found].shape) != values:
-            after = [op for op in self.model.operators
-                     if op.kind in CARRIERS and op.inputs[0] == found]  # fmt: skip
+            after = self._carriers.get(found, [])
             if len(after) != 1:
                 return tensor
             found = after[0].outputs[0]

@@ -1,5 +1,6 @@
 """What a converted file must hold: dtypes, quantization parameters, and every single weight."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from tfqdyn.filekernels import kernel_of_layer, layout
 from tfqdyn.graph import Graph
 from tfqdyn.pairs import LayerPair
 from tfqdyn.schemes import Scheme
-from tfqdyn.tflitefile import TfliteModel
+from tfqdyn.tflitefile import Tensor, TfliteFileError, TfliteModel
 
 TIE = 1e-3
 """How far from the middle between two codes, in steps, a weight still counts as an exact tie."""
@@ -18,11 +19,61 @@ SMALLEST_DYNAMIC = 1024
 """TFLite leaves kernels of fewer numbers in floats where only weights are quantized."""
 ULP = 2.0**-23
 """Distance of neighbouring float32 numbers over their size, at most."""
+MOST_OPERATORS = 100
+"""Operators that a file may have for each node of the network; group convolutions are split."""
+_CODES = ("uint8", "int8", "int16")
 _INDICES = ("int32", "int64", "bool")
 
 
 class ConversionError(RuntimeError):
     """The converter failed, or what it wrote is not what was asked for."""
+
+
+def check_form(graph: Graph, model: TfliteModel) -> None:
+    """A file from elsewhere is one that can be paired with the network at all.
+
+    Raises:
+        TfliteFileError: several inputs or outputs, or far too many operators.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise TfliteFileError(
+            "expected a .tflite file with one input and one output, received "
+            f"{len(model.inputs)} and {len(model.outputs)}"
+        )
+    if len(model.operators) > MOST_OPERATORS * len(graph.nodes):
+        raise TfliteFileError(
+            f"the .tflite file has {len(model.operators)} operators, the model {len(graph.nodes)}: "
+            "it is not this model's"
+        )
+
+
+def check_tensors(graph: Graph, model: TfliteModel, pairs: Sequence[LayerPair]) -> None:
+    """A file from elsewhere takes the network's images, and its tensors can be read as numbers.
+
+    Raises:
+        TfliteFileError: names the tensor.
+    """
+    first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    if first.shape[1:] != graph.input_shape or first.shape[0] < 1:
+        raise TfliteFileError(
+            f"the model expects images {graph.input_shape}, the .tflite file has {first.shape}"
+        )
+    scores = graph.output.output_shape
+    if math.prod(last.shape) != first.shape[0] * math.prod(scores):
+        raise TfliteFileError(f"the model gives {scores}, the .tflite file {last.shape}")
+    for tensor in (first, last, *(model.tensors[pair.tensor] for pair in pairs)):
+        _check_codes(tensor)
+
+
+def _check_codes(tensor: Tensor) -> None:
+    """A tensor is in floats, or in codes with one scale."""
+    quantized = tensor.dtype in _CODES and tensor.params is not None and tensor.params.axis is None
+    if not quantized and not (tensor.dtype == "float32" and tensor.params is None):
+        raise TfliteFileError(
+            f"tensor {tensor.name!r} is {tensor.dtype} "
+            f"with {0 if tensor.params is None else tensor.params.scale.size} scales; expected "
+            f"float32, or one of {', '.join(_CODES)} with one scale"
+        )
 
 
 def check_dtypes(model: TfliteModel, pairs: Sequence[LayerPair], scheme: Scheme) -> None:

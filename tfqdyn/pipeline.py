@@ -29,6 +29,7 @@ from tfqdyn.conversion import (
 from tfqdyn.datasets import Dataset
 from tfqdyn.folding import REMEDIED, Folded, fold_batchnorm
 from tfqdyn.graph import Graph, LayerNode, layers_of
+from tfqdyn.interpreter import rehearse
 from tfqdyn.layerstats import HistogramConfig
 from tfqdyn.lowering import lower
 from tfqdyn.measurement import Measured, Trial, Workers, measure
@@ -40,6 +41,8 @@ from tfqdyn.simulation import Simulated, SimulatedTensors, simulate
 
 CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
+SCORED_BYTES = 3 * CHUNK_BYTES // 2
+"""The same for images that are scored; conversion is over then."""
 
 
 def silent(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
@@ -114,6 +117,8 @@ def analyze_file(
     folded = fold_batchnorm(original)
     config = replace(config, trials=1)
     given = adopt(folded.graph, content)
+    size, parts = chunking(folded.graph, layers_of(folded.graph), config, SCORED_BYTES)
+    rehearse(content, given.model.inputs[0], given.model.input_shape(size // parts))
     scored = _scored(len(dataset.x_test), config)
     draws = _draws(dataset, config)
     result = analyze_draws([folded], dataset, draws, scored, config, progress, given)
@@ -192,7 +197,7 @@ def measure_draws(
     kept = [{*config.float_layers, *folded.float_layers} for folded in trials_of]
     check_layers(graph, set().union(*kept))
     chunk, parts = chunking(graph, rows, config)
-    larger, _ = chunking(graph, rows, config, 3 * CHUNK_BYTES // 2)  # conversion is over
+    larger, _ = chunking(graph, rows, config, SCORED_BYTES)
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     split = calibration_split(dataset)
     images = getattr(dataset, split)
