@@ -17,6 +17,7 @@ RANKS = {
     "tfqdyn.finiteness": 0,
     "tfqdyn.graph": 0,
     "tfqdyn.imagefiles": 0,
+    "tfqdyn.layercsv": 0,
     "tfqdyn.metrics": 0,
     "tfqdyn.paired": 0,
     "tfqdyn.regularizers": 0,

@@ -7,13 +7,17 @@ from tfqdyn import metrics
 from tfqdyn.affine import QuantParams, dequantize, from_range, quantize
 from tfqdyn.calibration import SiteRange
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums, weight_stats
+from tfqdyn.pairs import SimulatedGrid
 
 stats = pytest.importorskip("scipy.stats")
 
 
-def site(low: float, high: float, channels: int = 5) -> SiteRange:
+def site(
+    low: float, high: float, observed: tuple[float, float] | None = None, channels: int = 5
+) -> SiteRange:
+    """A calibrated range, and the observed extrema where they are others."""
     ends = np.zeros(channels), np.ones(channels)
-    return SiteRange(low, high, *ends, np.ones(4, np.int64))
+    return SiteRange(low, high, *(observed or (low, high)), *ends, np.ones(4, np.int64))
 
 
 def layer(rng: np.random.Generator, images: int = 9) -> np.ndarray:
@@ -119,8 +123,48 @@ def test_shares_beyond_the_edges(rng: np.random.Generator) -> None:
     sums = PairSums(site(0.0, 3.0), params, 5, HistogramConfig())
     sums.add(x, quantize(x, params))
     assert sums.outside_share == pytest.approx(np.mean(x > 3.0), rel=1e-12)
-    assert sums.clipped_share == pytest.approx(np.mean(x > float(params.range[1])), rel=1e-12)
+    top = float(params.range[1]) + float(params.scale) / 2
+    assert sums.clipped_share == pytest.approx(np.mean(x > top), rel=1e-12)
     assert sums.histograms[0].sum() == x.size
+
+
+def test_only_what_saturates_is_clipped() -> None:
+    """On the grid 0, 1, ..., 255 the values -0.4 and 255.4 lose nothing, -0.6 and 255.6 do."""
+    params = QuantParams(np.asarray(1.0), np.asarray(0))
+    x = np.array([-0.6, -0.4, 7.0, 255.4, 255.6], np.float32).reshape(1, 1, 5)
+    sums = PairSums(site(0.0, 255.0), params, 5, HistogramConfig())
+    sums.add(x, quantize(x, params))
+    assert sums.clipped_share == 2 / 5
+    rounded = SimulatedGrid(0.0, 3.0, 2)  # 0, 1, 2, 3
+    sums = PairSums(site(0.0, 3.0), None, 5, HistogramConfig(), rounded)
+    sums.add(np.array([-0.6, -0.4, 2.0, 3.4, 3.6], np.float32).reshape(1, 1, 5), x * 0)
+    assert sums.clipped_share == 2 / 5
+
+
+def test_clipping_shows_in_the_histograms() -> None:
+    """A calibrator cuts 8 to 4: a tenth of the values saturates at 4, far from where they were.
+
+    Over the observed [0, 8] they lie in bins that the quantized tensor leaves empty.
+    """
+    x = np.concatenate([np.linspace(0, 4, 90), np.linspace(7, 8, 10)]).astype(np.float32)
+    x = x.reshape(1, 20, 5)
+    params = from_range(0.0, 4.0)
+    sums = PairSums(site(0.0, 4.0, (0.0, 8.0)), params, 5, HistogramConfig())
+    sums.add(x, quantize(x, params))
+    assert sums.edges == (0.0, 8.0)
+    p, q = sums.histograms
+    assert (p[112:].sum(), q[112:].sum()) == (10, 0)  # 7 and 8 are bins 112 and 127
+    assert q[63:65].sum() >= p[63:65].sum() + 10
+    assert sums.divergences[2] > 0.1 * math.log(1e-2 / 1e-9)
+    assert sums.outside_share == 0.0
+
+
+def test_edges_are_the_union_of_extrema_and_grid() -> None:
+    params = from_range(-1.0, 2.0)
+    low, high = map(float, params.range)
+    for observed in [(-3.0, 1.0), (-0.5, 5.0), (0.0, 1.0)]:
+        found = PairSums(site(-1.0, 2.0, observed), params, 5, HistogramConfig()).edges
+        assert found == (min(observed[0], low), max(observed[1], high))
 
 
 def test_degenerate_layers() -> None:
@@ -133,6 +177,27 @@ def test_degenerate_layers() -> None:
     assert sums.divergences[2] == pytest.approx(0.0, abs=1e-12)
     assert values.sparsity == 1.0
     assert math.isnan(values.kurtosis)
+
+
+def test_the_mean_of_decibels_leaves_infinite_images_out() -> None:
+    """Images of 20 and 40 dB, a blank one, and one that is all error: the mean is 30 dB."""
+    x = np.full((4, 1, 1, 5), 1.0, np.float32)
+    error = np.array([0.1, 0.01, 0.0, 0.5], np.float32).reshape(4, 1, 1, 1)
+    x[2:] = 0.0
+    sums = PairSums(site(0.0, 1.0), None, 5, HistogramConfig())
+    sums.add(x, x + error)
+    assert sums.sqnr_db == pytest.approx(30.0, abs=1e-4)
+    assert sums.sqnr_infinite == 2
+    pooled = 10 * math.log10(2 / (0.01 + 0.0001 + 0.25))
+    assert sums.sqnr_pooled_db == pytest.approx(pooled, abs=1e-4)
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.0, math.inf), (0.5, -math.inf)])
+def test_where_no_image_has_a_finite_sqnr(error: float, expected: float) -> None:
+    x = np.zeros((3, 1, 1, 5), np.float32)
+    sums = PairSums(site(0.0, 1.0), None, 5, HistogramConfig())
+    sums.add(x, x + np.float32(error))
+    assert (sums.sqnr_db, sums.sqnr_infinite) == (expected, 3)
 
 
 def test_weight_stats_spelled_by_hand() -> None:

@@ -220,6 +220,11 @@ def test_figures_draw_numbered_layers(result: RunResult, tmp_path: Path) -> None
         ({"preprocessing": "x"}, r"preprocessing must be one of \['caffe'"),
         ({"percentile": 60.0}, r"percentile must lie in \[0, 50\)"),
         ({"epsilon": 0.0}, "epsilon must lie"),
+        ({"scheme": "int8", "percentile": 2.0}, r"percentile: only scheme 'uint8' takes that"),
+        (
+            {"calibrator": "mse", "percentile": 2.0},
+            r"percentile is for calibrators \['percentile',",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(change: dict, message: str) -> None:

@@ -12,16 +12,26 @@ from conftest import randomize
 
 from tfqdyn import pipeline, restore, results, tables
 from tfqdyn.affine import dequantize, from_range, quantize
+from tfqdyn.calibration import SiteRange
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.datasets import Dataset
+from tfqdyn.datasets import Dataset, preprocess
+from tfqdyn.fakequant import compute
 from tfqdyn.folding import fold_batchnorm
-from tfqdyn.graph import Graph, Node
+from tfqdyn.graph import Graph, Node, layers_of
 from tfqdyn.lowering import lower
 from tfqdyn.report.facts import facts
-from tfqdyn.simulation import BitWidths, factorization, grid, mean_bits
+from tfqdyn.simulation import (
+    BitWidths,
+    SimulatedTensors,
+    factorization,
+    grid,
+    mean_bits,
+    simulate,
+)
 
 TRUE = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
 SIMULATED = replace(TRUE, scheme="simulated")
+SITE = SiteRange(-1.0, 2.0, -1.0, 2.0, np.zeros(8), np.ones(8), np.ones(1, np.int64))
 
 
 def test_grids_by_hand() -> None:
@@ -35,6 +45,14 @@ def test_grids_by_hand() -> None:
     both = grid(np.array([-1.0, -10.0]), np.array([2.0, 20.0]), 2)
     rounded = both.round(tf.constant([[[1.4, 14.0]], [[0.4, 6.0]]])).numpy()
     assert rounded.tolist() == [[[1.0, 10.0]], [[0.0, 10.0]]]
+
+
+def test_ends_are_values_of_the_grid() -> None:
+    """Over [-1.4, 4.6] the step is 2: -1.4 is 0.7 steps below 0, so the grid is -2, 0, 2, 4."""
+    lows, highs = grid(-1.4, 4.6, 2).ends
+    assert (lows, highs) == (pytest.approx([-2.0]), pytest.approx([4.0]))
+    extremes = grid(-1.4, 4.6, 2).round(tf.constant([-9.0, 9.0])).numpy()
+    assert extremes == pytest.approx([-2.0, 4.0], abs=1e-6)
 
 
 def test_eight_bits_are_our_affine_quantization(rng: np.random.Generator) -> None:
@@ -135,6 +153,30 @@ def test_layers_left_in_fp32_are_exact(network: keras.Model, dataset: Dataset) -
     assert done.layers[0].sqnr_db.mean > 30  # only the image is rounded, to 8 bits
 
 
+def test_what_a_float_layer_hands_on_is_rounded(network: keras.Model, dataset: Dataset) -> None:
+    """A file quantizes behind a float row; so does a simulation, for all readers but float ones."""
+    graph = fold_batchnorm(lower(network)).graph
+    names = [graph.nodes[0].name, *(row.name for row in layers_of(graph))]
+    made = simulate(graph, dict.fromkeys(names, SITE), BitWidths(activations=4), ("stem",))
+    images = preprocess(dataset.x_test[:4], "tf")
+    rows = dict(zip(names[1:], SimulatedTensors(made, 4)(images), strict=False))
+    stem, grid_of_stem = tf.constant(rows["stem"]), made.grids["stem"]
+    assert np.abs(rows["stem"] - grid_of_stem.round(stem).numpy()).max() > 0.05  # 15 steps of 0.2
+    dw = compute(made.graph.by_name["dw"], [grid_of_stem.round(stem)], False)
+    expected = made.grids["dw"].round(tf.nn.relu(dw)).numpy()
+    np.testing.assert_allclose(rows["dw"], expected, atol=1e-6)
+
+
+def test_float_layers_keep_the_size_of_floats(network: keras.Model) -> None:
+    graph = fold_batchnorm(lower(network)).graph
+    names = [graph.nodes[0].name, *(row.name for row in layers_of(graph))]
+    sizes = [
+        simulate(graph, dict.fromkeys(names, SITE), BitWidths(weights=4), kept).size
+        for kept in ((), ("stem",))
+    ]
+    assert sizes[1] - sizes[0] == 3 * 3 * 3 * 8 * (32 - 4) / 8
+
+
 def test_results_say_that_they_are_simulated(
     network: keras.Model, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -146,7 +188,7 @@ def test_results_say_that_they_are_simulated(
     assert record["notes"][-1].startswith("SIMULATED in fp32 arithmetic, no .tflite file: 4-bit")
     assert record["layers"][0]["weight_bits"] == 4
     header = (tmp_path / "layers.csv").read_text().splitlines()[0]
-    assert header.endswith("weight_bits,activation_bits,dtype")
+    assert "weight_bits,activation_bits,dtype" in header
     assert "simulated" in str(tables.summary_table([done]).title)
     assert "weight_bits" not in pipeline.analyze(network, dataset, TRUE).to_csv()
 

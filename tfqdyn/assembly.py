@@ -141,6 +141,7 @@ def _layer_result(
         entropy=spread([d[0] for d in divergences]),
         sqnr_db=spread([s.sqnr_db for s in sums]),
         sqnr_pooled_db=spread([s.sqnr_pooled_db for s in sums]),
+        sqnr_infinite=spread([s.sqnr_infinite for s in sums]),
         outside_share=spread([s.outside_share for s in sums]),
         clipped_share=spread([s.clipped_share for s in sums]),
         rms=values.rms,

@@ -51,10 +51,19 @@ class Calibrator:
 
 @dataclass(frozen=True, eq=False)
 class SiteRange:
-    """Range of one site under one calibrator: the tensor's, and every channel's [C]."""
+    """Range of one site under one calibrator, and what was observed of it.
+
+    Attributes:
+        low, high: the tensor's range, by the calibrator.
+        minimum, maximum: the tensor's smallest and largest value, whatever the calibrator clips.
+        channel_low, channel_high: every channel's range [C], by the calibrator.
+        histogram: counts [bins] between `minimum` and `maximum`.
+    """
 
     low: float
     high: float
+    minimum: float
+    maximum: float
     channel_low: NDArray[np.float64]
     channel_high: NDArray[np.float64]
     histogram: NDArray[np.int64]
@@ -137,6 +146,8 @@ class Observer:
         return SiteRange(
             low=float(low[-1]),
             high=float(high[-1]),
+            minimum=float(self.minimum[-1]),
+            maximum=float(self.maximum[-1]),
             channel_low=low[:-1].astype(np.float64),
             channel_high=high[:-1].astype(np.float64),
             histogram=self._between_extrema(bins),

@@ -62,6 +62,11 @@ class AnalysisConfig:
             )
         if not self._calibrated_here:
             self._refuse_what_the_converter_decides()
+        elif self.percentile is not None and self.calibrator not in DEFAULT_PERCENTILES:
+            raise ValueError(
+                f"percentile is for calibrators {sorted(DEFAULT_PERCENTILES)}, received "
+                f"{self.percentile} with {self.calibrator!r}, which cuts no percentile"
+            )
         Calibrator(self.calibrator, self.percentile or 0.0)
 
     def _refuse_what_the_converter_decides(self) -> None:
@@ -69,6 +74,8 @@ class AnalysisConfig:
         own = AnalysisConfig.calibrator
         if self.calibrator not in ("minmax", own):
             given.append("calibrator")
+        if self.percentile is not None:
+            given.append("percentile")
         if given:
             raise ValueError(
                 f"{', '.join(given)}: only scheme {OWN_RANGES!r} takes that; in scheme "
@@ -106,7 +113,9 @@ class AnalysisConfig:
         if scheme == OWN_RANGES:
             return replace(self, scheme=scheme)
         own = AnalysisConfig.calibrator
-        return replace(self, scheme=scheme, calibrator=own, float_layers=(), own_error=False)
+        return replace(
+            self, scheme=scheme, calibrator=own, percentile=None, float_layers=(), own_error=False
+        )
 
 
 DEFAULTS = AnalysisConfig()

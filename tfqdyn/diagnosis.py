@@ -59,7 +59,7 @@ def diagnose(result: RunResult) -> tuple[Finding, ...]:
         ValueError: the run has no own errors.
     """
     layers = [layer for layer in result.layers if _is_quantized(layer)]
-    if any(layer.own_sqnr_db is None for layer in layers):
+    if any(layer.own_sqnr is None for layer in layers):
         raise ValueError("diagnose needs a run with own_error=True (--own_error); this one has not")
     found: list[Finding] = []
     for rule in RULES.values():
@@ -72,8 +72,8 @@ def _is_quantized(layer: LayerResult) -> bool:
 
 
 def _own(layer: LayerResult) -> float:
-    assert layer.own_sqnr_db is not None
-    return layer.own_sqnr_db.mean
+    assert layer.own_sqnr is not None
+    return layer.own_sqnr.mean
 
 
 def _named(layer: LayerResult) -> str:
@@ -213,11 +213,12 @@ def inherited(layers: Sequence[LayerResult]) -> Iterator[Finding]:
         if layer.inherited_qmse is None or layer.qmse.mean == 0:
             continue
         share = layer.inherited_qmse.mean / layer.qmse.mean
-        if share >= INHERITED and _own(layer) >= HEALTHY_DB and layer.sqnr_db.mean < HEALTHY_DB:
+        reached = layer.sqnr_pooled_db.mean
+        if share >= INHERITED and _own(layer) >= HEALTHY_DB and reached < HEALTHY_DB:
             yield Finding(
-                "inherited", layer.name, HEALTHY_DB - layer.sqnr_db.mean,
+                "inherited", layer.name, HEALTHY_DB - reached,
                 f"{_named(layer)}: {share:.1%} of its error is inherited (SQNR "
-                f"{layer.sqnr_db.mean:.1f} dB, own {_own(layer):.1f} dB); look at the layers "
+                f"{reached:.1f} dB, own {_own(layer):.1f} dB); look at the layers "
                 "before it",
                 ("bias_correction",),
             )  # fmt: skip

@@ -76,7 +76,7 @@ PANELS = {
         limits=(0.0, 1.04),
     ),
     "qmse": Panel("QMSE (0 is best)", {"": lambda r: r.qmse}),
-    "sqnr_db": Panel("SQNR in dB (high is good)", {"": lambda r: r.sqnr_db}, log=False),
+    "sqnr_db": Panel("SQNR in dB (high is good)", {"": lambda r: r.sqnr_pooled_db}, log=False),
     "qkl_div": Panel("QKL-Div in nats (0 is best)", {"": lambda r: r.qkl_div}),
     "qce": Panel("QCE in nats", {"": lambda r: r.qce}, log=False),
 }

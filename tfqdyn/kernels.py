@@ -29,6 +29,9 @@ ALL_FINITE = -1
 """What kernels return if no image holds NaN or infinity; else they return the first that does."""
 MOMENTS = 6
 """Rows of the moments array: count, zeros, and the sums of x, x^2, x^3, x^4."""
+IMAGES, SIGNAL, ERROR, DECIBELS, INFINITE, OUTSIDE, CLIPPED = range(7)
+"""Places in the array of totals: images, sum x^2, sum (x - x^)^2, the sum of the images' SQNR in dB
+where it is finite, images where it is not, values outside the histogram, values that saturate."""
 
 
 @compiled(**EXACT)
@@ -103,8 +106,8 @@ def _count_quantized_typed(q, scale, zero, edges, index, counts):
 
 
 @compiled(nogil=True, fastmath={"reassoc", "nsz"})
-def _count_special(x, inside, grid):  # x [M <= 2^24]; float32 bounds, inclusive
-    """How many values are 0, lie outside `inside`, lie outside `grid`.
+def _count_special(x, inside, fits):  # x [M <= 2^24]; float32 bounds, inclusive
+    """How many values are 0, lie outside `inside`, lie outside `fits`.
 
     Counts are kept in float32, where they are exact, so that the loop runs on full vectors.
     """
@@ -114,12 +117,12 @@ def _count_special(x, inside, grid):  # x [M <= 2^24]; float32 bounds, inclusive
         v = x[i]
         zeros += one if v == none else none
         beyond += (one if v < inside[0] else none) + (one if v > inside[1] else none)
-        clipped += (one if v < grid[0] else none) + (one if v > grid[1] else none)
+        clipped += (one if v < fits[0] else none) + (one if v > fits[1] else none)
     return zeros, beyond, clipped
 
 
 @compiled(**EXACT)
-def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p_counts, q_counts):
+def compare(x, q, scale, zero, edges, inside, fits, moments, channels, totals, p_counts, q_counts):
     """Adds one chunk to a layer's running figures.
 
     Args:
@@ -128,11 +131,10 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
         scale, zero: real value of q; 1 and 0 where q holds values.
         edges: (low, high) of the common histogram.
         inside: (low, high) in float32; values beyond are counted as outside the histogram.
-        grid: (smallest, largest) representable value in float32; values beyond were clipped.
+        fits: (low, high) in float32 of what rounds to the grid; values beyond saturate.
         moments: [MOMENTS] float64, added to; empty when another trial already did.
         channels: [2, C] float64: per channel sum x^2 and sum (x - x^)^2, added to.
-        totals: [6] float64, added to: images, sum x^2, sum (x - x^)^2, sum over images of SQNR in
-            dB, values outside `inside`, values outside `grid`.
+        totals: [7] float64, added to: see `IMAGES` and the places after it.
         p_counts: [LANES, B] int64, histogram of x, added to.
         q_counts: [LANES, 256] int64 of 8-bit codes from the lowest, or [LANES, B] of values, added
             to.
@@ -161,9 +163,9 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
                 _add_errors(xs, qs, scale, zero, sums[1], error)
             _count_values(flat, edges[0], edges[1], p_counts.shape[1], index, p_counts)
             _count_quantized(qs.reshape(qs.size), scale, zero, edges, index, q_counts)
-            zeros, beyond, clipped = _count_special(flat, inside, grid)
-            totals[4] += beyond
-            totals[5] += clipped
+            zeros, beyond, clipped = _count_special(flat, inside, fits)
+            totals[OUTSIDE] += beyond
+            totals[CLIPPED] += clipped
             if moments.size:
                 moments[1] += zeros
             start = stop
@@ -175,10 +177,7 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
             image_error += error[c]
         if not math.isfinite(image_signal + image_error):  # no sum of squared float32 overflows
             return n
-        totals[0] += 1.0
-        totals[1] += image_signal
-        totals[2] += image_error
-        totals[3] += _decibels(image_signal, image_error)
+        _add_image(image_signal, image_error, totals)
         if moments.size:
             moments[0] += positions * width
             for k in range(4):
@@ -187,12 +186,14 @@ def compare(x, q, scale, zero, edges, inside, grid, moments, channels, totals, p
 
 
 @compiled(**EXACT)
-def _decibels(signal, error):
-    if error == 0.0:
-        return math.inf
-    if signal == 0.0:
-        return -math.inf
-    return 10.0 * (math.log10(signal) - math.log10(error))
+def _add_image(signal, error, totals):
+    totals[IMAGES] += 1.0
+    totals[SIGNAL] += signal
+    totals[ERROR] += error
+    if signal > 0.0 and error > 0.0:
+        totals[DECIBELS] += 10.0 * (math.log10(signal) - math.log10(error))
+    else:
+        totals[INFINITE] += 1.0
 
 
 @compiled(**EXACT)
@@ -204,7 +205,7 @@ def compare_own(x, q, scale, zero, channels, totals):
         q: codes, or values where scale is 1 and zero 0, of the same size.
         scale, zero: real value of q.
         channels: [2, C] float64: per channel sum (x^ - x) and sum (x^ - x)^2, added to.
-        totals: [3] float64: images, sum x^2, sum over images of SQNR in dB, added to.
+        totals: [5] float64, added to: `IMAGES` to `INFINITE`.
 
     Returns:
         As `compare`.
@@ -221,9 +222,7 @@ def compare_own(x, q, scale, zero, channels, totals):
                 error += e * e
         if not math.isfinite(signal + error):
             return n
-        totals[0] += 1.0
-        totals[1] += signal
-        totals[2] += _decibels(signal, error)
+        _add_image(signal, error, totals)
     return ALL_FINITE
 
 

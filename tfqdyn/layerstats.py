@@ -14,6 +14,7 @@ from tfqdyn import kernels, metrics
 from tfqdyn.affine import LIMITS, QuantParams, dequantize
 from tfqdyn.calibration import SiteRange
 from tfqdyn.finiteness import refuse_non_finite
+from tfqdyn.pairs import SimulatedGrid
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,34 @@ class ValueSums:
         return float(centred / variance**2 - 3.0)
 
 
+def mean_decibels(totals: NDArray[np.float64]) -> float:
+    """Mean over images of SQNR in dB, where it is finite; `totals` as in `kernels`.
+
+    Where it is of no image: +inf if none has an error, -inf if some have (and no signal then).
+    """
+    finite = totals[kernels.IMAGES] - totals[kernels.INFINITE]
+    if finite:
+        return float(totals[kernels.DECIBELS] / finite)
+    return float("-inf") if totals[kernels.ERROR] else float("inf")
+
+
+def pooled_decibels(totals: NDArray[np.float64]) -> float:
+    """SQNR in dB of the sums over all images; `totals` as in `kernels`."""
+    return float(metrics.decibels(totals[kernels.SIGNAL], totals[kernels.ERROR]))
+
+
 class PairSums:
     """A layer's fp32 activations against the quantized ones, under one trial's calibration.
 
+    The histograms' edges are the union of the extrema that calibration observed and of the grid,
+    so that clipped values do not share the end bin with the codes that they saturate at.
+
     Args:
-        site: the layer's calibrated range.
+        site: the layer's calibrated range and extrema.
         params: the tensor's quantization; None where the layer runs in fp32.
         channels: C.
         config: bins and epsilon of the histograms.
-        ends: of the grid that values lie on, where the tensor has no `params` but is rounded.
+        simulated: the grid that values lie on, where the tensor has no `params` but is rounded.
     """
 
     def __init__(
@@ -112,21 +132,23 @@ class PairSums:
         params: QuantParams | None,
         channels: int,
         config: HistogramConfig,
-        ends: tuple[float, float] = (-np.inf, np.inf),
+        simulated: SimulatedGrid | None = None,
     ) -> None:
         self.config = config
         self.params = params
-        low, high = site.low, site.high
-        grid = ends
+        low, high, step = -np.inf, np.inf, 0.0
         if params is not None:
-            grid = (float(params.range[0]), float(params.range[1]))
-        if np.isfinite(grid).all():
-            low, high = min(low, grid[0]), max(high, grid[1])
-        self.edges = (low, high if high > low else low + 1.0)
+            (low, high), step = map(float, params.range), float(params.scale)
+        elif simulated is not None:
+            low, high, step = simulated.low, simulated.high, simulated.step
+        observed = [site.minimum, site.maximum]
+        ends = [*observed, low, high] if step else observed
+        first, last = min(ends), max(ends)
+        self.edges = (first, last if last > first else first + 1.0)
         self._inside = _inner_float32(*self.edges)
-        self._grid = _inner_float32(*grid)
+        self._fits = _inner_float32(low - step / 2, high + step / 2)
         self.channels = np.zeros((2, channels))
-        self.totals = np.zeros(6)
+        self.totals = np.zeros(kernels.CLIPPED + 1)
         self.p_counts = np.zeros((kernels.LANES, config.bins), np.int64)
         width = 256 if _counts_codes(params) else config.bins
         self.q_counts = np.zeros((kernels.LANES, width), np.int64)
@@ -145,7 +167,7 @@ class PairSums:
         channels = self.channels.shape[1]
         shape = (len(x), x[0].size // channels, channels)
         broken = kernels.compare(
-            x.reshape(shape), q.reshape(shape), scale, zero, self.edges, self._inside, self._grid,
+            x.reshape(shape), q.reshape(shape), scale, zero, self.edges, self._inside, self._fits,
             np.zeros(0) if values is None else values.sums,
             self.channels, self.totals, self.p_counts, self.q_counts,
         )  # fmt: skip
@@ -171,17 +193,22 @@ class PairSums:
     @property
     def qmse(self) -> float:
         """Mean over all elements of (fp32 - dequantized)^2."""
-        return float(self.totals[2] / self.elements)
+        return float(self.totals[kernels.ERROR] / self.elements)
 
     @property
     def sqnr_db(self) -> float:
-        """Mean over images of each image's SQNR in dB (Sheng et al.)."""
-        return float(self.totals[3] / self.totals[0])
+        """Mean of the images' SQNR in dB (Sheng et al.), see `mean_decibels`."""
+        return mean_decibels(self.totals)
+
+    @property
+    def sqnr_infinite(self) -> int:
+        """How many images have an infinite SQNR, and are no part of the mean."""
+        return int(self.totals[kernels.INFINITE])
 
     @property
     def sqnr_pooled_db(self) -> float:
         """SQNR in dB of the sums over all images."""
-        return float(metrics.decibels(self.totals[1], self.totals[2]))
+        return pooled_decibels(self.totals)
 
     @property
     def channel_sqnr_db(self) -> NDArray[np.float64]:
@@ -191,12 +218,12 @@ class PairSums:
     @property
     def outside_share(self) -> float:
         """Share of fp32 values beyond the histogram's edges (counted in its end bins)."""
-        return float(self.totals[4] / self.elements)
+        return float(self.totals[kernels.OUTSIDE] / self.elements)
 
     @property
     def clipped_share(self) -> float:
-        """Share of fp32 values beyond the quantization range."""
-        return float(self.totals[5] / self.elements)
+        """Share of fp32 values that saturate: more than half a step beyond the grid."""
+        return float(self.totals[kernels.CLIPPED] / self.elements)
 
     @property
     def histograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,7 +21,6 @@ from tfqdyn.conversion import Converted
 from tfqdyn.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.folding import Folded
 from tfqdyn.layerstats import HistogramConfig, PairSums, ValueSums
-from tfqdyn.pairs import LayerPair
 from tfqdyn.reference import Fp32
 from tfqdyn.simulation import Simulated
 
@@ -124,7 +123,7 @@ class _Comparison:
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
             [
-                PairSums(site, pair.params, pair.row.output_shape[-1], config, _ends(pair))
+                PairSums(site, pair.params, pair.row.output_shape[-1], config, pair.simulated)
                 for site, pair in zip(trial.sites, trial.converted.pairs, strict=True)
             ]
             for trial in trials
@@ -220,10 +219,6 @@ class _Comparison:
             powers=np.concatenate(self._powers),
             digests=self._digests,
         )
-
-
-def _ends(pair: LayerPair) -> tuple[float, float]:
-    return (pair.simulated.low, pair.simulated.high) if pair.simulated else (-np.inf, np.inf)
 
 
 def _flat(array: NDArray) -> NDArray:

@@ -10,7 +10,11 @@ arithmetic, from fp32 input:
     weights         the kernel is rounded to its grid
     accumulator     bias and sums saturate at 32 bits (no error where no sum can get there)
     requantization  the output is rounded to its step, but not clipped
-    clipping        the output is cut at the ends of its range, but not rounded
+    clipping        what lies more than half a step beyond the range is cut to its ends; nearer
+                    values round to the ends, so they lose nothing by it
+What hands the values that it reads on (a max-pool on the grid of its input) requantizes nothing and
+cannot clip; an average pool on that grid rounds its averages, a cap the values that it caps.
+
 The bound of a ReLU6 is part of the fp32 network and no error; what it cuts off is counted
 (`saturated_share`), for it may hold the range that a remedy needs.
 """
@@ -32,9 +36,13 @@ from tfqdyn.emulation import Step, steps_of
 from tfqdyn.filekernels import as_of_layer, layout
 from tfqdyn.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.layerstats import mean_decibels, pooled_decibels
 from tfqdyn.measurement import Activations, Chunk, Workers
 from tfqdyn.pairs import LayerPair
 from tfqdyn.results import SOURCES, LayerResult, spread
+
+PICKING = ("global_max", "max_pool")
+"""Ops whose output values are some that they read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +61,7 @@ class OwnSums:
         if params is not None:
             self._scale, self._zero = float(params.scale), float(params.zero_point)
         self.channels = np.zeros((2, channels))
-        self.totals = np.zeros(3)
+        self.totals = np.zeros(kernels.INFINITE + 1)
         self.values = 0
         self.saturated = 0
         self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
@@ -79,8 +87,13 @@ class OwnSums:
 
     @property
     def sqnr_db(self) -> float:
-        """Mean over images of the own SQNR in dB."""
-        return float(self.totals[2] / self.totals[0])
+        """Mean of the images' own SQNR in dB, see `layerstats.mean_decibels`."""
+        return mean_decibels(self.totals)
+
+    @property
+    def sqnr_pooled_db(self) -> float:
+        """Own SQNR in dB of the sums over all images."""
+        return pooled_decibels(self.totals)
 
     @property
     def bias_share(self) -> float:
@@ -92,7 +105,7 @@ class OwnSums:
     @property
     def source_sqnr_db(self) -> dict[str, float]:
         """Pooled SQNR in dB of each source alone."""
-        signal = self.totals[1]
+        signal = self.totals[kernels.SIGNAL]
         return {name: float(metrics.decibels(signal, e)) for name, e in self.sources.items()}
 
 
@@ -196,13 +209,19 @@ def _variants(
     assert params is not None, "rows in fp32 round nothing"
     feeds = trial.cut.feed_params
     exact = values[node.name][:valid]
-    low, high = (np.float32(end) for end in params.range)
-    scale = np.float32(params.scale)
-    steps = np.floor(exact / scale + np.float32(0.5)) * scale
-    found: dict[str, tf.Tensor | NDArray] = {
-        "requantization": steps,
-        "clipping": np.clip(exact, low, high),
-    }
+    source = params_of_input(graph, node, feeds)
+    same_grid = node.op in fakequant.INHERITING and source.grid == params.grid
+    found: dict[str, tf.Tensor | NDArray] = {}
+    if not (same_grid and _picks(node)):
+        scale = np.float32(params.scale)
+        steps = np.floor(exact / scale + np.float32(0.5)) * scale
+        made = exact == node.weights["cap"] if same_grid and node.op == "cap" else True
+        found["requantization"] = np.where(made, steps, exact)
+    if not same_grid:
+        low, high = (np.float32(end) for end in params.range)
+        cut = np.clip(exact, low, high)
+        beyond = np.abs(exact - cut) > np.float32(params.scale) / 2
+        found["clipping"] = np.where(beyond, cut, exact)
     plain = [_read(graph, name, values, valid, None) for name in node.inputs]
     rounded = [_read(graph, name, values, valid, feeds) for name in node.inputs]
     reference = step.node  # with the fp32 network's bias: corrections are no source of error
@@ -212,12 +231,16 @@ def _variants(
         kernel = _kernel_in_file(node, pair, trial.cut.converted)
         rounding = replace(reference, weights={**reference.weights, role: kernel})
         found["weights"] = _activated(step, fakequant.compute(rounding, plain, False))
-        source = params_of_input(graph, node, feeds)
         limit = _saturation(node, source)
         if limit is not None:
             exact_sum = fakequant.compute(reference, plain, False)
             found["accumulator"] = _activated(step, tf.clip_by_value(exact_sum, -limit, limit))
     return found
+
+
+def _picks(node: Node) -> bool:
+    """Whether an op gives values that it reads, and computes none."""
+    return node.op in PICKING or node.config.get("interpolation") == "nearest"
 
 
 def params_of_input(graph: Graph, node: Node, params: Mapping[str, QuantParams]) -> QuantParams:
@@ -295,6 +318,8 @@ def with_own(
                 layer,
                 own_qmse=spread([s.qmse for s in own]),
                 own_sqnr_db=spread([s.sqnr_db for s in own]),
+                own_sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
+                own_sqnr_infinite=spread([int(s.totals[kernels.INFINITE]) for s in own]),
                 inherited_qmse=spread(inherited),
                 own_bias_share=spread([s.bias_share for s in own]),
                 source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},

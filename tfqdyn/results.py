@@ -3,19 +3,17 @@
 JSON holds +-infinity as the strings "inf" and "-inf" and an undefined number as null.
 """
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfqdyn import wholefiles
+from tfqdyn import layercsv, wholefiles
 from tfqdyn.folding import ORIGINAL
 from tfqdyn.wholefiles import replacing
 
@@ -131,6 +129,10 @@ class LayerResult:
     gave, or "remedied" where a remedy put the row's values on another scale or added the row. Own
     errors are those of the op as it is quantized, so what a remedy changed before it is inherited.
 
+    `sqnr_db` is the mean of the images' SQNR, without the `sqnr_infinite` images where it is none
+    or infinite; `sqnr_pooled_db` that of the sums over all images, which diagnosis and tables
+    decide on; the same for `own_sqnr_db`. Runs written before these columns have None.
+
     `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
     or the row stays in fp32 (`weight_bits` also without a kernel).
     """
@@ -166,12 +168,20 @@ class LayerResult:
     own_bias_share: Spread | None = None
     source_sqnr_db: Mapping[str, Spread] | None = None
     saturated_share: float | None = None
+    own_sqnr_pooled_db: Spread | None = None
+    own_sqnr_infinite: Spread | None = None
+    sqnr_infinite: Spread | None = None
     weight_bits: int | None = None
     activation_bits: int | None = None
     histogram: HistogramRow | None = None
     dtype: str = "uint8"
     kernel_grid: KernelGrid | None = None
     reference: str = ORIGINAL
+
+    @property
+    def own_sqnr(self) -> Spread | None:
+        """The own SQNR to decide on: pooled, or the mean in runs that have no other."""
+        return self.own_sqnr_pooled_db or self.own_sqnr_db
 
 
 @dataclass(frozen=True)
@@ -238,34 +248,11 @@ class RunResult:
 
     def to_csv(self) -> str:
         """The text of `layers.csv`: a line a layer, without channels and single trials."""
-        rows = [_flat(asdict(layer)) for layer in self.layers]
-        columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return layercsv.text(self.layers)
 
 
 DRAWN = ("report.html", "layers.png")
 """What commands draw from results; the report comes last."""
-FIRST_COLUMNS = (
-    "number", "name", "kind",
-    "weight_range", "weight_average_precision",
-    "folded_weight_range", "folded_weight_average_precision",
-    "activation_range_mean", "activation_range_std",
-    "activation_average_precision_mean", "activation_average_precision_std",
-    "qmse_mean", "qmse_std", "qce_mean", "qce_std", "qkl_div_mean", "qkl_div_std",
-    "sqnr_db_mean", "sqnr_db_std",
-)  # fmt: skip
-"""The columns that `layers.csv` begins with, in SPEC's order."""
-
-_PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
-_LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram", "kernel_grid")
-_ON_REQUEST = (
-    "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
-    "saturated_share", "weight_bits", "activation_bits",
-)  # fmt: skip
 
 
 def write(result: RunResult, folder: Path) -> None:
@@ -324,18 +311,3 @@ def _with_infinities(record: dict[str, Any]) -> dict[str, Any]:
         return float(value) if value in ("inf", "-inf") else value
 
     return {k: v if k == "name" else restored(v) for k, v in record.items()}
-
-
-def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in layer.items():
-        if key in _LEFT_OUT or key == "trials" or (key in _ON_REQUEST and value is None):
-            continue
-        name = f"{prefix}{key}" if prefix else _PREFIXES.get(key, key)
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{name}_"))
-        elif key == "output_shape":
-            flat[name] = "x".join(map(str, value))
-        elif key not in _PREFIXES:  # a layer without a kernel has no weight columns
-            flat[name] = "" if value is None or value != value else value
-    return flat

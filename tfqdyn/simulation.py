@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 
 from tfqdyn.affine import NARROWEST, QuantParams
 from tfqdyn.calibration import SiteRange
-from tfqdyn.emulation import steps_of
+from tfqdyn.emulation import Step, steps_of
 from tfqdyn.fakequant import FIXED_RANGES, INHERITING, WITH_KERNEL, compute, kernel_of, on_grid
 from tfqdyn.graph import CHANNEL_AXES, KERNEL_OPS, Graph, LayerNode, Node, layers_of
 from tfqdyn.pairs import LayerPair, SimulatedGrid
 
 NARROWEST_BITS, WIDEST_BITS = 2, 16
+FLOAT_BITS = 32
 TENSORS = ("weights", "activations")
 
 
@@ -123,6 +124,12 @@ class Grid:
         )
         return tf.reshape(rounded, tf.shape(values))
 
+    @property
+    def ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest values: the range's ends, moved so that 0 is one of the grid's."""
+        lows = -np.floor(-self.low / self.steps + 0.5) * self.steps
+        return lows, lows + self.steps * (2**self.bits - 1)
+
     def round_pixels(self, images: tf.Tensor) -> tf.Tensor:
         """Images on the grid of their one range, as a file's input rounds them."""
         scale = float(np.float32(self.steps[0]))
@@ -152,7 +159,8 @@ class Simulated:
 
     Attributes:
         graph: its kernels are rounded already.
-        grids: of the input and of every row's output that is rounded, by name.
+        grids: of the input and of what every row hands on, by name.
+        float_layers: rows that compute in fp32.
         pairs: every row with its grid.
         size: bytes that weights of these widths and int32 biases take.
         notes: that, and how, all this is simulated.
@@ -160,6 +168,7 @@ class Simulated:
 
     graph: Graph
     grids: Mapping[str, Grid]
+    float_layers: frozenset[str]
     pairs: tuple[LayerPair, ...]
     size: int
     notes: tuple[str, ...]
@@ -181,32 +190,29 @@ def simulate(
         graph: a folded graph.
         sites: calibrated ranges of the input and of every row, by name.
         widths: how finely to round.
-        float_layers: rows that are not rounded; what they hand on is not either.
+        float_layers: rows that compute and give fp32 values; rows that are none of these read
+            them rounded, as behind a float row of a file.
     """
     rows = layers_of(graph)
     source = graph.nodes[0].name
     image = sites[source]
     grids = {source: grid(image.low, image.high, max(8, widths.activations))}
     for row in rows:
-        node = graph.by_name[row.name]
-        if row.name in float_layers:
-            continue
-        if node.op not in INHERITING:
-            grids[row.name] = _output_grid(node, sites[row.name], widths)
-        elif row.producers[0] in grids:
-            grids[row.name] = grids[row.producers[0]]
+        node, before = graph.by_name[row.name], row.producers[0]
+        inherits = node.op in INHERITING
+        grids[row.name] = grids[before] if inherits else _output_grid(node, sites[row.name], widths)
     kept = frozenset(float_layers)
     nodes = [n if n.name in kept else _with_rounded_kernel(n, widths) for n in graph]
-    pairs = tuple(_pair(graph, row, grids, widths) for row in rows)
+    pairs = tuple(_pair(graph, row, grids, widths, row.name in kept) for row in rows)
     bits = sum(
-        _kernel_bits(node, widths) * kernel_of(node).size
+        (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * kernel_of(node).size
         for node in graph
         if node.op in WITH_KERNEL
     )
     biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r in ("bias", "offset"))
     size = math.ceil(bits / 8) + biases
     rounded = replace(graph, nodes=tuple(nodes))
-    return Simulated(rounded, grids, pairs, size, (describe(graph, widths),))
+    return Simulated(rounded, grids, kept, pairs, size, (describe(graph, widths),))
 
 
 def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
@@ -266,11 +272,14 @@ def _channels_last(node: Node) -> list[int]:
     return [a for a in range(kernel_of(node).ndim) if a not in last] + list(last)
 
 
-def _pair(graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths) -> LayerPair:
-    found = grids.get(row.name)
+def _pair(
+    graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths, in_fp32: bool
+) -> LayerPair:
     simulated = None
-    if found is not None:
-        simulated = SimulatedGrid(float(found.low.min()), float(found.high.max()), found.bits)
+    if not in_fp32:
+        found = grids[row.name]
+        lows, highs = found.ends
+        simulated = SimulatedGrid(float(lows.min()), float(highs.max()), found.bits)
         node = graph.by_name[row.name]
         if node.op in WITH_KERNEL:
             kernel = _kernel_grid(node, widths)
@@ -301,14 +310,26 @@ class SimulatedTensors:
         graph, grids = self._simulated.graph, self._simulated.grids
         source = graph.nodes[0].name
         values = {source: grids[source].round_pixels(images)}
+        exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
         rows = []
         for step in steps_of(graph):
-            value = compute(step.node, [values[name] for name in step.node.inputs], False)
-            if step.relu is not None:
-                value = compute(step.relu, [value], False)
-            if step.row is not None:
-                if step.row.name in grids:
-                    value = grids[step.row.name].round(value)
-                rows.append(value)
-            values[step.relu.name if step.relu else step.node.name] = value
+            names = step.node.inputs
+            end = step.relu.name if step.relu else step.node.name
+            if step.row is None:
+                values[end] = _computed(step, [values[name] for name in names])
+                if names[0] in exact:
+                    exact[end] = _computed(step, [exact[names[0]]])
+            elif step.row.name in self._simulated.float_layers:
+                exact[end] = _computed(step, [exact.get(name, values[name]) for name in names])
+                values[end] = grids[step.row.name].round(exact[end])
+                rows.append(exact[end])
+            else:
+                computed = _computed(step, [values[name] for name in names])
+                values[end] = grids[step.row.name].round(computed)
+                rows.append(values[end])
         return [*rows, values[graph.output.name]]
+
+
+def _computed(step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:
+    value = compute(step.node, inputs, False)
+    return value if step.relu is None else compute(step.relu, [value], False)

@@ -98,7 +98,7 @@ def worst_table(result: RunResult, count: int = 5) -> Table:
         layer = reason.layer
         number = "" if layer.number is None else str(layer.number)
         table.add_row(
-            number, layer.name, layer.kind, f"{layer.sqnr_db.mean:.1f}",
+            number, layer.name, layer.kind, f"{layer.sqnr_pooled_db.mean:.1f}",
             f"{reason.own_sqnr_db:.1f}", reason.text,
         )  # fmt: skip
     missing = not_estimated(result)

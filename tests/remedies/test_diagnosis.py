@@ -1,14 +1,20 @@
 from dataclasses import replace
 
+import keras
 import numpy as np
 import patients
 import pytest
+from conftest import images
 
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
 from tfqdyn.diagnosis import RULES
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.lowering import lower
+from tfqdyn.pipeline import analyze
 from tfqdyn.remedies import diagnose
 from tfqdyn.remedies.catalogue import REMEDIES
+from tfqdyn.report.facts import facts
 from tfqdyn.results import LayerResult, RunResult, spread
 
 
@@ -36,9 +42,10 @@ def clean(healthy: RunResult) -> RunResult:
 
     def cured(layer: LayerResult) -> LayerResult:
         return replace(
-            layer, own_sqnr_db=spread([50.0]), sqnr_db=spread([48.0]), own_qmse=spread([1.0]),
-            inherited_qmse=spread([0.5]), qmse=spread([1.5]), own_bias_share=spread([0.0]),
-            source_sqnr_db=sources, saturated_share=0.0, clipped_share=spread([0.0]),
+            layer, own_sqnr_pooled_db=spread([50.0]), sqnr_pooled_db=spread([48.0]),
+            own_qmse=spread([1.0]), inherited_qmse=spread([0.5]), qmse=spread([1.5]),
+            own_bias_share=spread([0.0]), source_sqnr_db=sources, saturated_share=0.0,
+            clipped_share=spread([0.0]),
         )  # fmt: skip
 
     return replace(healthy, layers=tuple(map(cured, healthy.layers)))
@@ -61,6 +68,38 @@ def test_unlike_channels_are_named_where_they_hurt() -> None:
     assert first.remedies[0] == "equalization"
 
 
+def bias_free_net() -> keras.Model:
+    """A black image is black in every layer; one weight spans the pointwise kernel."""
+    k = keras.layers
+    keras.utils.set_random_seed(4)
+    x = inputs = keras.Input((8, 8, 3))
+    x = k.Conv2D(8, 3, use_bias=False, activation="relu", name="stem")(x)
+    x = k.Conv2D(8, 1, use_bias=False, activation="relu", name="pw")(x)
+    x = k.GlobalAveragePooling2D(name="gap")(x)
+    model = keras.Model(inputs, k.Dense(4, use_bias=False, name="logits")(x))
+    kernel = model.get_layer("pw").kernel.numpy()
+    kernel[..., 0] *= 100.0
+    model.get_layer("pw").kernel.assign(kernel)
+    return model
+
+
+def test_a_blank_image_silences_nothing() -> None:
+    config = AnalysisConfig("unit", trials=1, calibration_size=8, own_error=True)
+    data = images(12, size=8)
+    black = Dataset(
+        "black", np.append(data.x_test, np.zeros_like(data.x_test[:1]), axis=0),
+        np.append(data.y_test, 0), data.x_train, data.y_train,
+    )  # fmt: skip
+    without, found = (analyze(bias_free_net(), d, config) for d in (data, black))
+    assert "spanning_channel" in faults(found, "pw")
+    for row, other in zip(found.layers, without.layers, strict=True):
+        assert (row.sqnr_infinite.mean, other.sqnr_infinite.mean) == (1, 0)
+        assert row.own_sqnr_infinite.mean == 1
+        assert row.sqnr_db.mean == other.sqnr_db.mean
+        assert row.sqnr_pooled_db.mean == other.sqnr_pooled_db.mean
+    assert "without 1 of infinite SQNR" in " ".join(facts(found.layers[0]))
+
+
 def test_clipping(clean: RunResult) -> None:
     sick = with_layer(clean, "dw", clipped_share=spread([0.03]))
     (finding,) = diagnose(sick)
@@ -69,7 +108,7 @@ def test_clipping(clean: RunResult) -> None:
 
 
 def test_bias_shift(clean: RunResult) -> None:
-    sick = with_layer(clean, "pw", own_bias_share=spread([0.6]), own_sqnr_db=spread([20.0]))
+    sick = with_layer(clean, "pw", own_bias_share=spread([0.6]), own_sqnr_pooled_db=spread([20.0]))
     (finding,) = diagnose(sick)
     assert finding.fault == "bias_shift"
     assert finding.remedies[0] == "bias_correction"
@@ -80,7 +119,7 @@ def test_weight_rounding_without_a_spanning_channel(clean: RunResult) -> None:
     layer = next(r for r in clean.layers if r.name == "pw")
     assert layer.source_sqnr_db
     sources = {**layer.source_sqnr_db, "weights": spread([25.0])}
-    sick = with_layer(clean, "pw", source_sqnr_db=sources, own_sqnr_db=spread([24.9]))
+    sick = with_layer(clean, "pw", source_sqnr_db=sources, own_sqnr_pooled_db=spread([24.9]))
     assert faults(sick, "pw") == ["weight_rounding"]
 
 
@@ -108,7 +147,7 @@ def test_relu6_saturation_is_measured() -> None:
 
 def test_inherited_error_is_told_from_own(clean: RunResult) -> None:
     sick = with_layer(
-        clean, "gap", sqnr_db=spread([10.0]), qmse=spread([1.0]), own_qmse=spread([0.01]),
+        clean, "gap", sqnr_pooled_db=spread([10.0]), qmse=spread([1.0]), own_qmse=spread([0.01]),
         inherited_qmse=spread([0.99]),
     )  # fmt: skip
     (finding,) = diagnose(sick)
@@ -126,4 +165,4 @@ def test_findings_name_known_remedies_and_faults(healthy: RunResult) -> None:
 
 def test_own_errors_are_needed(healthy: RunResult) -> None:
     with pytest.raises(ValueError, match="own_error=True"):
-        diagnose(with_layer(healthy, "pw", own_sqnr_db=None))
+        diagnose(with_layer(healthy, "pw", own_sqnr_db=None, own_sqnr_pooled_db=None))

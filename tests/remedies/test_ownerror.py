@@ -2,18 +2,22 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import patients
 import pytest
 import tensorflow as tf
+from conftest import images
 
 from tfqdyn.affine import dequantize, quantize
 from tfqdyn.capture import KerasActivations
+from tfqdyn.config import AnalysisConfig
 from tfqdyn.emulation import Emulation, steps_of
 from tfqdyn.fakequant import kernel_params, quantization_of
 from tfqdyn.folding import Folded
 from tfqdyn.graph import Graph, layers_of
 from tfqdyn.ownerror import SOURCES, OwnSums
+from tfqdyn.pipeline import analyze
 from tfqdyn.results import LayerResult
 
 
@@ -138,6 +142,33 @@ def test_branches_pools_and_grids_are_cut_too(network, dataset) -> None:
         assert row.own_qmse is not None
         assert len(row.own_qmse.trials) == 2
         assert row.own_qmse.mean <= 2 * row.qmse.mean + 1e-9, row.name
+
+
+def pooled_net() -> keras.Model:
+    k = keras.layers
+    keras.utils.set_random_seed(6)
+    x = inputs = keras.Input((12, 12, 3))
+    x = k.Conv2D(6, 3, activation="relu", name="stem")(x)
+    x = k.MaxPooling2D(2, name="max")(x)
+    x = k.UpSampling2D(2, name="up")(x)
+    x = k.AveragePooling2D(2, strides=1, name="average")(x)
+    x = k.GlobalMaxPooling2D(name="largest")(x)
+    return keras.Model(inputs, k.Dense(4, name="logits")(x))
+
+
+def test_sources_add_up_where_nothing_is_requantized() -> None:
+    """Pools that hand values on make no error but that of what they read."""
+    config = AnalysisConfig("tf", trials=1, calibration_size=8, own_error=True)
+    found = {row.name: row for row in analyze(pooled_net(), images(16), config).layers}
+    for name in ("max", "up", "largest"):
+        sources, own = found[name].source_sqnr_db, found[name].own_sqnr_pooled_db
+        assert sources["requantization"].mean == sources["clipping"].mean == np.inf, name
+        assert sources["input"].mean == pytest.approx(own.mean, abs=1e-4), name
+    average = found["average"]
+    assert average.source_sqnr_db["clipping"].mean == np.inf
+    assert np.isfinite(average.source_sqnr_db["requantization"].mean)  # averages are rounded
+    errors = [10 ** (-source.mean / 10) for source in average.source_sqnr_db.values()]
+    assert sum(errors) == pytest.approx(10 ** (-average.own_sqnr_pooled_db.mean / 10), rel=0.1)
 
 
 def test_bias_share_by_hand() -> None:

@@ -24,9 +24,9 @@ FIGURES: dict[str, Callable[[LayerResult], float | None]] = {
     "qmse": lambda layer: layer.qmse.mean,
     "qce": lambda layer: layer.qce.mean,
     "qkl_div": lambda layer: layer.qkl_div.mean,
-    "sqnr_db": lambda layer: layer.sqnr_db.mean,
+    "sqnr_db": lambda layer: layer.sqnr_pooled_db.mean,
     "own_qmse": lambda layer: layer.own_qmse and layer.own_qmse.mean,
-    "own_sqnr_db": lambda layer: layer.own_sqnr_db and layer.own_sqnr_db.mean,
+    "own_sqnr_db": lambda layer: layer.own_sqnr and layer.own_sqnr.mean,
 }
 
 

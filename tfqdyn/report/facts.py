@@ -51,16 +51,28 @@ def _weights(layer: LayerResult, span: float) -> str:
 
 def _activations(layer: LayerResult) -> str:
     grid = layer.quantization[0]
-    own = "" if layer.own_sqnr_db is None else f", own {_spread(layer.own_sqnr_db)} dB"
-    beyond = f"{short(100 * layer.clipped_share.mean)} % of the values lie beyond the grid"
+    own = "" if layer.own_sqnr is None else f", own {_spread(layer.own_sqnr)} dB"
+    beyond = f"{short(100 * layer.clipped_share.mean)} % of the values saturate at the grid's ends"
     where = (
         "This layer runs in fp32."
         if grid is None
-        else f"{beyond}, whose step is {short(grid[0])} and whose zero point is {grid[1]}."
+        else f"{beyond}; its step is {short(grid[0])} and its zero point {grid[1]}."
     )
+    sqnr = _spread(layer.sqnr_pooled_db)
     return (
-        f"Activations span {_spread(layer.activations.range)}; SQNR {_spread(layer.sqnr_db)} dB"
-        f"{own}. {where}"
+        f"Activations span {_spread(layer.activations.range)}; SQNR {sqnr} dB"
+        f"{own}{_by_image(layer)}. {where}"
+    )
+
+
+def _by_image(layer: LayerResult) -> str:
+    """The mean of the images' SQNR, where images had to be left out of it."""
+    left_out = layer.sqnr_infinite
+    if left_out is None or not left_out.mean:
+        return ""
+    return (
+        f" (mean of the images' {_spread(layer.sqnr_db)} dB, without "
+        f"{short(left_out.mean)} of infinite SQNR)"
     )
 
 
