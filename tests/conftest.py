@@ -62,6 +62,21 @@ def residual_net(classes: int = 4, size: int = 12) -> keras.Model:
     return randomize(keras.Model(inputs, x, name="residual"))
 
 
+def forked_net() -> keras.Model:
+    """Two pools of one value, one of it moved by a pixel, and two kernels of one shape (NASNet)."""
+    k = keras.layers
+    inputs = keras.Input((8, 8, 3), name="images")
+    x = k.Conv2D(4, 1, activation="relu", name="stem")(inputs)
+    a = k.AveragePooling2D(1, strides=2, name="pool_a")(x)
+    a = k.Conv2D(4, 1, name="a")(a)
+    b = k.ZeroPadding2D(((0, 1), (0, 1)))(x)
+    b = k.Cropping2D(((1, 0), (1, 0)))(b)
+    b = k.AveragePooling2D(1, strides=2, name="pool_b")(b)
+    b = k.Conv2D(4, 1, name="b")(b)
+    x = k.GlobalAveragePooling2D(name="gap")(k.Concatenate(name="both")([a, b]))
+    return randomize(keras.Model(inputs, k.Dense(3, name="logits")(x), name="forked"))
+
+
 @pytest.fixture
 def network() -> keras.Model:
     keras.utils.set_random_seed(1)

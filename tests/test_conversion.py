@@ -1,21 +1,22 @@
 """The converted file against an integer simulation of Jacob et al. 2018 in NumPy."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import pytest
-from conftest import randomize, residual_net
+from conftest import forked_net, randomize, residual_net
 from numpy.typing import NDArray
 
-from tfqdyn import fakequant, filechecks, interpreter, pairing
+from tfqdyn import conversion, fakequant, filechecks, interpreter, pairing, provenance
 from tfqdyn.affine import QuantParams, quantize
 from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.conversion import Converted, to_tflite
 from tfqdyn.folding import fold_batchnorm
-from tfqdyn.graph import Graph, layers_of
+from tfqdyn.graph import Graph, LayerNode, layers_of
 from tfqdyn.lowering import lower
-from tfqdyn.tflitefile import TfliteFileError, parse
+from tfqdyn.tflitefile import TfliteFileError, TfliteModel, parse
 
 
 def convert(model: keras.Model, float_layers: tuple[str, ...] = ()) -> tuple[Graph, Converted]:
@@ -237,6 +238,41 @@ def test_further_ops_are_paired_and_close_to_fp32(name: str) -> None:
         real = float(pair.params.scale) * (codes.astype(int) - int(pair.params.zero_point))
         error = np.abs(real.reshape(expected.shape) - expected)
         assert error.mean() <= 0.06 * max(np.ptp(expected), 1 / 256), pair.row.name
+
+
+def test_rows_that_differ_in_where_they_read_only_are_told_apart() -> None:
+    keras.utils.set_random_seed(3)
+    graph, converted = convert(forked_net())
+    x = pixels(graph, 4)
+    captured = TfliteTensors(converted, 4)(x)
+    fp32 = KerasActivations(graph, [row.output for row in layers_of(graph)])(x)
+    for pair, codes, expected in zip(converted.pairs, captured, fp32, strict=False):
+        real = float(pair.params.scale) * (codes.astype(int) - int(pair.params.zero_point))
+        error = np.mean((real.reshape(expected.shape) - expected) ** 2)
+        assert error < 1e-3 * np.mean(expected**2), pair.row.name
+    tensors = {pair.row.name: pair.tensor for pair in converted.pairs}
+    given = conversion.adopt(graph, converted.content)  # where names say nothing
+    assert {pair.row.name: pair.tensor for pair in given.pairs} == tensors
+
+
+def test_a_file_of_ours_that_cannot_be_paired_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(model: TfliteModel, rows: Sequence[LayerNode]) -> dict[int, tuple[str, ...]]:
+        found = provenance.origins(model, rows)
+        return dict(zip(found, [*list(found.values())[1:], ("stem",)], strict=True))
+
+    monkeypatch.setattr(conversion, "origins", wrong)
+    with pytest.raises(filechecks.ConversionError, match=r"a defect of tfqdyn, not of your model"):
+        convert(residual_net())
+
+
+def test_weights_that_round_to_nothing_are_still_ours() -> None:
+    """All of the first kernel's are below the finest step that TFLite has."""
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv"),
+                              keras.layers.Flatten(), keras.layers.Dense(2)])  # fmt: skip
+    kernel = 1e-12 * model.layers[0].get_weights()[0]
+    model.layers[0].set_weights([kernel, np.ones(4)])
+    _, converted = convert(model)
+    assert converted.pairs[0].distance == pytest.approx(1.0)
 
 
 def test_damaged_files_are_refused() -> None:

@@ -3,20 +3,22 @@ import numpy as np
 import pytest
 from conftest import randomize, residual_net
 
+from tfqdyn import fakequant, rebuild
 from tfqdyn.folding import fold_batchnorm
 from tfqdyn.graph import layers_of
 from tfqdyn.lowering import lower
 from tfqdyn.rebuild import to_keras
+from tfqdyn.schemes import CONVERTER_OPS, FLOAT_ACTIVATIONS
 from tfqdyn.trace import UnsupportedModelError, trace
 
 k = keras.layers
 
 
-def outputs_agree(model: keras.Model, rtol: float = 1e-4) -> None:
+def outputs_agree(model: keras.Model, rtol: float = 1e-4, scheme: str | None = "uint8") -> None:
     """The lowered and the folded network compute what the original does, on random input."""
     x = np.random.default_rng(0).uniform(-1, 1, (3, *model.input_shape[1:])).astype(np.float32)
     expected = np.asarray(model(x, training=False))
-    graph = lower(model)
+    graph = lower(model, scheme)
     for form in (graph, fold_batchnorm(graph).graph):
         found = np.asarray(to_keras(form)(x, training=False))
         scale = np.abs(expected).max()
@@ -83,6 +85,65 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_compute_the_same(name: str) -> None:
     outputs_agree(image_model(*(layer.from_config(layer.get_config()) for layer in LAYERS[name])))
+
+
+CONVERTED_ONLY = {
+    "layer norms": [
+        k.Conv2D(4, 1),
+        k.LayerNormalization(epsilon=1e-6),
+        k.LayerNormalization(axis=[1, 2, 3]),
+        k.LayerNormalization(axis=[1], center=False, scale=False),
+    ],
+    "parameters of layers": [k.ELU(0.5), k.Activation("gelu"), k.Dense(4, activation="celu")],
+    "parameters of functions": [k.Activation(keras.activations.gelu), k.Activation(keras.ops.gelu)],
+    **{name: [k.Conv2D(4, 1, activation=name)] for name in FLOAT_ACTIVATIONS},
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED_ONLY)
+def test_layers_that_the_converter_alone_takes_compute_the_same(name: str) -> None:
+    outputs_agree(image_model(*CONVERTED_ONLY[name]), scheme=None)
+
+
+def test_operations_that_the_converter_alone_takes_compute_the_same() -> None:
+    inputs = keras.Input((6, 6, 4))
+    x = keras.ops.gelu(inputs)
+    x = keras.ops.gelu(x, approximate=False)
+    x = keras.ops.elu(x, 0.3)
+    x = keras.ops.divide(x, keras.ops.softplus(inputs))
+    outputs_agree(keras.Model(inputs, x), scheme="int8")
+
+
+def test_what_a_scheme_does_not_take_is_named_with_the_schemes_that_do() -> None:
+    model = image_model(k.LayerNormalization(name="a"), k.Conv2D(2, 1, activation="gelu", name="b"))
+    for scheme in ("uint8", "simulated"):
+        with pytest.raises(UnsupportedModelError) as error:
+            lower(model, scheme)
+        assert str(error.value) == (
+            f"scheme {scheme!r} does not take these layers; int8, int8_per_tensor, int16x8, "
+            "dynamic, float16, float32 may:\nlayer_norm: layers 'a'\ngelu: layers 'b'"
+        )
+
+
+def test_every_op_is_rounded_here_or_by_the_converter() -> None:
+    own = {*fakequant._LINEAR, *fakequant._EMITTERS}
+    assert not own & CONVERTER_OPS
+    assert own | CONVERTER_OPS == {*rebuild._LAYERS} - {"batch_norm"}
+
+
+def test_maps_that_change_nothing_are_skipped_and_named() -> None:
+    """A Normalization that was never adapted has mean 0 and variance 1."""
+    model = image_model(k.Normalization(name="fresh"), k.Rescaling(1.0, name="one"), k.Flatten())
+    graph = lower(model)
+    assert [node.op for node in graph] == ["input", "reshape"]
+    assert set(graph.skipped) == {"fresh", "one"}
+
+
+def test_the_mean_of_one_pixel_only_changes_the_shape() -> None:
+    pools = [k.GlobalAveragePooling2D(keepdims=True), k.GlobalMaxPooling2D()]
+    model = image_model(k.Conv2D(4, 3, strides=8, padding="same"), *pools, k.Dense(2))
+    outputs_agree(model)
+    assert [row.kind for row in layers_of(lower(model))] == ["conv", "dense"]
 
 
 def test_merges_and_arithmetic_compute_the_same() -> None:
@@ -163,12 +224,14 @@ def test_identical_layers_are_merged_and_named() -> None:
 
 
 def test_every_unsupported_layer_is_named_at_once() -> None:
-    model = image_model(k.LayerNormalization(name="a"), k.Conv2D(2, 1, activation="gelu", name="b"))
+    model = image_model(
+        k.GroupNormalization(1, name="a"), k.Conv2D(2, 1, activation="log_softmax", name="b")
+    )
     with pytest.raises(UnsupportedModelError) as error:
         lower(model)
     message = str(error.value)
-    assert "'a' (LayerNormalization)" in message
-    assert "'b': activation 'gelu'" in message
+    assert "'a' (GroupNormalization)" in message
+    assert "'b': activation 'log_softmax'" in message
     assert "SeparableConv2D" in message
 
 

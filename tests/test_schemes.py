@@ -7,13 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import images, residual_net
+from conftest import images, randomize, residual_net
 
 from tfqdyn import pipeline, reasons, results, schemetable
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import SCHEMES
 from tfqdyn.tflitefile import parse
+from tfqdyn.trace import UnsupportedModelError
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
 
@@ -102,6 +103,65 @@ def test_reasons_know_the_weights_grid() -> None:
 def test_what_the_converter_decides_cannot_be_asked_for(change: dict) -> None:
     with pytest.raises(ValueError, match="only scheme 'uint8' takes that"):
         dataclasses.replace(CONFIG, scheme="int8", **change)
+
+
+@functools.cache
+def converted_only() -> keras.Model:
+    """What uint8 does not take: normalizations, GELU, ELU, an activation of several operators."""
+    k = keras.layers
+    keras.utils.set_random_seed(1)
+    x = inputs = keras.Input((12, 12, 3), name="images")
+    x = skip = k.Conv2D(8, 4, strides=4, name="stem")(x)
+    x = k.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    x = k.Dense(16, activation="gelu", name="wide")(x)
+    x = k.Dense(8, activation="elu", name="narrow")(x)
+    x = k.Add(name="add")([k.Activation("softplus", name="plus")(x), skip])
+    x = k.LayerNormalization(name="last_norm")(k.GlobalAveragePooling2D(name="gap")(x))
+    return randomize(keras.Model(inputs, k.Dense(4, activation="softmax", name="logits")(x)))
+
+
+ROWS = ["stem", "norm", "wide", "wide_gelu", "narrow", "narrow_elu", "plus", "add", "gap",
+        "last_norm", "logits", "logits_softmax"]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["int8", "int8_per_tensor", "dynamic", "float16", "float32"])
+def test_converter_schemes_take_what_the_converter_takes(scheme: str) -> None:
+    config = dataclasses.replace(CONFIG, scheme=scheme)
+    found = pipeline.analyze(converted_only(), images(12), config)
+    assert [row.name for row in found.layers] == ROWS
+    assert not any(text.startswith("no tensor") for text in found.skipped.values())
+    finest = {"int8": 20, "int8_per_tensor": 20, "dynamic": 25, "float16": 55, "float32": 100}
+    assert min(row.sqnr_db.mean for row in found.layers) > finest[scheme]
+    notes = ("3 layers run in fp32 in part, for TFLite has no integer ELU, NEG: "
+             "norm, narrow_elu, last_norm",)  # fmt: skip
+    assert found.notes == (() if scheme in ("dynamic", "float16", "float32") else notes)
+    if SCHEMES[scheme].integer:
+        assert {row.name for row in found.layers if row.dtype == "float32"} == {"narrow_elu"}
+
+
+def test_schemes_that_do_not_take_a_model_say_so_before_any_slow_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def slow(*_: object) -> None:
+        raise AssertionError("calibrated")
+
+    monkeypatch.setattr(pipeline, "calibrate", slow)
+    for scheme in ("uint8", "simulated"):
+        config = dataclasses.replace(CONFIG, scheme=scheme)
+        with pytest.raises(UnsupportedModelError, match=f"{scheme!r} does not take.* may:\n"):
+            pipeline.analyze(converted_only(), images(12), config)
+
+
+def test_the_table_names_schemes_that_do_not_take_the_model() -> None:
+    schemes = ["uint8", "int16x8", "float16"]
+    done = schemetable.compare_schemes(converted_only(), images(12), CONFIG, schemes, 2)
+    uint8, int16x8, float16 = done.rows
+    assert "gelu: layers 'wide'" in uint8.problem
+    assert "converter refused the model" in int16x8.problem
+    assert float16.accuracy is not None
+    unknown = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.GroupNormalization(1)])
+    with pytest.raises(UnsupportedModelError, match="GroupNormalization"):
+        schemetable.compare_schemes(unknown, images(12), CONFIG)
 
 
 def test_the_table_of_schemes(tmp_path: Path) -> None:

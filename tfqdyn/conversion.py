@@ -24,16 +24,23 @@ from tfqdyn.filechecks import (
     check_kernels,
     check_params,
     check_tensors,
+    left_in_floats,
+    listed,
 )
 from tfqdyn.graph import Graph, layers_of
-from tfqdyn.pairing import Pairing, mismatch, pair_layers
+from tfqdyn.pairing import Pairing, PairingError, mismatch, pair_layers
 from tfqdyn.pairs import LayerPair
+from tfqdyn.provenance import LAYOUT, origins, scope_of
 from tfqdyn.rebuild import to_keras
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.tflitefile import TfliteModel, parse
 
 ROUNDED = 0.501
 """By how many steps rounding may move a weight; more, and the file holds other weights."""
+OUR_FAULT = (
+    "tfqdyn cannot tell the layers of the .tflite file that it made itself; this is a defect of "
+    "tfqdyn, not of your model, please report it with this message"
+)
 FLOATS = 2e-3
 """`filekernels.distance` that half precision, and no more, may bring about."""
 
@@ -88,8 +95,8 @@ def to_tflite(
 
     Raises:
         ValueError: a name in `float_layers` is not a row's.
-        ConversionError: the converter failed, or a dtype or a weight in the file is wrong.
-        PairingError: rows and tensors do not match.
+        ConversionError: the converter failed, or what it wrote does not hold: a dtype, a weight,
+            or a row without a tensor.
     """
     kept = frozenset(float_layers)
     check_layers(graph, kept)
@@ -97,7 +104,7 @@ def to_tflite(
     ends = {INPUT: (graph.input_shape, params[graph.nodes[0].name])}
     content = _convert(emit(graph, params, kept), ends, [OUTPUT])
     model = parse(content)
-    pairs = _whole(pair_layers(graph, model))
+    pairs = _whole(_paired(graph, model))
     check_params(pairs, params, kept)
     if not kept:
         check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
@@ -117,11 +124,10 @@ def to_scheme(
         chunks: gives the calibration images, one in a chunk, as `datasets.chunks` yields them.
 
     Raises:
-        ConversionError, PairingError: see `to_tflite`.
+        ConversionError: see `to_tflite`.
     """
     wanted = SCHEMES[scheme]
-    model = to_keras(graph)
-    run = tf.function(lambda x: model(x, training=False), autograph=False)
+    run = tf.function(_in_scopes(graph), autograph=False)
     traced = run.get_concrete_function(tf.TensorSpec((None, *graph.input_shape), tf.float32))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced])
     if wanted.weights != "float32":
@@ -141,16 +147,53 @@ def to_scheme(
     return _checked(graph, _run(converter), scheme)
 
 
+def _in_scopes(graph: Graph) -> Callable[[Any], Any]:
+    """A folded graph as a function of its input, every row in its name scope."""
+    layers: dict[str, Any] = {}
+    to_keras(graph, wrap=lambda node, layer: layers.setdefault(node.name, layer))
+    scopes = {
+        node: scope_of(index)
+        for index, row in enumerate(layers_of(graph))
+        for node in (row.name, row.output)
+    }
+
+    def run(x: Any) -> Any:
+        values = {graph.nodes[0].name: x}
+        for node in graph.nodes[1:]:
+            inputs = [values[name] for name in node.inputs]
+            with tf.name_scope(scopes.get(node.name, LAYOUT)):
+                value = layers[node.name](inputs if len(inputs) > 1 else inputs[0])
+            values[node.name] = value
+        return values[graph.output.name]
+
+    return run
+
+
+def _paired(graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None = None) -> Pairing:
+    """The pairs of a file that was converted here.
+
+    Raises:
+        ConversionError: they cannot be told.
+    """
+    try:
+        return pair_layers(graph, model, sources, origins(model, layers_of(graph)))
+    except PairingError as error:
+        raise ConversionError(f"{OUR_FAULT}: {error}") from error
+
+
 def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
     model = parse(content)
-    paired = pair_layers(graph, model)
-    check_dtypes(model, paired.pairs, SCHEMES[scheme])
+    paired = _paired(graph, model)
+    in_floats, notes = left_in_floats(graph, model, SCHEMES[scheme])
+    check_dtypes(model, paired.pairs, SCHEMES[scheme], in_floats)
     moved = [
-        p.row.name for p in paired.pairs if not (p.most_steps <= ROUNDED and p.distance <= 0.5)
+        pair.row.name
+        for pair in paired.pairs
+        if not (pair.most_steps <= ROUNDED if pair.most_steps else pair.distance <= FLOATS)
     ]
     if moved:
         raise ConversionError(f"weights in the file differ from their rounded values: {moved}")
-    return Converted(content, model, paired.pairs, 0, paired.unpaired)
+    return Converted(content, model, paired.pairs, 0, paired.unpaired, notes)
 
 
 def adopt(graph: Graph, content: bytes) -> Converted:
@@ -162,11 +205,14 @@ def adopt(graph: Graph, content: bytes) -> Converted:
     """
     model = parse(content)
     check_form(graph, model)
-    paired = pair_layers(graph, model)
+    try:
+        paired = pair_layers(graph, model)
+    except PairingError as error:
+        raise PairingError(f"{error}\nGive the Keras model that the file was made from") from error
     check_tensors(graph, model, paired.pairs)
     notes = [
-        *_listed("layers without a tensor of their own in the file", paired.unpaired),
-        *_listed("operators of the file that no layer accounts for", paired.leftovers),
+        *listed("layers without a tensor of their own in the file", paired.unpaired),
+        *listed("operators of the file that no layer accounts for", paired.leftovers),
     ]
     moved = [
         p
@@ -183,18 +229,12 @@ def adopt(graph: Graph, content: bytes) -> Converted:
     return Converted(content, model, paired.pairs, 0, paired.unpaired, tuple(notes))
 
 
-def _listed(what: str, names: Collection[str]) -> list[str]:
-    """One remark about several things, the first five by name."""
-    shown = ", ".join(list(names)[:5])
-    return [f"{len(names)} {what}: {shown}{', ...' if len(names) > 5 else ''}"] if names else []
-
-
 def _whole(paired: Pairing) -> tuple[LayerPair, ...]:
     """The pairs, if nothing is left over on either side."""
     problems = [f"layer {name!r}: {why}" for name, why in paired.unpaired.items()]
     problems += [f"{text} has no layer" for text in paired.leftovers]
     if problems:
-        raise mismatch(problems)
+        raise ConversionError(f"{OUR_FAULT}: {mismatch(problems)}")
     return paired.pairs
 
 
@@ -249,7 +289,7 @@ def to_cut_tflite(
     model = parse(content)
     tensors = {model.tensors[index].name: index for index in model.inputs}
     sources = {name: tensors[feed] for feed, name in feeds.items() if feed in tensors}
-    pairs = _whole(pair_layers(graph, model, sources))
+    pairs = _whole(_paired(graph, model, sources))
     check_params(pairs, params, kept)
     return CutModel(Converted(content, model, pairs), feeds)
 

@@ -28,6 +28,14 @@ CARRIERS = frozenset(
     )
 )
 """Operators that move values or change their encoding; they need no layer."""
+MOVES = {
+    "PAD": "pad",
+    "PADV2": "pad",
+    "SLICE": "crop",
+    "STRIDED_SLICE": "crop",
+    "TRANSPOSE": "permute",
+}
+"""Carriers that move values, and what of `graph.LAYOUT_OPS` they do."""
 _INDICES = ("int32", "int64", "bool")
 
 
@@ -75,6 +83,19 @@ class Dataflow:
         """Sources of the activations that an operator reads: neither constants nor shapes."""
         sources = (self.source(tensor) for tensor in operator.inputs if tensor >= 0)
         return tuple(s for s in sources if self._is_activation(self.model.tensors[s]))
+
+    def moves(self, operator: Operator) -> set[tuple[str, tuple[int, ...]]]:
+        """How values are moved on their way to an operator: the op and its numbers, all axes."""
+        found = set()
+        for tensor in operator.inputs:
+            while tensor in self._maker and self._maker[tensor].kind in CARRIERS:
+                carrier = self._maker[tensor]
+                numbers = self.constant(carrier, 1)
+                if carrier.kind in MOVES and numbers is not None and numbers.data is not None:
+                    steps = tuple(int(number) for number in numbers.data.reshape(-1))
+                    found.add((MOVES[carrier.kind], steps))
+                tensor = carrier.inputs[0]
+        return found
 
     def _is_activation(self, tensor: Tensor) -> bool:
         if tensor.data is not None or (tensor.dtype in _INDICES and tensor.params is None):

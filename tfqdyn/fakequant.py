@@ -1,9 +1,9 @@
 """`Graph` + ranges -> TensorFlow graph with fake quantization at every point that TFLite quantizes.
 
-Each node lives in a name scope of its own, `scope_of(k)` for the k-th row, which is how `pairing`
-finds its tensor again in the converted file. The input, every row's output and every kernel get
-a `fake_quant_with_min_max_args` node (TensorFlow's name for: round to the 8-bit grid); rows that
-`inherit_quantization` keep the grid of what they read, as TFLite's kernels do.
+Every row lives in a name scope of its own, by which `provenance` finds its operators again in the
+converted file. The input, every row's output and every kernel get a `fake_quant_with_min_max_args`
+node (TensorFlow's name for: round to the 8-bit grid); `INHERITING` rows keep the grid of what they
+read, as TFLite's kernels do.
 
 An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 offset.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.affine import QuantParams, from_range
 from tfqdyn.graph import Graph, Node, layers_of
+from tfqdyn.provenance import LAYOUT, scope_of
 
 INHERITING = ("average_pool", "cap", "global_max", "max_pool", "upsample")
 """Ops whose TFLite kernels need one quantization for input and output."""
@@ -28,11 +29,6 @@ OUTPUT = "output"
 
 WITH_KERNEL = ("affine", "conv", "dense", "depthwise", "transposed_conv")
 """Ops that multiply with a kernel (an affine op: with its scale) and add a bias."""
-
-
-def scope_of(row: int) -> str:
-    """Name scope of the k-th row's ops; the slash at its end makes TensorFlow re-enter it."""
-    return f"row{row:04d}/"
 
 
 def kernel_of(node: Node) -> NDArray[np.float32]:
@@ -99,9 +95,10 @@ def emit(
         for node in graph.nodes[1:]:
             row = row_of.get(node.name)
             if row is None:
-                quantized[node.name] = _EMITTERS[node.op](node, quantized[node.inputs[0]])
-                if node.inputs[0] in exact:
-                    exact[node.name] = _EMITTERS[node.op](node, exact[node.inputs[0]])
+                with tf.name_scope(LAYOUT):
+                    quantized[node.name] = _EMITTERS[node.op](node, quantized[node.inputs[0]])
+                    if node.inputs[0] in exact:
+                        exact[node.name] = _EMITTERS[node.op](node, exact[node.inputs[0]])
                 continue
             in_fp32 = row.name in float_layers
             if in_fp32:

@@ -8,9 +8,10 @@ import numpy as np
 from tfqdyn.affine import QuantParams, quantize
 from tfqdyn.fakequant import INHERITING
 from tfqdyn.filekernels import kernel_of_layer, layout
-from tfqdyn.graph import Graph
+from tfqdyn.graph import Graph, layers_of
 from tfqdyn.pairs import LayerPair
-from tfqdyn.schemes import Scheme
+from tfqdyn.provenance import origins
+from tfqdyn.schemes import CONVERTER_OPS, Scheme
 from tfqdyn.tflitefile import Tensor, TfliteFileError, TfliteModel
 
 TIE = 1e-3
@@ -76,8 +77,19 @@ def _check_codes(tensor: Tensor) -> None:
         )
 
 
-def check_dtypes(model: TfliteModel, pairs: Sequence[LayerPair], scheme: Scheme) -> None:
+def check_dtypes(
+    model: TfliteModel,
+    pairs: Sequence[LayerPair],
+    scheme: Scheme,
+    in_floats: Collection[int] = (),
+) -> None:
     """Every activation and every kernel has the scheme's dtype, and integers their scales.
+
+    Args:
+        model: the file.
+        pairs: its rows.
+        scheme: what was asked for.
+        in_floats: tensors that may be float32 in an integer scheme.
 
     Raises:
         ConversionError: lists what differs.
@@ -88,11 +100,12 @@ def check_dtypes(model: TfliteModel, pairs: Sequence[LayerPair], scheme: Scheme)
         problems += [
             f"{t.name!r} is {t.dtype}"
             for t in model.tensors
-            if t.dtype not in (*_INDICES, *whole) or (t.dtype in whole and t.params is None)
+            if (t.dtype not in (*_INDICES, *whole) or (t.dtype in whole and t.params is None))
+            and not (t.index in in_floats and t.dtype == "float32")
         ]
     for pair in pairs:
         found = model.tensors[pair.tensor].dtype
-        if found != scheme.activations:
+        if found != scheme.activations and not (pair.tensor in in_floats and found == "float32"):
             problems.append(f"layer {pair.row.name!r}: activations are {found}")
         if pair.kernel is not None:
             problems += _kernel_problems(model, pair, scheme)
@@ -101,6 +114,33 @@ def check_dtypes(model: TfliteModel, pairs: Sequence[LayerPair], scheme: Scheme)
             f"expected {scheme.activations} activations and {scheme.weights} weights:\n"
             + "\n".join(dict.fromkeys(problems))
         )
+
+
+def left_in_floats(
+    graph: Graph, model: TfliteModel, scheme: Scheme
+) -> tuple[set[int], tuple[str, ...]]:
+    """Tensors that an integer file holds in fp32 for want of a kernel, and the remark on that."""
+    made_of = origins(model, layers_of(graph))
+    tensors: set[int] = set()
+    kinds: set[str] = set()
+    layers: dict[str, None] = {}
+    for op in model.operators:
+        rows = [r for r in made_of.get(op.index, ()) if graph.by_name[r].op in CONVERTER_OPS]
+        floats = {t for t in (*op.inputs, *op.outputs) if model.tensors[t].dtype == "float32"}
+        if scheme.integer and rows and floats:
+            tensors |= floats
+            kinds.add(op.kind)
+            layers |= dict.fromkeys(rows)
+    if not tensors:
+        return tensors, ()
+    what = f"layers run in fp32 in part, for TFLite has no integer {', '.join(sorted(kinds))}"
+    return tensors, tuple(listed(what, layers))
+
+
+def listed(what: str, names: Collection[str]) -> list[str]:
+    """One remark about several things, the first five by name."""
+    shown = ", ".join(list(names)[:5])
+    return [f"{len(names)} {what}: {shown}{', ...' if len(names) > 5 else ''}"] if names else []
 
 
 def _kernel_problems(model: TfliteModel, pair: LayerPair, scheme: Scheme) -> list[str]:

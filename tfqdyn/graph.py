@@ -42,7 +42,8 @@ class Node:
         op: canonical kind: "input", one of `KERNEL_OPS` or `LAYOUT_OPS`, "batch_norm", "affine",
             "relu", "cap" (values above their channel's "cap" become that), "leaky_relu", "prelu",
             "sigmoid", "tanh", "softmax", "add", "subtract", "multiply", "maximum", "minimum",
-            "concatenate", "max_pool", "average_pool", "mean", "global_max", "upsample".
+            "concatenate", "max_pool", "average_pool", "mean", "global_max", "upsample", or one of
+            `schemes.CONVERTER_OPS`.
         inputs: names of the nodes it reads.
         output_shape: without the batch axis.
         config: what else defines the op (strides, padding, axis, ...).
@@ -100,6 +101,26 @@ class Graph:
             for name in node.inputs:
                 found[name].append(node.name)
         return {name: tuple(readers) for name, readers in found.items()}
+
+    def moves(self, node: Node) -> set[tuple[str, tuple[int, ...]]]:
+        """How values are moved on their way to a node: layout ops and their numbers, all axes.
+
+        Numbers of "pad" are those before and after each axis, of "crop" the first index of each
+        axis, of "permute" the axes; "reshape" is left out.
+        """
+        found = set()
+        for name in node.inputs:
+            before = self.by_name[name]
+            while before.op in LAYOUT_OPS:
+                if before.op == "pad":
+                    found.add(("pad", (0, 0, *sum(before.config["padding"], ()), 0, 0)))
+                elif before.op == "crop":
+                    (top, _), (left, _) = before.config["cropping"]
+                    found.add(("crop", (0, top, left, 0)))
+                elif before.op == "permute":
+                    found.add(("permute", (0, *before.config["dims"])))
+                before = self.by_name[before.inputs[0]]
+        return found
 
     @property
     def non_finite(self) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """The walk that pairs rows with tensors: rows in graph order, see `pairing`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn import composites
 from tfqdyn.activations import activated
 from tfqdyn.dataflow import Dataflow
 from tfqdyn.filekernels import affine_chains, distance, kernel_of_layer, scaled_inputs
@@ -21,6 +22,7 @@ from tfqdyn.kernelmatch import (
     shapes_of,
 )
 from tfqdyn.pairs import OPERATORS_OF, ORDERED, LayerPair
+from tfqdyn.provenance import Origins
 from tfqdyn.tflitefile import Operator, TfliteModel
 
 
@@ -40,10 +42,23 @@ class Matcher:
         pairs: by row name.
         unpaired: rows without a tensor of their own, with the reason.
         claimed: indices of the operators that some row accounts for.
+
+    Args:
+        graph: the folded network.
+        model: the file.
+        sources: see `pairing.pair_layers`.
+        origins: likewise; an operator is no candidate for rows that it does not come from.
     """
 
-    def __init__(self, graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        model: TfliteModel,
+        sources: Mapping[str, int] | None = None,
+        origins: Origins | None = None,
+    ) -> None:
         self.graph, self.model, self.flow = graph, model, Dataflow(model)
+        self._origins = origins or {}
         self.rows = layers_of(graph)
         self._readers: dict[str, list[LayerNode]] = {}
         for row in self.rows:
@@ -86,7 +101,7 @@ class Matcher:
         kernel, bias = kernel_of_layer(node), node.weights["bias"].astype(np.float64)
         if before is not None and before.scale is not None:
             kernel = scaled_inputs(kernel, before.scale, node.config.get("groups", 1))
-        free, match = self._free(node), None
+        free, match = self._candidates(row, node), None
         if before is not None:
             near = [op for op in free if self.flow.inputs(op) == (before.tensor,)]
             match = closest(self.flow, near, kernel, bias, self._map_after(row))
@@ -152,8 +167,9 @@ class Matcher:
         if before.scale is not None and before.offset is not None:
             scale, offset = scale * before.scale, scale * before.offset + offset
         best: tuple[float, tuple[Operator, ...], NDArray] | None = None
+        has_own = any(self._made_by(row, op) for op in self.flow.readers(before.tensor))
         for chain, found, shift in affine_chains(self.flow, before.tensor, scale.size):
-            if any(op.index in self.claimed for op in chain):
+            if not all(op in self._of_row(row, chain) for op in chain) or (has_own and not chain):
                 continue
             score = distance(scale, found) + offsets_apart(offset, shift)
             if score < (np.inf if best is None else best[0] - MARGIN):
@@ -192,15 +208,31 @@ class Matcher:
         if wanted is None:
             return
         order = list if node.op in ORDERED else sorted
-        for operator in self._free(node):
-            if order(self.flow.inputs(operator)) == order(wanted):
-                self._finish(row, (operator,))
-                return
+        fitting = [
+            op for op in self._candidates(row, node) if order(self.flow.inputs(op)) == order(wanted)
+        ]
+        if fitting:
+            moves = self.graph.moves(node)  # tell ops apart that read one value, moved differently
+            self._finish(row, (min(fitting, key=lambda op: len(self.flow.moves(op) ^ moves)),))
+            return
+        several = self._several(row, node, wanted)
+        if several is not None:
+            self._finish(row, several)
+            return
         kinds = ", ".join(op.kind for op in self.flow.readers(wanted[0])) or "nothing"
         self.unpaired[row.name] = (
             f"expected {' or '.join(OPERATORS_OF.get(node.op, (node.op,)))} that reads "
             f"{' and '.join(map(repr, row.producers))}; found {kinds}"
         )
+
+    def _several(
+        self, row: LayerNode, node: Node, wanted: Sequence[int]
+    ) -> tuple[Operator, ...] | None:
+        """The operators that compute a row together, if they can be told."""
+        if not self._origins:
+            return composites.layer_norm(self.flow, wanted[0]) if node.op == "layer_norm" else None
+        made = tuple(op for op in self.flow.operators if self._made_by(row, op))
+        return made if composites.closed(self.flow, made, wanted) else None
 
     def _hard_swish(self, row: LayerNode, node: Node) -> Operator | None:
         """HARD_SWISH in the place of a multiplication one side of which the file does not hold."""
@@ -208,7 +240,7 @@ class Matcher:
         exact = [v for v in known if v is not None and v.scale is None]
         if node.op != "multiply" or len(exact) != 1 or len(known) != 2:
             return None
-        readers = self.flow.readers(exact[0].tensor)
+        readers = self._of_row(row, self.flow.readers(exact[0].tensor))
         return next((op for op in readers if op.kind == "HARD_SWISH"), None)
 
     def _inside(self, row: LayerNode, operator: str) -> None:
@@ -218,14 +250,25 @@ class Matcher:
                 self.unpaired[before.name] = f"{operator} computes it together with {row.name!r}"
                 self._inside(before, operator)
 
-    def _free(self, node: Node) -> list[Operator]:
-        """Operators of the row's kind that no other row has."""
+    def _candidates(self, row: LayerNode, node: Node) -> list[Operator]:
+        """Operators of the row's kind that may be the row's."""
         window = (*node.config.get("pool_size", ()), *node.config.get("strides", ()))
-        return [
+        return self._of_row(row, [
             op for op in self.flow.operators
-            if op.kind in OPERATORS_OF.get(node.op, ()) and op.index not in self.claimed
+            if op.kind in OPERATORS_OF.get(node.op, ())
             and (node.op not in ("average_pool", "max_pool") or op.window == window)
-        ]  # fmt: skip
+        ])  # fmt: skip
+
+    def _of_row(self, row: LayerNode, operators: Sequence[Operator]) -> list[Operator]:
+        """Free operators that are the row's by construction, or else of unknown origin."""
+        free = [op for op in operators if op.index not in self.claimed]
+        first = [op for op in free if self._made_by(row, op)]
+        named = [op for op in free if row.name in self._origins.get(op.index, ())]
+        return first or named or [op for op in free if op.index not in self._origins]
+
+    def _made_by(self, row: LayerNode, operator: Operator) -> bool:
+        """Whether an operator gives a row's value by construction."""
+        return self._origins.get(operator.index, ("",))[0] == row.name
 
     def _finish(
         self,

@@ -1,8 +1,10 @@
-"""Which tensor of a .tflite file holds which layer's output; nothing is guessed, no name is read.
+"""Which tensor of a .tflite file holds which layer's output; nothing is guessed.
 
 Rows are taken in graph order. A row's operator is one of its kind that reads the tensors of the
 row's producers (across carriers: `dataflow`); if it has a kernel, its real numbers must be the
-row's folded kernel. What a converter may do differently is covered by rule:
+row's folded kernel. In a file of our own making only the operators that the row was made into are
+considered (`provenance`); in any other file all are, and no name is read. What a converter may do
+differently is covered by rule:
 
     an activation is fused into the operator, follows it, or is cut by the grid's own end;
     a batch norm is folded, or follows as multiplication and addition;
@@ -20,6 +22,7 @@ from tfqdyn.graph import Graph
 from tfqdyn.kernelmatch import UNRELATED
 from tfqdyn.matching import Matcher
 from tfqdyn.pairs import LayerPair
+from tfqdyn.provenance import Origins
 from tfqdyn.tflitefile import TfliteModel
 
 
@@ -43,7 +46,10 @@ class Pairing:
 
 
 def pair_layers(
-    graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None = None
+    graph: Graph,
+    model: TfliteModel,
+    sources: Mapping[str, int] | None = None,
+    origins: Origins | None = None,
 ) -> Pairing:
     """Pairs the rows of a folded graph with the tensors of a file.
 
@@ -52,15 +58,19 @@ def pair_layers(
         model: the file.
         sources: tensors that rows' readers read, by row name, where they are not the rows' own
             (see `conversion.to_cut_tflite`); by default the graph's input is the file's.
+        origins: for a file of our own making, the rows that each operator was made of
+            (`provenance.origins`).
 
     Raises:
         PairingError: a layer with a kernel has no operator in the file, or the kernels there are
-            not this network's.
+            not this network's (where `origins` says that they are, their weights are for the
+            conversion to check).
     """
-    matcher = Matcher(graph, model, sources)
+    matcher = Matcher(graph, model, sources, origins)
     for row in matcher.rows:
         matcher.match(row)
-    _refuse_other_models(tuple(matcher.pairs.values()))
+    if origins is None:
+        _refuse_other_models(tuple(matcher.pairs.values()))
     leftovers = tuple(
         f"operator {op.index} ({op.kind}, {model.tensors[op.outputs[0]].name!r})"
         for op in matcher.flow.operators
@@ -93,6 +103,5 @@ def _refuse_other_models(pairs: Sequence[LayerPair]) -> None:
     raise PairingError(
         f"the .tflite file does not hold this model: the weights of {len(far)} of "
         f"{len(compared)} layers have nothing in common; those of {worst.row.name!r} differ most "
-        f"(distance {worst.distance:.2f}; 0 are the same weights, 1 unrelated ones). Give the "
-        "Keras model that the file was made from"
+        f"(distance {worst.distance:.2f}; 0 are the same weights, 1 unrelated ones)"
     )

@@ -12,7 +12,11 @@ OPERATORS_OF = {
     "concatenate": ("CONCATENATION",),
     "conv": ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"),
     "dense": ("FULLY_CONNECTED", "CONV_2D"),
+    "divide": ("DIV",),
     "depthwise": ("DEPTHWISE_CONV_2D", "CONV_2D"),
+    "elu": ("ELU",),
+    "exponential": ("EXP",),
+    "gelu": ("GELU",),
     "global_max": ("REDUCE_MAX", "MAX_POOL_2D"),
     "leaky_relu": ("LEAKY_RELU",),
     "max_pool": ("MAX_POOL_2D",),
@@ -28,7 +32,7 @@ OPERATORS_OF = {
     "transposed_conv": ("TRANSPOSE_CONV",),
     "upsample": ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"),
 }
-ORDERED = ("concatenate", "subtract")
+ORDERED = ("concatenate", "divide", "subtract")
 """Ops whose inputs' order counts."""
 
 

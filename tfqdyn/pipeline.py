@@ -71,9 +71,9 @@ def analyze(
 
     Raises:
         UnsupportedModelError, DataError, ValueError: before any slow work.
-        ConversionError, PairingError: what TensorFlow's converter wrote is not what was asked for.
+        ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
-    original = lower(model)
+    original = lower(model, config.scheme)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     return analyze_folded(fold_batchnorm(original), dataset, config, progress)
 
@@ -112,7 +112,7 @@ def analyze_file(
             "a given .tflite file runs as it is: scheme='simulated' and own_error need a network "
             f"that we round, received scheme={config.scheme!r}, own_error={config.own_error}"
         )
-    original = lower(model)
+    original = lower(model, None)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     folded = fold_batchnorm(original)
     config = replace(config, trials=1)

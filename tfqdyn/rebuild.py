@@ -1,12 +1,14 @@
 """`Graph` -> Keras model: a network as standard layers, to run in fp32, to train or to save."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
 from tfqdyn.graph import Graph, Node
+from tfqdyn.schemes import FLOAT_ACTIVATIONS
 
 Wrap = Callable[[Node, Any], Any]
 """What to call in the place of a node's layer, from the node and its layer with weights set."""
@@ -65,6 +67,7 @@ WEIGHTS = {
     "dense": ("kernel", "bias"),
     "transposed_conv": ("kernel", "bias"),
     "batch_norm": ("gamma", "beta", "mean", "variance"),
+    "layer_norm": ("gamma", "beta"),
     "prelu": ("alpha",),
 }
 """Roles of the weights that a node's layer has, in the layer's order."""
@@ -106,6 +109,16 @@ def _prelu(node: Node, library: Any) -> Any:
     return library.layers.PReLU(shared_axes=shared or None, name=name_of(node))
 
 
+def _divide(node: Node, library: Any) -> Callable[[Any], Any]:
+    return lambda pair: pair[0] / pair[1]
+
+
+def _float_activation(node: Node, library: Any) -> Any:
+    function = library.activations.get(node.op)
+    activation = partial(function, **node.config) if node.config else function
+    return library.layers.Activation(activation, name=name_of(node))
+
+
 def _cap(node: Node, library: Any) -> Callable[[Any], Any]:
     minimum = getattr(library, "ops", library.backend).minimum
     return lambda x: minimum(x, np.asarray(node.weights["cap"], np.float32))
@@ -132,7 +145,9 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "crop": lambda n, k: k.layers.Cropping2D(n.config["cropping"], name=name_of(n)),
     "dense": lambda n, k: k.layers.Dense(n.weights["kernel"].shape[1], name=name_of(n)),
     "depthwise": _depthwise,
+    "divide": _divide,
     "global_max": _pool("GlobalMaxPooling2D"),
+    "layer_norm": lambda n, k: k.layers.LayerNormalization(name=name_of(n), **n.config),
     "leaky_relu": lambda n, k: k.layers.LeakyReLU(n.config["alpha"], name=name_of(n)),
     "max_pool": _pool("MaxPooling2D"),
     "maximum": _plain("Maximum"),
@@ -152,4 +167,5 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "upsample": lambda n, k: k.layers.UpSampling2D(
         n.config["size"], interpolation=n.config["interpolation"], name=name_of(n)
     ),
+    **dict.fromkeys(FLOAT_ACTIVATIONS, _float_activation),
 }

@@ -1,9 +1,12 @@
-"""The number formats that a model can be deployed in.
+"""The number formats that a model can be deployed in, and which ops each of them takes.
 
 `uint8` is the papers' scheme: ranges are ours, of any calibrator, and every tensor has one scale.
-All others are what TensorFlow's converter offers as post-training quantization.
+All others are what TensorFlow's converter offers as post-training quantization. So `uint8` and
+simulations take the ops that tfqdyn rounds itself; the others take all of `graph.Node`, and
+whatever the converter refuses of them it says itself.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -48,3 +51,27 @@ OWN_RANGES = "uint8"
 """The scheme whose ranges are our calibrators'; the converter takes the extrema for the others."""
 SIMULATED = "simulated"
 """No file: any bit widths, rounded in fp32 arithmetic (`simulation`) on our calibrators' ranges."""
+FLOAT_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
+    "celu": ("alpha",),
+    "elu": ("alpha",),
+    "exponential": (),
+    "gelu": ("approximate",),
+    "hard_shrink": ("threshold",),
+    "hard_tanh": (),
+    "log_sigmoid": (),
+    "mish": (),
+    "selu": (),
+    "soft_shrink": ("threshold",),
+    "softplus": (),
+    "softsign": (),
+    "squareplus": ("b",),
+    "tanh_shrink": (),
+}
+"""Keras' activations that uint8 does not take, by op, with the names of their parameters."""
+CONVERTER_OPS = frozenset((*FLOAT_ACTIVATIONS, "divide", "layer_norm"))
+"""Ops of `graph.Node` that TensorFlow's converter takes and tfqdyn does not round itself."""
+
+
+def takes(scheme: str, op: str) -> bool:
+    """Whether a scheme, or `SIMULATED`, takes an op of `graph.Node`."""
+    return scheme not in (OWN_RANGES, SIMULATED) or op not in CONVERTER_OPS

@@ -17,10 +17,11 @@ from tfqdyn.capture import latency_ms
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.filechecks import ConversionError
-from tfqdyn.pairing import PairingError
+from tfqdyn.lowering import lower
 from tfqdyn.pipeline import Progress, silent
 from tfqdyn.results import RunResult, Spread, plain
 from tfqdyn.schemes import SCHEMES
+from tfqdyn.trace import UnsupportedModelError
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def compare_schemes(
 
     Raises:
         ValueError: an unknown scheme, before any slow work; no scheme that works.
+        UnsupportedModelError: a layer that no scheme takes, before any slow work.
     """
     unknown = sorted(set(schemes) - set(SCHEMES))
     if unknown or not schemes or runs < 1:
@@ -84,11 +86,12 @@ def compare_schemes(
             f"schemes must be among {list(SCHEMES)} and runs at least 1, received "
             f"{list(schemes)} and {runs}"
         )
+    lower(model, None)  # what no scheme takes is refused at once
     rows, done = [], []
     for scheme in schemes:
         try:
             result = pipeline.analyze(model, dataset, config.in_scheme(scheme), progress)
-        except (ConversionError, PairingError) as error:
+        except (ConversionError, UnsupportedModelError) as error:
             rows.append(SchemeRow(scheme, problem=str(error)))
             continue
         done.append(replace(result, model={**result.model, "name": scheme}))

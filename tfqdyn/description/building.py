@@ -133,6 +133,13 @@ def _separable(arguments: Mapping[str, Any], shape: Shape) -> int:
     return _depthwise(arguments, shape) + middle * _size(arguments, "filters")
 
 
+def _layer_norm(arguments: Mapping[str, Any], shape: Shape) -> int:
+    given = arguments.get("axis", -1)
+    axes = given if isinstance(given, list) else [given]
+    sizes = [_channels({"axis": axis}, shape) for axis in axes]
+    return math.prod(sizes) * sum(bool(arguments.get(role, True)) for role in ("center", "scale"))
+
+
 def _prelu(arguments: Mapping[str, Any], shape: Shape) -> int:
     shared = arguments.get("shared_axes")
     shared = shared if isinstance(shared, list) else [shared]
@@ -145,6 +152,8 @@ WEIGHTS: dict[str, Callable[[Mapping[str, Any], Shape], int]] = {
     "Conv2DTranspose": _conv,
     "Dense": lambda arguments, shape: _size(arguments, "units") * (shape[-1] or 1),
     "DepthwiseConv2D": _depthwise,
+    "LayerNormalization": _layer_norm,
+    "LayerScale": lambda arguments, shape: _size(arguments, "projection_dim"),
     "PReLU": _prelu,
     "SeparableConv2D": _separable,
 }

@@ -27,17 +27,20 @@ from tfqdyn.description.values import (
     text,
 )
 from tfqdyn.lowering import SUPPORTED, TF_FUNCTIONS, supported_layers
-from tfqdyn.lowering.builder import ACTIVATIONS, no_uint8_form
+from tfqdyn.lowering.builder import ACTIVATIONS, unsupported_activation
 from tfqdyn.trace import UnsupportedModelError
 
 MODELS = ("Functional", "Model", "Sequential")
 OPERATIONS = {
     "keras.src.ops.nn": (
-        "HardSigmoid", "HardSilu", "Relu", "Relu6", "Sigmoid", "Silu", "Softmax", "Tanh",
+        "Celu", "Elu", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LogSigmoid",
+        "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign",
+        "Squareplus", "Tanh", "TanhShrink",
     ),
     "keras.src.ops.numpy": (
         "Add", "Divide", "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "TrueDivide",
     ),
+    "keras.src.applications.convnext": ("LayerScale", "StochasticDepth"),
     "keras.src.applications.inception_resnet_v2": ("CustomScaleLayer",),
 }  # fmt: skip
 """What Keras 3 names by its own modules; all other layers it names by `keras.layers`."""
@@ -173,7 +176,7 @@ class _Reader:
             value = kind
         if value is None or value in ACTIVATIONS:
             return value
-        self.unsupported.append(no_uint8_form(name, text(value, f"an activation of {name!r}")))
+        self.unsupported.append(unsupported_activation(name, text(value, f"an activation of {name!r}")))
         return None
 
     def _call_arguments(self, node: Any, layer: Layer) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -4,16 +4,18 @@ Dropout and augmentation vanish (they do nothing at inference), a layer's own ac
 node, separable convolutions become their two convolutions, swish and the hard sigmoids their
 parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node.
 
-`LOWERINGS` is the list of what is supported: class name -> function.
+`LOWERINGS` is the list of what is supported: class name -> function; `schemes.takes` says which
+scheme takes the nodes that they make.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from tfqdyn.graph import Graph, Node
 from tfqdyn.lowering import elementwise, linear, spatial
 from tfqdyn.lowering.builder import Builder
+from tfqdyn.schemes import OWN_RANGES, SCHEMES, takes
 from tfqdyn.trace import Call, UnsupportedModelError, trace
 
 IDENTITIES = {
@@ -24,6 +26,7 @@ IDENTITIES = {
     "GaussianNoise": "is off at inference",
     "Identity": "passes its input on",
     "SpatialDropout2D": "is off at inference",
+    "StochasticDepth": "is off at inference",
     "AlphaDropout": "is off at inference",
 }
 
@@ -37,15 +40,17 @@ AUGMENTATIONS = (
 """Layers that do nothing at inference. `RandomCrop` is none: it crops the centre then."""
 
 
-def lower(model: Any) -> Graph:
+def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
     """The model as canonical nodes; its function is unchanged.
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras, one input, one output,
             channels last, fixed input size.
+        scheme: one of `SCHEMES`, or `SIMULATED`, that must take every node; None for none.
 
     Raises:
-        UnsupportedModelError: names every layer that is not supported, and what is.
+        UnsupportedModelError: names every layer that is not supported, and what is; or that the
+            scheme does not take, and the schemes that do.
     """
     calls = trace(model)
     if None in calls[0].output_shape:
@@ -66,7 +71,23 @@ def lower(model: Any) -> Graph:
         builder.value[call.name] = value
     if problems:
         raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
+    _refuse(builder.nodes, scheme)
     return _without_twins(model.name, builder, builder.value[calls[-1].name])
+
+
+def _refuse(nodes: Iterable[Node], scheme: str | None) -> None:
+    """Raises UnsupportedModelError if a scheme does not take every node."""
+    refused: dict[str, list[str]] = {}
+    for node in nodes:
+        if scheme is not None and not takes(scheme, node.op):
+            refused.setdefault(node.op, []).append(repr(node.source))
+    if refused:
+        lines = [f"{op}: layers {', '.join(sorted(set(names)))}" for op, names in refused.items()]
+        others = [name for name in SCHEMES if all(takes(name, op) for op in refused)]
+        raise UnsupportedModelError(
+            f"scheme {scheme!r} does not take these layers; {', '.join(others)} may:\n"
+            + "\n".join(lines)
+        )
 
 
 def _without_twins(name: str, builder: Builder, output: str) -> Graph:
@@ -119,6 +140,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Average": elementwise.average,
     "AveragePooling2D": spatial.pool("average_pool"),
     "BatchNormalization": linear.batch_norm,
+    "Celu": elementwise.float_activation("celu"),
     "Concatenate": spatial.concatenate,
     "Conv2D": linear.conv2d,
     "Conv2DTranspose": linear.conv2d_transpose,
@@ -127,12 +149,20 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Dense": linear.dense,
     "DepthwiseConv2D": linear.depthwise_conv2d,
     "Divide": elementwise.merge("divide"),
+    "ELU": elementwise.float_activation("elu"),
+    "Elu": elementwise.float_activation("elu"),
     "Flatten": spatial.reshape,
+    "Gelu": elementwise.float_activation("gelu"),
     "GlobalAveragePooling2D": spatial.global_pool("mean"),
     "GlobalMaxPooling2D": spatial.global_pool("global_max"),
+    "HardShrink": elementwise.float_activation("hard_shrink"),
     "HardSigmoid": elementwise.named_activation("hard_sigmoid"),
     "HardSilu": elementwise.named_activation("hard_silu"),
+    "HardTanh": elementwise.float_activation("hard_tanh"),
+    "LayerNormalization": linear.layer_norm,
+    "LayerScale": linear.layer_scale,
     "LeakyReLU": elementwise.leaky_relu,
+    "LogSigmoid": elementwise.float_activation("log_sigmoid"),
     "MaxPooling2D": spatial.pool("max_pool"),
     "Maximum": elementwise.merge("maximum"),
     "Minimum": elementwise.merge("minimum"),
@@ -145,12 +175,18 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Relu6": elementwise.named_activation("relu6"),
     "Rescaling": linear.rescaling,
     "Reshape": spatial.reshape,
+    "Selu": elementwise.float_activation("selu"),
     "SeparableConv2D": linear.separable_conv2d,
     "Sigmoid": elementwise.named_activation("sigmoid"),
     "Silu": elementwise.named_activation("silu"),
+    "SoftShrink": elementwise.float_activation("soft_shrink"),
     "Softmax": elementwise.named_activation("softmax"),
+    "Softplus": elementwise.float_activation("softplus"),
+    "Softsign": elementwise.float_activation("softsign"),
+    "Squareplus": elementwise.float_activation("squareplus"),
     "Subtract": elementwise.merge("subtract"),
     "Tanh": elementwise.named_activation("tanh"),
+    "TanhShrink": elementwise.float_activation("tanh_shrink"),
     "TrueDivide": elementwise.merge("divide"),
     "UpSampling2D": spatial.upsampling,
     "ZeroPadding2D": spatial.pad,

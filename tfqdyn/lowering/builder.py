@@ -1,5 +1,6 @@
 """Collects canonical nodes while a model's calls are lowered one by one."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.graph import Node
+from tfqdyn.schemes import FLOAT_ACTIVATIONS
 from tfqdyn.trace import Call, UnsupportedModelError
 
 ACTIVATIONS = (
     "linear", "relu", "relu6", "leaky_relu", "sigmoid", "hard_sigmoid", "silu", "swish",
-    "hard_silu", "hard_swish", "tanh", "softmax",
+    "hard_silu", "hard_swish", "tanh", "softmax", *FLOAT_ACTIVATIONS,
 )  # fmt: skip
-"""The activations that have a uint8 form, by Keras' names."""
+"""The activations that are lowered, by Keras' names."""
 
 
-def no_uint8_form(layer: str, activation: str) -> str:
+def unsupported_activation(layer: str, activation: str) -> str:
     """The error about a layer's activation."""
     return (
-        f"layer {layer!r}: activation {activation!r} has no uint8 form; supported are "
+        f"layer {layer!r}: activation {activation!r} is not supported; supported are "
         f"{', '.join(ACTIVATIONS)}"
     )
 
@@ -90,6 +92,8 @@ class Builder:
             return self.node("leaky_relu", (value,), name=name, shape=shape, alpha=0.2)
         if kind in ("sigmoid", "tanh", "softmax"):
             return self.node(kind, (value,), name=name, shape=shape)
+        if kind in FLOAT_ACTIVATIONS:
+            return self.float_activation(value, kind, activation, name)
         if kind == "hard_sigmoid":
             moved = self.affine(value, 1.0, 3.0, f"{name}_shift")
             clipped = self.node("relu", (moved,), name=f"{name}_relu6", shape=shape, max_value=6.0)
@@ -98,10 +102,18 @@ class Builder:
             gate = "hard_sigmoid" if kind.startswith("hard") else "sigmoid"
             gated = self.activated(value, gate, f"{name}_{gate}")
             return self.node("multiply", (value, gated), name=name, shape=shape)
-        raise UnsupportedModelError(no_uint8_form(self.call.name, kind))
+        raise UnsupportedModelError(unsupported_activation(self.call.name, kind))
+
+    def float_activation(self, value: str, kind: str, source: Any, name: str | None = None) -> str:
+        """Adds one of `FLOAT_ACTIVATIONS`; `source`, a layer or a function, has its parameters."""
+        given = {role: _parameter(source, role) for role in FLOAT_ACTIVATIONS[kind]}
+        return self.node(kind, (value,), name=name, shape=self.shape_of(value), **given)
 
     def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
-        """Adds value * scale + offset, scalars or one number a channel."""
+        """Adds value * scale + offset, scalars or one number a channel, unless it is `value`."""
+        if np.all(np.asarray(scale) == 1) and np.all(np.asarray(offset) == 0):
+            self.skipped[name or self.call.name] = "multiplies by 1 and adds 0"
+            return value
         shape = self.shape_of(value)
         channels = shape[-1]
         weights = {
@@ -114,3 +126,10 @@ class Builder:
 def _name_of(activation: Any) -> str:
     """A function's name; a layer's or another object's class."""
     return getattr(activation, "__name__", type(activation).__name__)
+
+
+def _parameter(source: Any, role: str) -> Any:
+    """A layer's attribute, or the default of a function's argument."""
+    given = getattr(source, role, None)
+    given = inspect.signature(source).parameters[role].default if given is None else given
+    return given if isinstance(given, (bool, int)) else float(given)

@@ -95,6 +95,24 @@ def batch_norm(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     return b.node("batch_norm", inputs, weights=weights, epsilon=float(layer.epsilon))
 
 
+def layer_norm(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    layer, rank = call.layer, len(b.shape) + 1
+    if getattr(layer, "rms_scaling", False):
+        raise UnsupportedModelError(f"layer {call.name!r}: rms_scaling is not supported")
+    given = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    axes = tuple(sorted(axis % rank for axis in given))
+    shape = tuple(b.shape[axis - 1] for axis in axes)
+    weights = {
+        "gamma": array_of(layer.gamma) if layer.scale else np.ones(shape, np.float32),
+        "beta": array_of(layer.beta) if layer.center else np.zeros(shape, np.float32),
+    }
+    return b.node("layer_norm", inputs, weights=weights, axis=axes, epsilon=float(layer.epsilon))
+
+
+def layer_scale(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    return b.affine(inputs[0], array_of(call.layer.gamma), 0.0)
+
+
 def rescaling(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     return b.affine(inputs[0], call.layer.scale, call.layer.offset)
 

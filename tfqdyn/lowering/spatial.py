@@ -22,6 +22,8 @@ def pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
 
 def global_pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
     def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+        if b.shape_of(inputs[0])[:2] == (1, 1):  # of one pixel
+            return b.node("reshape", inputs)
         return b.node(op, inputs, keepdims=bool(call.layer.keepdims))
 
     return lowering
