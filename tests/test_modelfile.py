@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import randomize, residual_net
+from keras.src.applications.convnext import LayerScale, StochasticDepth
 
 from tfqdyn import apart, modelfile, weightfile
 from tfqdyn.description import Builder, read
@@ -163,6 +164,19 @@ def test_nested_and_shared_layers_keep_their_weights(tmp_path: Path) -> None:
     assert [layer.name for layer in found.layers] == [layer.name for layer in model.layers]
 
 
+def test_layers_that_uint8_does_not_take_come_back(tmp_path: Path) -> None:
+    k = keras.layers
+    x = inputs = keras.Input((8, 8, 3))
+    x = k.LayerNormalization(epsilon=1e-6)(k.Conv2D(4, 1, activation="gelu")(x))
+    x = keras.ops.softplus(keras.ops.gelu(k.ELU(0.5)(x), approximate=False))
+    x = StochasticDepth(0.5)(LayerScale(0.1, 4)(x))
+    model = randomize(keras.Model(inputs, k.Dense(3, activation="selu")(k.Flatten()(x))))
+    model.save(tmp_path / "m.keras")
+    found = to_keras(lower(modelfile.load(tmp_path / "m.keras"), "int8"))
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_allclose(found(images), model(images, training=False), rtol=1e-5, atol=1e-6)
+
+
 def test_a_sequential_model_without_an_input_layer(tmp_path: Path) -> None:
     model = keras.Sequential([keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
     model.build((None, 8, 8, 3))
@@ -177,6 +191,8 @@ KERNELS: dict[str, tuple[keras.layers.Layer, int]] = {
     "Conv2DTranspose": (keras.layers.Conv2DTranspose(6, 3, use_bias=False), 3 * 3 * 4 * 6),
     "Dense": (keras.layers.Dense(5, use_bias=False), 4 * 5),
     "DepthwiseConv2D": (keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False), 72),
+    "LayerNormalization": (keras.layers.LayerNormalization(axis=[1, 3]), 2 * 8 * 4),
+    "LayerNormalization without offset": (keras.layers.LayerNormalization(center=False), 4),
     "PReLU": (keras.layers.PReLU(shared_axes=[1, 2]), 4),
     "PReLU of all": (keras.layers.PReLU(), 8 * 8 * 4),
     "SeparableConv2D": (

@@ -176,7 +176,9 @@ class _Reader:
             value = kind
         if value is None or value in ACTIVATIONS:
             return value
-        self.unsupported.append(unsupported_activation(name, text(value, f"an activation of {name!r}")))
+        self.unsupported.append(
+            unsupported_activation(name, text(value, f"an activation of {name!r}"))
+        )
         return None
 
     def _call_arguments(self, node: Any, layer: Layer) -> tuple[tuple[Any, ...], dict[str, Any]]:
