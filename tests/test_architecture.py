@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RANKS = {
     "tfqdyn.affine": 0,
-    "tfqdyn.apart": 0,
+    "tfqdyn.apart": 0.1,
+    "tfqdyn.archives": 0.1,
     "tfqdyn.classification": 0,
     "tfqdyn.compilation": 0,
     "tfqdyn.console": 0,
@@ -18,6 +19,7 @@ RANKS = {
     "tfqdyn.graph": 0,
     "tfqdyn.imagefiles": 0,
     "tfqdyn.layercsv": 0,
+    "tfqdyn.memory": 0,
     "tfqdyn.metrics": 0,
     "tfqdyn.paired": 0,
     "tfqdyn.regularizers": 0,

@@ -155,11 +155,16 @@ def test_bad_data_get_one_clear_error(case: str, analyze: Analyze, files: Path) 
 
 def test_unsupported_layers_are_named(analyze: Analyze, files: Path) -> None:
     k = keras.layers
-    layers = [keras.Input((12, 12, 3)), k.LayerNormalization(name="odd"), k.Flatten(), k.Dense(4)]
+    layers = [
+        keras.Input((12, 12, 3)),
+        k.GroupNormalization(3, name="odd"),
+        k.Flatten(),
+        k.Dense(4),
+    ]
     keras.Sequential(layers).save(files / "odd.keras")
     status, _, err = analyze(f"--model={files}/odd.keras")
     assert status == 1
-    assert "layer 'odd' (LayerNormalization) is not supported" in err
+    assert "layer 'odd' (GroupNormalization) is not supported" in err
     assert "supported layers: Activation, " in err
 
 

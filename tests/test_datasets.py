@@ -1,3 +1,8 @@
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -5,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import images
 
-from tfqdyn import datasets
+from tfqdyn import datasets, memory
+from tfqdyn.archives import ArchivedImages
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.imagefiles import ArchivedImages
 
 
 @pytest.fixture
@@ -115,6 +120,147 @@ def test_truncated_archives_are_refused(archive: Path) -> None:
     archive.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match="not a readable"):
         datasets.load(str(archive))
+
+
+ARCHIVES = {
+    "compressed to nothing": (
+        lambda p: bomb(p, (2**42, 12, 12, 3), 2**42 * 432, zeros=1000), "by its header, the arch"
+    ),
+    "of 393 TiB": (lambda p: bomb(p, (10**12, 12, 12, 3), 10**12 * 432), "not a readable"),
+    "negative": (
+        lambda p: write_zip(p, {"x_test.npy": told((-5, 12, 12, 3)), "y_test.npy": told((0,))}),
+        "should hold numbers",
+    ),
+    "a single array": (lambda p: p.write_bytes(told((3,)) + bytes(3)), "not a readable"),
+    "no array inside": (
+        lambda p: write_zip(p, {"x_test.npy": b"text", "y_test.npy": b"text"}), "not a readable"
+    ),
+    "objects": (lambda p: np.savez(p, x_test=[{}], y_test=[1]), "should hold numbers"),
+    "texts": (lambda p: np.savez(p, x_test=["a"], y_test=[1]), "should hold numbers, it holds <U1"),
+    "a nested header": (
+        lambda p: write_zip(p, {"x_test.npy": header("(" * 5000), "y_test.npy": b""}), "is not a re"
+    ),
+    "other images": (
+        lambda p: np.savez(p, x_test=np.zeros((2, 9, 9, 3)), y_test=[0, 1]),
+        r"expects images of \(12, 12\), x_test of .* holds \(9, 9, 3\)",
+    ),
+    "fewer labels": (
+        lambda p: np.savez(p, x_test=np.zeros((2, 12, 12, 3)), y_test=[0]),
+        "holds 2 images, but 1 labels came",
+    ),
+    "images without pixels": (
+        lambda p: np.savez(p, x_test=np.zeros((2, 0, 12, 3)), y_test=[0, 1]), "must be images"
+    ),
+}  # fmt: skip
+
+
+def header(text: str) -> bytes:
+    """The beginning of a `.npy` file with a header of any text."""
+    return b"\x93NUMPY\x02\x00" + len(text).to_bytes(4, "little") + text.encode()
+
+
+def told(shape: tuple[int, ...]) -> bytes:
+    """The beginning of a `.npy` file of bytes."""
+    return header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}")
+
+
+def write_zip(path: Path, members: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def bomb(path: Path, shape: tuple[int, ...], size: int, zeros: int = 0) -> None:
+    """An archive whose images should be of a shape, and which states a size that it has not."""
+    labels = told((1,)) + bytes(1)
+    write_zip(path, {"x_test.npy": told(shape) + bytes(zeros), "y_test.npy": labels})
+    if not zeros:
+        content = path.read_bytes()
+        field = len(told(shape)).to_bytes(4, "little")
+        path.write_bytes(content.replace(field, min(size, 2**32 - 2).to_bytes(4, "little")))
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archives_are_told_before_they_are_read(name: str, tmp_path: Path) -> None:
+    write, message = ARCHIVES[name]
+    write(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=message):
+        datasets.load(str(tmp_path / "a.npz"), (12, 12))
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_archives_damaged_anywhere_are_refused_or_hold_what_they_say(
+    write: Callable, tmp_path: Path
+) -> None:
+    data = images(10)
+    write(tmp_path / "a.npz", x_test=data.x_test, y_test=data.y_test)
+    content = (tmp_path / "a.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        damaged = bytearray(content)
+        for position in rng.integers(0, len(content), 3):
+            damaged[position] = rng.integers(256)
+        (tmp_path / "a.npz").write_bytes(damaged)
+        try:
+            loaded = datasets.load(str(tmp_path / "a.npz"))
+        except DataError:
+            continue
+        assert loaded.x_test[[0, 9]].shape == (2, 12, 12, 3)
+
+
+def test_more_than_half_of_the_memory_is_refused(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = images(10)
+    np.savez_compressed(archive, x_test=data.x_test, y_test=data.y_test)
+    monkeypatch.setattr(memory, "total", lambda: 8000)
+    with pytest.raises(DataError, match=r"x_test takes 0\.0 GB, more than half of the memory here"):
+        datasets.load(str(archive))
+
+
+def test_photographs_are_of_known_formats_whatever_their_name(tmp_path: Path) -> None:
+    """Pillow would give an EPS file to Ghostscript, which runs it."""
+    write_photographs(tmp_path / "d", ("a", "b"))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    (tmp_path / "d" / "a" / "a.png").write_bytes(eps)
+    with pytest.raises(DataError, match=r"a\.png is not a readable image: cannot identify"):
+        datasets.load(str(tmp_path / "d"), (8, 8)).x_test[[0]]
+
+
+def png(width: int, height: int) -> bytes:
+    """A PNG file of any size, without pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        checked = kind + data
+        return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("size", [10_000, 100_000])
+def test_photographs_that_decompress_to_gigabytes_are_refused(size: int, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "d", ("a", "b"))
+    (tmp_path / "d" / "a" / "a.png").write_bytes(png(size, size))
+    with pytest.raises(
+        DataError, match=rf"a\.png is not a readable image: .*\({size * size} pixels"
+    ):
+        datasets.load(str(tmp_path / "d"), (8, 8)).x_test[[0]]
+
+
+def test_pipes_and_absurd_class_numbers_are_refused(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "numbered", ("3", "99999999999999999999"))
+    with pytest.raises(DataError, match="class numbers go up to 999,999"):
+        datasets.load(str(tmp_path / "numbered"), (8, 8))
+    write_photographs(tmp_path / "named", ("a", "b"))
+    os.mkfifo(tmp_path / "named" / "b" / "c.jpg")
+    with pytest.raises(DataError, match=r"c\.jpg is no file"):
+        datasets.load(str(tmp_path / "named"), (8, 8))
 
 
 def test_data_are_checked_against_the_network() -> None:

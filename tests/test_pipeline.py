@@ -236,3 +236,15 @@ def test_networks_that_are_no_classifiers_are_refused() -> None:
     model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3)])
     with pytest.raises((ValueError, DataError), match="one score a class"):
         analyze(model, images(4), CONFIG)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_any_work() -> None:
+    k = keras.layers
+    layers = [
+        keras.Input((12, 12, 3)),
+        k.UpSampling2D(40_000),
+        k.GlobalAveragePooling2D(),
+        k.Dense(4),
+    ]
+    with pytest.raises(ValueError, match=r"activations of two images take 5,529\.6 GB, more than"):
+        analyze(keras.Sequential(layers), images(8), AnalysisConfig(trials=1, calibration_size=4))

@@ -14,6 +14,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from tfqdyn import memory
+
 _START = "import sys; sys.path[:] = sys.argv[3:]; from tfqdyn import apart; apart._serve()"
 _REFUSED = 3
 """Exit status of a process whose function raised ValueError."""
@@ -78,7 +80,7 @@ def _limit(seconds: int) -> None:
         import resource  # POSIX only
     except ImportError:
         return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    half = memory.total() // 2
     resource.setrlimit(resource.RLIMIT_CPU, (4 * seconds, 4 * seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (memory // 2, memory // 2))
+    resource.setrlimit(resource.RLIMIT_AS, (half, half))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -135,8 +135,9 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
 
     config = _config(scheme or _SCHEME.value)
     model = modelfile.load(_MODEL.value)
-    shape = model.input_shape
+    shape = getattr(model, "input_shape", None)  # models that are not built have none
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
+    size = None if size is None or None in size else size
     return model, datasets.load(_DATA.value, size), config, Path(_OUT.value)
 
 

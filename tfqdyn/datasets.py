@@ -7,7 +7,6 @@ Conventions
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of
 from tfqdyn.imagefiles import DataError as DataError
-from tfqdyn.imagefiles import FolderImages, member
+from tfqdyn.imagefiles import FolderImages
 
+LARGEST_LABEL = 999_999
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 _CAFFE_MEAN = np.array([103.939, 116.779, 123.68], np.float32)
 _TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -64,7 +65,8 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
         source: an `.npz` file with x_test, y_test and perhaps x_train, y_train; a folder with one
             subfolder a class (named 0, 1, ... or in alphabetical order); "cifar10" (from
             $TFQDYN_DATA_DIR/cifar10.npz, else Keras' download); or "digits".
-        image_size: (height, width) that a folder's photographs are cropped and resized to.
+        image_size: (height, width) that a folder's photographs are cropped and resized to, and
+            that an archive's images must have.
 
     Raises:
         DataError: nothing such exists, or what is there is not a data set of this form.
@@ -75,7 +77,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     if path.is_dir():
         return _from_folder(path, image_size)
     if path.suffix == ".npz" and path.is_file():
-        return _from_npz(path)
+        return _from_npz(path, image_size)
     problem = "does not exist" if not path.exists() else "is neither an .npz file nor a folder"
     raise DataError(
         f"data {source!r} {problem}; give an .npz file, a folder of class subfolders, or one of "
@@ -155,44 +157,58 @@ def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> No
             )
 
 
-def _from_npz(path: Path) -> Dataset:
+_SPLITS = {"x_test": "y_test", "x_train": "y_train"}
+"""Keras' names of images, and of their labels."""
+
+
+def _from_npz(path: Path, image_size: tuple[int, int] | None) -> Dataset:
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            found = archive.files
-            arrays = {key: member(path, key, archive) for key in found if key in _KEYS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        stored, held = arrays_in(path, [*_SPLITS, *_SPLITS.values()])
+        if not {"x_test", "y_test"} <= set(stored) or len(stored) % 2:
+            raise DataError(
+                f"{path} must hold x_test and y_test (and x_train with y_train, if any); it holds "
+                f"{sorted(held)}"
+            )
+        splits = {x: y for x, y in _SPLITS.items() if x in stored}
+        for x, y in splits.items():
+            _check_split(path, stored[x], stored[y], image_size)
+        arrays: dict[str, Any] = {}
+        for x, y in splits.items():
+            images = images_of(stored[x])
+            arrays[x] = images[..., None] if images.ndim == 3 else images
+            arrays[y] = _labels(stored[y].read())
+    except DataError:
+        raise
+    except ZIP_ERRORS as error:
         raise DataError(f"{path} is not a readable .npz archive: {error}") from error
-    missing = {"x_test", "y_test"} - set(arrays)
-    if missing or ("x_train" in arrays) != ("y_train" in arrays):
-        raise DataError(
-            f"{path} must hold x_test and y_test (and x_train with y_train, if any); it holds "
-            f"{sorted(found)}"
-        )
-    for key in ("x_test", "x_train"):
-        if key in arrays:
-            arrays[key] = _images(arrays[key], f"{key} of {path}")
-            label = key.replace("x", "y")
-            arrays[label] = _labels(arrays[label], f"{label} of {path}")
     return Dataset(path.stem, **arrays)
 
 
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
+def _check_split(
+    path: Path, x: StoredArray, y: StoredArray, image_size: tuple[int, int] | None
+) -> None:
+    """Checks images and labels by what the archive tells about them, before they are read."""
+    if len(x.shape) not in (3, 4) or 0 in x.shape[1:]:
+        raise DataError(
+            f"{x.name} of {path} must be images [N, H, W, C], received {x.dtype} {x.shape}"
+        )
+    if len(y.shape) not in (1, 2) or y.shape[1:] not in ((), (1,)) or y.dtype.kind not in "ui":
+        raise DataError(
+            f"{y.name} of {path} must be integer labels [N], received {y.dtype} {y.shape}"
+        )
+    if len({x.shape[0], y.shape[0]}) > 1:
+        raise DataError(
+            f"{x.name} of {path} holds {x.shape[0]} images, but {y.shape[0]} labels came"
+        )
+    if image_size not in (None, x.shape[1:3]):
+        raise DataError(
+            f"the model expects images of {image_size}, {x.name} of {path} holds {x.shape[1:]}"
+        )
 
 
-def _images(x: Any, what: str) -> Any:
-    if x.ndim == 3:
-        x = x[..., None]
-    if x.ndim != 4 or x.dtype.kind not in "uif":
-        raise DataError(f"{what} must be images [N, H, W, C], received {x.dtype} {x.shape}")
-    return x
-
-
-def _labels(y: NDArray, what: str) -> NDArray[np.int64]:
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or y.dtype.kind not in "ui":
-        raise DataError(f"{what} must be integer labels [N], received {y.dtype} {y.shape}")
-    return y.astype(np.int64)
+def _labels(y: NDArray) -> NDArray[np.int64]:
+    """Labels [N] or [N, 1] as [N]."""
+    return y.reshape(-1).astype(np.int64)
 
 
 def _from_folder(path: Path, image_size: tuple[int, int] | None) -> Dataset:
@@ -202,10 +218,16 @@ def _from_folder(path: Path, image_size: tuple[int, int] | None) -> Dataset:
     if not classes:
         raise DataError(f"{path} must hold one subfolder of images a class; it holds none")
     numbered = all(name.isdecimal() for name in classes)
+    largest = max(classes, key=lambda name: int(name) if numbered else 0)
+    if numbered and int(largest) > LARGEST_LABEL:
+        raise DataError(f"{path / largest}: class numbers go up to {LARGEST_LABEL:,}")
     files: list[Path] = []
     labels: list[int] = []
     for position, name in enumerate(classes):
         found = sorted(f for f in (path / name).iterdir() if f.suffix.lower() in SUFFIXES)
+        odd = [f for f in found if not f.is_file()]
+        if odd:
+            raise DataError(f"{odd[0]} is no file")
         files += found
         labels += [int(name) if numbered else position] * len(found)
     if not files:
@@ -218,7 +240,7 @@ def _from_folder(path: Path, image_size: tuple[int, int] | None) -> Dataset:
 def _cifar10() -> Dataset:
     local = Path(os.environ.get("TFQDYN_DATA_DIR", "")) / "cifar10.npz"
     if "TFQDYN_DATA_DIR" in os.environ and local.is_file():
-        return _from_npz(local)
+        return _from_npz(local, None)
     import keras  # the download needs it, the file above does not
 
     try:
@@ -228,9 +250,7 @@ def _cifar10() -> Dataset:
             f"cifar10 could not be downloaded ({error}); put cifar10.npz into a folder and name "
             "the folder in $TFQDYN_DATA_DIR"
         ) from error
-    return Dataset(
-        "cifar10", x_test, _labels(y_test, "y_test"), x_train, _labels(y_train, "y_train")
-    )
+    return Dataset("cifar10", x_test, _labels(y_test), x_train, _labels(y_train))
 
 
 def _digits() -> Dataset:

@@ -10,10 +10,8 @@ tf_keras, which the analysis takes as it is.
 """
 
 import json
-import lzma
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,12 @@ import numpy as np
 
 from tfqdyn import weightfile
 from tfqdyn.apart import ApartError
+from tfqdyn.archives import ZIP_ERRORS
 from tfqdyn.description import Builder, Network, read
 from tfqdyn.description import ModelFileError as ModelFileError
 
 WEIGHTS = "model.weights.h5"
 """The weights in a `.keras` archive."""
-_ZIP_ERRORS = (
-    OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
-"""What the standard library raises for an archive that is damaged, encrypted or of new forms."""
 
 
 def load(path: str | Path) -> Any:
@@ -62,7 +57,7 @@ def _from_archive(path: Path) -> Any:
         try:
             with zipfile.ZipFile(path) as archive:
                 weights = Path(archive.extract(WEIGHTS, folder))
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise ModelFileError(f"{path} is not a readable .keras file: {error}") from error
         _contents(weights, f"{WEIGHTS} in {path}")
         import keras  # heavy; the checks above need no Keras
@@ -88,7 +83,7 @@ def _described(path: Path) -> tuple[Network, int]:
             if weights.file_size > path.stat().st_size:
                 raise ValueError(f"its {WEIGHTS} is compressed; save the model with Keras")
             description = archive.read(config)
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise ModelFileError(f"{path} is not a readable .keras file: {error}") from error
     return _network(path, description), weights.file_size
 

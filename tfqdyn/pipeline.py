@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn import assembly, datasets, summary
+from tfqdyn import assembly, datasets, memory, summary
 from tfqdyn.calibration import SiteRange, calibrate, draw
 from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.config import DEFAULTS, AnalysisConfig
@@ -327,8 +327,16 @@ def chunking(
 
     The parts are those of a chunk of `CHUNK_BYTES`, whatever `chunk_bytes` (at least as many) are.
     Keras' kernels give an image the same activations in any batch but a batch of one.
+
+    Raises:
+        ValueError: the activations of two images would not fit into half of the memory.
     """
     values = sum(math.prod(row.output_shape) for row in rows) + math.prod(graph.input_shape)
+    if 2 * 4 * values > memory.total() // 2:
+        raise ValueError(
+            f"the activations of two images take {memory.words(8 * values)}, more than half of the "
+            f"memory here ({memory.words(memory.total())}); build the model for smaller images"
+        )
     most = max(2, min(config.batch_size, CHUNK_BYTES // (4 * values)))
     parts = min(config.threads, most)
     size = max(2, min(config.batch_size, chunk_bytes // (4 * values)))
