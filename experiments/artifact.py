@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from experiments.execution import ordered
 from experiments.imagenet import ImageNet
+from experiments.networks import Network
 from experiments.scales import Scale
 from experiments.store import Job, Store, key_of, versions
 from tfqdyn import figures, wholefiles
@@ -39,13 +40,22 @@ class Scope:
 
     Attributes:
         scale: how large.
-        seed: of training and calibration.
+        seed: of training and calibration; the first one where a network is trained several times.
         imagenet: where the ImageNet networks and photographs are.
     """
 
     scale: Scale
     seed: int
     imagenet: ImageNet
+
+    def seeds(self, network: Network) -> tuple[int, ...]:
+        """The seeds that a network is trained from."""
+        return tuple(dict.fromkeys((self.seed, *self.scale.more_seeds.get(network.name, ()))))
+
+    def replicates(self, study: Sequence[Network]) -> tuple[tuple[Network, int], ...]:
+        """The networks of a study that are trained, each with each of its seeds."""
+        kept = self.scale.networks(study)
+        return tuple((network, seed) for network in kept for seed in self.seeds(network))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from experiments import threads
+from experiments.provenance import COMMIT, commit
 from experiments.store import PACKAGES, versions
 
 Resources = Mapping[str, float]
@@ -61,6 +62,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     root = Path(__file__).parents[1]
     passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    passed |= {COMMIT: told} if (told := commit()) else {}
     local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE}
     try:
         if address and ":" in address:

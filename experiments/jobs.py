@@ -1,76 +1,90 @@
-"""The two kinds of work that the studies share: training a network, and analyzing one."""
+"""The kinds of work that the studies share: networks trained and untrained, and their analysis."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from experiments import train
-from experiments.networks import Network, Options
+from experiments.image_sets import ScoredImages, TrainingImages
+from experiments.initial import Initial
+from experiments.networks import Network
+from experiments.provenance import code_of
 from experiments.scales import CHECKPOINTS, Scale
 from experiments.store import Job, Store
+from experiments.threads import THREADS
 from tfqdyn import datasets, results
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.datasets import Dataset
-from tfqdyn.training import Recipe, TrainingConfig, checkpoint_path
+from tfqdyn.training import Recipe, TrainingConfig, checkpoint_path, read_table
 
 FAILED = ("diverged", "vanished")
+GENERATION = 1
+"""Of the code that trains. Raise it when a change of `tfqdyn.training` or `models` changes what
+trainings come to, and all are done again: `tests/experiments/test_provenance.py` tells."""
+STATISTICS_BATCH = 256
+"""Training images that an untrained network's batch norms take their statistics from."""
 
 
 @dataclass(frozen=True)
 class Training:
     """Trains one network from its initialization; see `tfqdyn.training.train`.
 
-    Result: `status` ("finished", "diverged", "vanished"), `reason`, `test_accuracy`,
-    `epochs_done`. Files: those of `train`, below the job's folder.
+    Result: `status` ("finished", "diverged", "vanished"), `reason`, `epochs_done`,
+    `steps_per_epoch`, `train_seconds` (of its steps, over all runs that it took), and
+    `code_sha256`, a digest of the code that trained it. Files: those of `train`, below the job's
+    folder; its history is of the monitored images.
     """
 
     KIND: ClassVar[str] = "trainings"
-    cpus: ClassVar[float] = 2
+    cpus: ClassVar[float] = THREADS
     gpus: ClassVar[float] = 1
 
-    arch: str
-    options: Options
-    dataset: str
-    images: int | None
+    initial: Initial
+    images: TrainingImages
     recipe: Recipe
-    seed: int
     checkpoints: tuple[int, ...]
-    validation_images: int | None
 
     @property
     def label(self) -> str:
         """Builder and initializer."""
-        options = dict(self.options)
-        parts = [self.arch, options.get("initializer"), options.get("factorization")]
-        return _slug("-".join(str(part) for part in parts if part))
+        return _label(self.initial)
 
     @property
     def needs(self) -> tuple[Job, ...]:
         """Nothing."""
         return ()
 
+    @property
+    def code(self) -> str:
+        """The generation."""
+        return f"generation {GENERATION}"
+
+    @property
+    def epochs(self) -> int:
+        """How many it takes if it does not diverge."""
+        return self.recipe.epochs
+
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Trains, or goes on where a run in the folder was cut."""
         import keras
 
         keras.backend.clear_session()
-        data = train.subset(dataset_of(self.dataset), self.images, self.seed)
-        config = TrainingConfig(
-            folder,
-            self.seed,
-            checkpoints=self.checkpoints,
-            validation_images=self.validation_images,
-        )
-        done = train.run(self.arch, dict(self.options), data, self.recipe, config)
+        data = self.images.load()
+        config = TrainingConfig(folder, self.initial.seed, checkpoints=self.checkpoints)
+        done = train.run(self.initial.arch, dict(self.initial.options), data, self.recipe, config)
+        speed = folder / "speed.csv"
+        seconds = [row["train_seconds"] for row in read_table(speed)] if speed.is_file() else []
         return {
             "status": done.status,
             "reason": done.reason,
             "epochs_done": done.epochs_done,
-            "test_accuracy": done.test_accuracy,
+            "steps_per_epoch": -(-len(data.x_train) // self.recipe.batch_size),
+            "train_seconds": round(sum(seconds), 1),
+            "code_sha256": code_of("models", "tfqdyn.training"),
         }
 
     def network(self, store: Store, epoch: int) -> Any:
@@ -84,8 +98,93 @@ class Training:
         return modelfile.load(checkpoint_path(store.folder(self), epoch, self.recipe))
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """A network as its training begins with it: the control of what is said of trained ones.
+
+    Its batch norms have the statistics of `STATISTICS_BATCH` training images at most, each from
+    what the layers before it, normalized alike, make of them.
+
+    Result: `status` ("untrained"), `reason`, `steps_per_epoch`, `train_seconds`. File:
+    `final.keras`.
+    """
+
+    KIND: ClassVar[str] = "untrained"
+    cpus: ClassVar[float] = THREADS
+    gpus: ClassVar[float] = 0
+
+    initial: Initial
+    images: TrainingImages
+
+    @property
+    def label(self) -> str:
+        """Builder and initializer."""
+        return _label(self.initial)
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def code(self) -> str:
+        """What is done here, and how pixels are scaled."""
+        return code_of(Untrained, estimate_statistics, "tfqdyn.datasets")
+
+    @property
+    def epochs(self) -> int:
+        """None."""
+        return 0
+
+    def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
+        """Builds the network and lets batch norms see images once."""
+        import keras
+
+        keras.backend.clear_session()
+        network = self.initial.build()
+        trained = self.images.load().x_train
+        images = trained[np.arange(min(STATISTICS_BATCH, len(trained)))]
+        estimate_statistics(network, datasets.preprocess(images, TrainingConfig.preprocessing))
+        network.save(folder / "final.keras")
+        return {"status": "untrained", "reason": "", "steps_per_epoch": 0, "train_seconds": 0.0}
+
+    def network(self, store: Store, epoch: int) -> Any:
+        """The network, at any epoch."""
+        from tfqdyn import modelfile
+
+        return modelfile.load(store.folder(self) / "final.keras")
+
+
+def estimate_statistics(network: Any, images: Any) -> None:
+    """Sets the moving statistics of all batch norms to those of one batch.
+
+    Args:
+        network: a Keras model.
+        images: [N, H, W, C], preprocessed.
+    """
+    import keras
+
+    norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        network(images, training=True)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
 def training_of(network: Network, scale: Scale, seed: int) -> Training:
     """The training of a work's network at a scale; equal networks give equal jobs."""
+    recipe = scale.recipe(network)
+    checkpoints = sorted({scale.epoch(epoch, recipe) for epoch in CHECKPOINTS})
+    initial, images = initial_of(network, scale, seed), images_of(network, scale, seed)
+    return Training(initial, images, recipe, tuple(checkpoints))
+
+
+def initial_of(network: Network, scale: Scale, seed: int) -> Initial:
+    """A work's network at a scale, before its training."""
     options = dict(network.options)
     width = scale.widths.get(network.arch, 1.0)
     if width != 1.0:
@@ -93,18 +192,13 @@ def training_of(network: Network, scale: Scale, seed: int) -> Training:
     if network.arch in HAVE_DENSE_LAYERS:
         of_scale = {"dense_units": scale.dense_units, "dropout": scale.dropout}
         options |= {name: value for name, value in of_scale.items() if value is not None}
-    recipe = scale.recipe(network)
-    checkpoints = sorted({scale.epoch(epoch, recipe) for epoch in CHECKPOINTS})
-    return Training(
-        network.arch,
-        tuple(sorted(options.items())),
-        scale.dataset,
-        scale.schedules[network.recipe].images,
-        recipe,
-        seed,
-        tuple(checkpoints),
-        scale.validation_images,
-    )
+    return Initial(network.arch, tuple(sorted(options.items())), scale.source, seed)
+
+
+def images_of(network: Network, scale: Scale, seed: int) -> TrainingImages:
+    """What a work's network trains on at a scale."""
+    count = scale.schedules[network.recipe].images
+    return TrainingImages(scale.source, count, scale.monitored_images, seed)
 
 
 HAVE_DENSE_LAYERS = ("toynet", "dws_convnet", "factorizenet")
@@ -112,18 +206,20 @@ HAVE_DENSE_LAYERS = ("toynet", "dws_convnet", "factorizenet")
 
 @dataclass(frozen=True)
 class Analysis:
-    """Analyzes a trained network in 8 bits; see `tfqdyn.pipeline.analyze`.
+    """Analyzes a network in 8 bits; see `tfqdyn.pipeline.analyze`.
 
-    Result: `status` of the training, `epoch`, and `summary` (None where the training diverged).
-    Files: `results.json`, `layers.csv`.
+    Result: `status` of the training, `reason`, `epoch`, `steps` until then, `train_seconds` and
+    `train_commit` of the whole training, and `summary` (None where it diverged). Files:
+    `results.json`, `layers.csv`.
     """
 
     KIND: ClassVar[str] = "analyses"
-    cpus: ClassVar[float] = 2
+    cpus: ClassVar[float] = THREADS
     gpus: ClassVar[float] = 0
 
-    training: Training
+    training: Training | Untrained
     epoch: int
+    images: ScoredImages
     config: AnalysisConfig
 
     @property
@@ -136,19 +232,32 @@ class Analysis:
         """The training."""
         return (self.training,)
 
+    @property
+    def code(self) -> str:
+        """The analysis and all that it is made of."""
+        return code_of(Analysis, "tfqdyn.pipeline", "tfqdyn.modelfile")
+
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Analyzes the network that the training kept."""
         import keras
 
         from tfqdyn import pipeline
 
-        trained = store.result(self.training)
-        found = {"status": trained["status"], "reason": trained["reason"], "epoch": self.epoch}
+        record = store.record(self.training)
+        trained = record["result"]
+        found = {
+            "status": trained["status"],
+            "reason": trained["reason"],
+            "epoch": self.epoch,
+            "steps": self.epoch * trained["steps_per_epoch"],
+            "train_seconds": trained["train_seconds"],
+            "train_commit": record["commit"],
+        }
         if trained["status"] == "diverged":
             return {**found, "summary": None}
         keras.backend.clear_session()
         network = self.training.network(store, self.epoch)
-        result = pipeline.analyze(network, dataset_of(self.training.dataset), self.config)
+        result = pipeline.analyze(network, self.images.load(), self.config)
         results.write(dataclasses.replace(result, tflite=()), folder)
         return {**found, "summary": dataclasses.asdict(result.summary), "model": result.model}
 
@@ -160,18 +269,17 @@ def analysis_of(network: Network, scale: Scale, seed: int, epoch: int | None = N
         network: which.
         scale: how large.
         seed: of training and calibration.
-        epoch: an epoch of this scale's training (`Scale.epoch`).
+        epoch: an epoch of this scale's training (`Scale.epoch`); 0 is the untrained network.
     """
+    training: Training | Untrained = training_of(network, scale, seed)
+    if epoch == 0:
+        training = Untrained(training.initial, training.images)
     config = dataclasses.replace(scale.analyses[network.recipe], seed=seed)
-    training = training_of(network, scale, seed)
-    return Analysis(training, training.recipe.epochs if epoch is None else epoch, config)
+    last = training.epochs if epoch is None else epoch
+    return Analysis(training, last, ScoredImages(scale.source), config)
 
 
-@functools.lru_cache(maxsize=2)
-def dataset_of(source: str) -> Dataset:
-    """The data set, read once a process."""
-    return datasets.load(source)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text)
+def _label(initial: Initial) -> str:
+    options = dict(initial.options)
+    parts = [initial.arch, options.get("initializer"), options.get("factorization")]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", "-".join(str(part) for part in parts if part))

@@ -22,6 +22,7 @@ from experiments import display
 from experiments.artifact import Artifact, Row, Scope
 from experiments.jobs import analysis_of
 from experiments.networks import Network
+from experiments.outcomes import provenance
 from experiments.store import Job, Store
 from tfqdyn import figures, results
 
@@ -129,7 +130,8 @@ def artifact(
             if store.result(job)["summary"] is not None:
                 record = results.read(store.folder(job))
                 same = {"network": network.name, "family": network.family}
-                found += layer_rows(record, values, **same)
+                own = layer_rows(record, values, **same)
+                found += [{**row, **provenance(job, scope, store)} for row in own]
         return found
 
     return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values, stacked))

@@ -6,7 +6,7 @@ from typing import Any
 from experiments.artifact import Artifact, Row, Scope
 from experiments.jobs import Analysis, analysis_of
 from experiments.networks import Network
-from experiments.store import Job, Store
+from experiments.store import DIGITS, Job, Store
 from tfqdyn import results
 
 FIGURES = {
@@ -29,7 +29,9 @@ def table(
     columns: tuple[str, ...],
     traits: Callable[[Network], Row] = lambda network: {},
 ) -> Artifact:
-    """A table of trained networks: a row each of what it is, its `outcome`, and what was published.
+    """A table of trained networks: what each is, its `outcome`, and what was published.
+
+    A network that is trained from several seeds has a row for each.
 
     Args:
         name: `group/name`.
@@ -41,12 +43,12 @@ def table(
         traits: columns that say what a network is, besides `network`, its name.
     """
 
-    def analyses(scope: Scope) -> dict[Network, Analysis]:
-        kept = scope.scale.networks(study)
-        return {network: analysis_of(network, scope.scale, scope.seed) for network in kept}
+    def analyses(scope: Scope) -> list[tuple[Network, Analysis]]:
+        trained = scope.replicates(study)
+        return [(network, analysis_of(network, scope.scale, seed)) for network, seed in trained]
 
     def jobs(scope: Scope) -> Sequence[Job]:
-        return list(analyses(scope).values())
+        return [analysis for _, analysis in analyses(scope)]
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         return [
@@ -55,8 +57,9 @@ def table(
                 **traits(network),
                 **outcome(analysis, store),
                 **published(network),
+                **provenance(analysis, scope, store),
             }
-            for network, analysis in analyses(scope).items()
+            for network, analysis in analyses(scope)
         ]
 
     return Artifact(name, source, title, jobs, rows, columns=columns)
@@ -77,6 +80,29 @@ def outcome(analysis: Analysis, store: Store) -> dict[str, Any]:
     row["draws"] = analysis.config.trials
     row["images"] = summary and results.read(store.folder(analysis))["data"]["images"]
     return row
+
+
+def provenance(analysis: Analysis, scope: Scope, store: Store) -> dict[str, Any]:
+    """Columns that say where an analysis' figures come from.
+
+    `scale`, `seed` and `steps` of the training, `train_minutes` that its steps took, twelve digits
+    each of the SHA-256 of the images trained on, of those scored and calibrated on, of the network
+    before its training and of the code that analyzed, and the commits that trained and analyzed.
+    """
+    training, record = analysis.training, store.record(analysis)
+    found = record["result"]
+    return {
+        "scale": scope.scale.name,
+        "seed": training.initial.seed,
+        "steps": found["steps"],
+        "train_minutes": round(found["train_seconds"] / 60, 1),
+        "train_images_sha256": training.images.digest()[:DIGITS],
+        "images_sha256": analysis.images.digest()[:DIGITS],
+        "network_sha256": training.initial.digest()[:DIGITS],
+        "code_sha256": record["code"][:DIGITS],
+        "train_commit": found["train_commit"],
+        "commit": record["commit"],
+    }
 
 
 def figures_of(summary: Mapping[str, Any] | None) -> dict[str, float | None]:

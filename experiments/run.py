@@ -3,10 +3,15 @@
     python -m experiments.run --list
     python -m experiments.run --artifact=mobilenets/figure_1 --scale=smoke --workdir=runs/works
     python -m experiments.run --artifact=all --scale=reduced --workdir=runs/works
+    python -m experiments.run --artifact=mobilenets/table_1 --scale=long --jobs=2 --minutes=600 \
+        --kinds=trainings --seeds=0 --only="DWS Conv *,Regular Conv *"
 
-Trainings and analyses are kept in the workdir by what decides their results: networks that several
-artifacts share are trained once, a run that was killed goes on where it was cut, and nothing is
-computed twice. Each artifact's files are in WORKDIR/artifacts/SCALE-seedN/GROUP/NAME: `rows.csv`,
+Trainings and analyses are kept in the workdir by what decides their results, digests of images,
+networks and code among it: networks that several artifacts share are trained once, a run that was
+killed goes on where it was cut, and nothing is computed twice. A changed analysis is done again; a
+training only where its images, its network or its recipe changed.
+
+Each artifact's files are in WORKDIR/artifacts/SCALE-seedN/GROUP/NAME: `rows.csv`,
 `figure.svg`, `figure.png`, `artifact.json` (config, versions, seed, seconds), and `report.html`:
 its networks' layers to click through. --publish=DIR copies all but the report and writes
 DIR/README.md: published against obtained, and a verdict for every claim of the works.
@@ -15,7 +20,13 @@ CIFAR-10 comes from $TFQDYN_DATA_DIR/cifar10.npz or Keras' download; photographs
 artifacts from --imagenet_data, an .npz archive (x_test, y_test: 224x224x3 uint8, Keras' class
 numbers) or a folder of class subfolders.
 
---executor=local does one job at a time in this process. --executor=ray (pip install
+--only, --seeds and --kinds say what is done now, of all that the artifacts need: networks by name
+or pattern, in this order; trainings by seed; jobs by kind (trainings, untrained, analyses, ...). An
+artifact is made when all that it needs is done.
+
+--executor=local does one job at a time in this process, with --jobs=N so many side by side, each in
+a process of its own and of low priority; --minutes ends them after that time (exit status 75), and
+the same command goes on. --executor=ray (pip install
 "tfqdyn[distributed]") does as many side by side as their declared cores and accelerators fit,
 
     python -m experiments.run --artifact=all --scale=paper --executor=ray --workdir=/shared/works
@@ -25,7 +36,7 @@ on this machine, by a Ray that ends with the command, or on the running cluster 
 (as `ray.init` takes it; `ray start --head` starts one). All its nodes must share the workdir, the
 data and the files named here, under the same paths, and have the packages of this machine; the code
 is sent to them. A job whose worker dies is done again, from its last checkpoint. Either way results
-are the same, bit for bit between CPUs of one kind: every process computes with two threads,
+are the same, bit for bit between CPUs of one kind: every process computes with one thread,
 whatever the machine has, unless the environment says otherwise (`experiments/threads.py`); on GPUs
 TensorFlow promises that to nobody. An analysis under Ray runs on CPUs.
 
@@ -51,10 +62,12 @@ if TYPE_CHECKING:
     from experiments.store import Store
 
 FLAGS = flags.FLAGS
-SCALES = ("smoke", "reduced", "paper")
+SCALES = ("smoke", "reduced", "long", "paper")
 EXECUTORS = ("local", "ray")
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended, by the shells' convention."""
+TIME_IS_UP = 75
+"""Exit status of a command that is to be given again (EX_TEMPFAIL)."""
 
 
 def define_flags() -> None:
@@ -65,6 +78,11 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", "runs/works", "Folder of all results.")
     flags.DEFINE_integer("seed", 0, "Seed of training and calibration.", lower_bound=0)
     flags.DEFINE_enum("executor", "local", EXECUTORS, "One job at a time, or side by side by Ray.")
+    flags.DEFINE_integer("jobs", None, "So many side by side, a process each.", lower_bound=1)
+    flags.DEFINE_float("minutes", None, "End after so many; needs --jobs.", lower_bound=0.0)
+    flags.DEFINE_list("only", [], "Networks that are worked on, by names or patterns.")
+    flags.DEFINE_list("seeds", [], "Seeds of the trainings that are worked on.")
+    flags.DEFINE_list("kinds", [], "Kinds of jobs that are done.")
     flags.DEFINE_string("ray_address", None, "Running Ray cluster; else a Ray of this machine.")
     flags.DEFINE_string("publish", None, "Folder for results beside the published ones.")
     flags.DEFINE_string("imagenet_data", None, "Photographs with Keras' ImageNet class numbers.")
@@ -78,6 +96,12 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}.")
     if FLAGS.ray_address and FLAGS.executor != "ray":
         raise app.UsageError("--ray_address needs --executor=ray.")
+    if FLAGS.jobs and FLAGS.executor != "local":
+        raise app.UsageError("--jobs needs --executor=local: Ray finds out how many.")
+    if FLAGS.minutes is not None and not FLAGS.jobs:
+        raise app.UsageError("--minutes needs --jobs.")
+    if bad := [seed for seed in FLAGS.seeds if not seed.isdecimal()]:
+        raise app.UsageError(f"--seeds must be whole numbers from 0; not {', '.join(bad)}.")
     threads.fix()
     from experiments import cluster
 
@@ -102,7 +126,6 @@ def work() -> None:
     from experiments.imagenet import ImageNet
     from experiments.scales import SCALES as ALL
     from experiments.store import Store
-    from tfqdyn.wholefiles import claimed
 
     try:
         chosen = catalogue.chosen(FLAGS.artifact)
@@ -114,37 +137,59 @@ def work() -> None:
         print_tables([listing.catalogue_table(chosen)])
         return
     scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
-    with claimed(Path(FLAGS.workdir)) as workdir:
-        produce(chosen, scope, Store(workdir))
+    produce(chosen, scope, Store(Path(FLAGS.workdir)))
 
 
 def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
     """Finishes the jobs of artifacts, then makes and publishes these."""
-    from experiments import artifact, catalogue, execution, listing, publication, ray_execution
+    from experiments import catalogue, execution, listing, processes, publication, ray_execution
+    from experiments.selection import Selection
+    from tfqdyn.wholefiles import claimed
 
-    failed = None
+    meant = Selection(tuple(FLAGS.only), tuple(map(int, FLAGS.seeds)), tuple(FLAGS.kinds))
+    failed = late = None
     try:
-        jobs = [job for one in chosen for job in one.jobs(scope)]
+        jobs = execution.ordered([job for one in chosen for job in one.jobs(scope)])
+        if meant != Selection():
+            jobs = meant.of(jobs, scope)
+    except ValueError as error:  # what keys are made of is not to be had, or nothing was meant
+        sys.exit(f"error: {error}")
+    try:
         told = sys.stderr.isatty() or FLAGS.verbosity >= 0
         report = execution.to_stderr if told else lambda line: None
         if FLAGS.executor == "ray":
             ray_execution.run_on_ray(jobs, store, FLAGS.ray_address, report)
+        elif FLAGS.jobs:
+            processes.run_in_processes(jobs, store, FLAGS.jobs, FLAGS.minutes, report)
         else:
             execution.run_locally(jobs, store, report)
     except execution.JobsFailedError as error:
         failed = error
-    for one in chosen:
-        if all(store.done(job) for job in one.jobs(scope)):
-            rows = artifact.make(one, scope, store)
-            folder = artifact.folder_of(one.name, scope, store.root)
-            print_tables([listing.rows_table(one, rows)] if one.draw is None else [])
-            print(f"{one.name}: {folder}")
+    except processes.TimeIsUpError as error:
+        late = error
+    with claimed(store.root / "artifacts", wait=True):
+        make(chosen, scope, store)
     if FLAGS.publish:
         to, claims = Path(FLAGS.publish), catalogue.CLAIMS
         verdicts = publication.publish(catalogue.GROUPS, claims, scope, store.root, to)
         print_tables([listing.claims_table(verdicts)], [f"Published against obtained: {to}"])
     if failed:
         sys.exit(f"error: {failed}")
+    if late:
+        print(f"stopped: {late}; what is done is kept, the same command goes on", file=sys.stderr)
+        sys.exit(TIME_IS_UP)
+
+
+def make(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
+    """Makes the artifacts whose jobs are all done, and prints tables."""
+    from experiments import artifact, listing
+
+    for one in chosen:
+        if all(store.done(job) for job in one.jobs(scope)):
+            rows = artifact.make(one, scope, store)
+            folder = artifact.folder_of(one.name, scope, store.root)
+            print_tables([listing.rows_table(one, rows)] if one.draw is None else [])
+            print(f"{one.name}: {folder}")
 
 
 if __name__ == "__main__":

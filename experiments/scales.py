@@ -1,13 +1,21 @@
-"""How much of a work is done: `smoke` for tests, `reduced` for two cores, `paper` as published."""
+"""How much of a work is done.
+
+`smoke` for tests, `reduced` for two cores in hours, `long` for two cores in days, `paper` as
+published.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from experiments.networks import Network
+from experiments.image_sets import Source
+from experiments.networks import ABLATION, Network
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.training import RECIPES, Recipe
+from tfqdyn.training import RECIPES, Recipe, StepDecay
+
+DROP = 0.1
+"""What the learning rate is multiplied by where a `Schedule` says that it drops (thesis 4.4)."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,10 @@ class Schedule:
         learning_rate: of the first epoch.
         batch_norm_momentum: see `Recipe`.
         augmented: whether images are changed at random.
+        drops: shares of the run, in whole epochs, after which the learning rate drops to a tenth;
+            () keeps it constant, None leaves the recipe's course.
+        warmup_steps: see `Recipe`.
+        weight_decay: see `Recipe`.
     """
 
     epochs: int | None = None
@@ -29,15 +41,26 @@ class Schedule:
     learning_rate: float | None = None
     batch_norm_momentum: float | None = None
     augmented: bool = True
+    drops: tuple[float, ...] | None = None
+    warmup_steps: int | None = None
+    weight_decay: float | None = None
 
     def applied(self, recipe: Recipe) -> Recipe:
         """The recipe at this size."""
         sized = recipe if self.epochs is None else recipe.with_epochs(self.epochs)
-        wanted = ("batch_size", "learning_rate", "batch_norm_momentum")
-        changes = {name: getattr(self, name) for name in wanted if getattr(self, name) is not None}
+        changes = {name: getattr(self, name) for name in _OF_RECIPES}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if self.drops is not None:
+            after = (round(share * sized.epochs) for share in self.drops)
+            changes["decay"] = StepDecay(DROP, tuple(sorted(set(after))))
         if not self.augmented:
             changes["augmentation"] = None
         return dataclasses.replace(sized, **changes)
+
+
+_OF_RECIPES = (
+    "batch_size", "learning_rate", "batch_norm_momentum", "warmup_steps", "weight_decay",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,27 +68,29 @@ class Scale:
     """A size of all experiments.
 
     Attributes:
-        name: `"smoke"`, `"reduced"` or `"paper"`.
-        dataset: what the networks train on, for `datasets.load`.
+        name: `"smoke"`, `"reduced"`, `"long"` or `"paper"`.
+        source: the images that networks train on and are scored on.
         schedules: by recipe.
         widths: channels as a share of the works', by builder; 1 where there is none.
         analyses: calibration and trials, by study ("mobilenets" of Yun & Wong, "thesis",
             "imagenet").
         kept: names of the only networks that are trained; None for all of the works'.
-        validation_images: test images that the training's history is of; None for all.
+        monitored_images: images that the training's history is of (`TrainingImages`).
         dense_units: widths of the dense layers of the works' small networks.
-        dropout: between those dense layers.
+        dropout: between those dense layers; None for the works'.
+        more_seeds: by network, of trainings besides the one that every network has.
     """
 
     name: str
-    dataset: str
+    source: Source
     schedules: Mapping[str, Schedule]
     analyses: Mapping[str, AnalysisConfig]
     widths: Mapping[str, float] = field(default_factory=dict)
     kept: tuple[str, ...] | None = None
-    validation_images: int | None = None
+    monitored_images: int = 1000
     dense_units: tuple[int, ...] | None = None
     dropout: float | None = None
+    more_seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def recipe(self, network: Network) -> Recipe:
         """How the network trains at this scale."""
@@ -108,7 +133,7 @@ def _sized(config: AnalysisConfig, **changes: int) -> AnalysisConfig:
 
 PAPER = Scale(
     name="paper",
-    dataset="cifar10",
+    source=Source("cifar10"),
     schedules={"mobilenets": Schedule(), "thesis": Schedule()},
     analyses={"mobilenets": _MOBILENETS, "thesis": _THESIS, "imagenet": _IMAGENET},
 )
@@ -117,7 +142,7 @@ PAPER = Scale(
 # for the published ones teach the DWS-ConvNets nothing in so few steps.
 REDUCED = Scale(
     name="reduced",
-    dataset="cifar10",
+    source=Source("cifar10"),
     schedules={
         "mobilenets": Schedule(16, 2560, 32, 0.01, 0.9),
         "thesis": Schedule(20, 1280, 32, batch_norm_momentum=0.9),
@@ -131,13 +156,36 @@ REDUCED = Scale(
         "mobilenet_v1": 0.5, "dws_convnet": 0.5, "toynet": 0.5, "factorizenet": 0.5,
         "resnet34": 0.25,
     },
-    validation_images=200,
+    monitored_images=200,
     dropout=0.0,
 )  # fmt: skip
 
+LONG_EPOCHS = 9
+"""Of 1,407 steps: 12,663 in all, 12,500 being the least that can show the works' effects."""
+LAST_TENTH = (0.9, 0.95)
+"""Where the learning rate drops: a run of a sixth of the published steps builds up at the first
+rate what the published course, 29,000 steps at it, does; drops any earlier hide it."""
+
+# Half width, as many images as leave 6,000 to score (0.6 points of standard error), batches of 32.
+LONG = Scale(
+    name="long",
+    source=Source("cifar10", held_out=5000),
+    schedules={
+        "mobilenets": Schedule(LONG_EPOCHS, None, 32, 0.01125, drops=LAST_TENTH),
+        "thesis": Schedule(LONG_EPOCHS, None, 32, drops=LAST_TENTH),
+    },
+    analyses={
+        "mobilenets": _sized(_MOBILENETS, threads=1),
+        "thesis": _sized(_THESIS, threads=1),
+        "imagenet": _IMAGENET,
+    },
+    widths=REDUCED.widths,
+    more_seeds={n.name: (1, 2) for n in ABLATION if n.family in ("MobileNet", "DWS", "Regular")},
+)
+
 SMOKE = Scale(
     name="smoke",
-    dataset="digits",
+    source=Source("digits"),
     schedules={
         "mobilenets": Schedule(2, 256, 32, 0.05, 0.9, augmented=False),
         "thesis": Schedule(4, 256, 32, 0.05, 0.9, augmented=False),
@@ -159,9 +207,9 @@ SMOKE = Scale(
         "Regular Conv", "DWS Conv", "FactorizeNet-f2",
         "MobileNet", "L2 on depthwise weights",
     ),
-    validation_images=64,
+    monitored_images=64,
     dense_units=(32, 16),
     dropout=0.0,
 )  # fmt: skip
 
-SCALES: Mapping[str, Scale] = MappingProxyType({s.name: s for s in (SMOKE, REDUCED, PAPER)})
+SCALES: Mapping[str, Scale] = MappingProxyType({s.name: s for s in (SMOKE, REDUCED, LONG, PAPER)})

@@ -1,8 +1,10 @@
 """Where results lie: one folder a job, named by what the job is, finished once and for all.
 
-A job is a frozen record of everything that decides its result, so its key (a digest of the record)
-names the result: two artifacts that need the same network find the same folder, a second run
-computes nothing, and a run that was killed goes on with the first job that is not done.
+A job is a frozen record of everything that decides its result, and knows which code does, so its
+key (a digest of both) names the result: two artifacts that need the same network find the same
+folder, a second run computes nothing, and a run that was killed goes on with the first job that is
+not done. Images, networks and code enter a key by their digests: what is changed under an old name
+is computed anew.
 """
 
 import dataclasses
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import tfqdyn
+from experiments.provenance import commit
 from tfqdyn import wholefiles
 from tfqdyn.results import plain
 
@@ -48,6 +51,15 @@ class Job(Protocol):
         """Jobs whose results this one reads."""
         ...
 
+    @property
+    def code(self) -> str:
+        """The code that decides the result: a digest (`provenance.code_of`), or a generation.
+
+        Code of one generation comes to the same results, as a test says with figures; long work
+        goes by generations, so that it is not done again because code was written anew.
+        """
+        ...
+
     def run(self, folder: Path, store: "Store") -> Mapping[str, Any]:
         """Does the work: files into the folder, what it came to (JSON) as the result.
 
@@ -56,27 +68,40 @@ class Job(Protocol):
         ...
 
 
+@runtime_checkable
+class Contents(Protocol):
+    """A field of a job that is known by what it holds and not by its name."""
+
+    def digest(self) -> str:
+        """SHA-256 of what it holds."""
+        ...
+
+
 def key_of(job: Job) -> str:
-    """The job's folder below the store: kind, label, and a digest of the record's fields."""
-    record = json.dumps([job.KIND, described(job)], sort_keys=True)
+    """The job's folder below the store: kind, label, and a digest of record and code."""
+    record = json.dumps([job.KIND, described(job), job.code], sort_keys=True)
     digest = hashlib.sha256(record.encode()).hexdigest()[:DIGITS]
     return f"{job.KIND}/{job.label}-{digest}"
 
 
 def described(job: Job) -> dict[str, Any]:
-    """The job's fields as JSON; a job among them by its key, whatever it is called.
+    """The job's fields as JSON; a job among them by its key, whatever it is called, and `Contents`
+    by their digests.
 
     Fields that do not take part in comparison (`field(compare=False)`) are left out: where files
-    lie decides nothing.
+    lie decides nothing. So are those that say nothing (None): a record that learns to say more
+    keeps the keys of what it said before.
     """
 
     def record(value: Any) -> dict[str, Any]:
-        fields = (f.name for f in dataclasses.fields(value) if f.compare)
-        return {name: entry(getattr(value, name)) for name in fields}
+        named = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.compare}
+        return {name: entry(item) for name, item in named.items() if item is not None}
 
     def entry(value: Any) -> Any:
         if isinstance(value, Job):
             return key_of(value).rsplit("-", 1)[1]
+        if isinstance(value, Contents):
+            return value.digest()
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return record(value)
         if isinstance(value, Mapping):
@@ -103,7 +128,7 @@ class Store:
         return (self.folder(job) / DONE).is_file()
 
     def record(self, job: Job) -> dict[str, Any]:
-        """What a finished job wrote down: job, result, versions, seconds.
+        """What a finished job wrote down: job, result, code, commit, versions, seconds.
 
         Raises:
             FileNotFoundError: it is not finished.
@@ -131,6 +156,8 @@ class Store:
             record = {
                 "job": described(job),
                 "result": result,
+                "code": job.code,
+                "commit": commit(),
                 "versions": versions(),
                 "seconds": round(time.perf_counter() - began, 2),
             }

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 from experiments import imagenet
 from experiments.artifact import Scope
+from experiments.image_sets import ScoredImages
 from experiments.imagenet import Missing, NetworkFile, Photographs
-from experiments.jobs import Training, dataset_of, training_of
+from experiments.jobs import Training, training_of
 from experiments.networks import STAGED
 from experiments.outcomes import figures_of
+from experiments.provenance import code_of
 from experiments.store import Job, Store
 from tfqdyn import assembly, datasets, results
 from tfqdyn.config import AnalysisConfig
@@ -29,20 +31,26 @@ CALIBRATING_SHARE = 3
 the others are scored."""
 
 
+SUBJECT_CODE = (
+    "tfqdyn.pipeline", "tfqdyn.modelfile", "tfqdyn.remedies.catalogue", "tfqdyn.remedies.course",
+)  # fmt: skip
+"""Modules that decide what is read out of a subject; see `provenance.code_of`."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A network and its images.
 
     Attributes:
         network: a file, or a training of the store.
-        images: photographs, or the name of a data set.
+        images: photographs, or what the training is scored on.
         preprocessing: see `datasets.PREPROCESSING`.
         name: what rows call it.
         family: see `display.FAMILIES`.
     """
 
     network: NetworkFile | Training
-    images: Photographs | str
+    images: Photographs | ScoredImages
     preprocessing: str
     name: str = field(compare=False)
     family: str = field(compare=False)
@@ -50,8 +58,9 @@ class Subject:
     @property
     def label(self) -> str:
         """The builder's name, with what it was trained on where that is not ImageNet."""
-        stand_in = "" if isinstance(self.network, NetworkFile) else "-stand_in"
-        return f"{self.network.arch}{stand_in}"
+        if isinstance(self.network, NetworkFile):
+            return self.network.arch
+        return f"{self.network.initial.arch}-stand_in"
 
     @property
     def needs(self) -> tuple[Job, ...]:
@@ -60,7 +69,7 @@ class Subject:
 
     def dataset(self) -> Dataset:
         """The images."""
-        return dataset_of(self.images) if isinstance(self.images, str) else self.images.load()
+        return self.images.load()
 
     def folded(self, store: Store, activation: str | None = None) -> Folded:
         """The network, batch norms folded, checked against the images.
@@ -79,7 +88,7 @@ class Subject:
 
         keras.backend.clear_session()
         if isinstance(self.network, Training):
-            model = self.network.network(store, self.network.recipe.epochs)
+            model = self.network.network(store, self.network.epochs)
         else:
             model = self.network.load()
         graph = lower(model)
@@ -94,7 +103,8 @@ def subject(arch: str, scope: Scope) -> Subject | Missing:
     where = scope.imagenet
     if where.data is None and scope.scale.name == "smoke" and arch == "mobilenet_v1":
         training = training_of(STAGED[0], scope.scale, scope.seed)
-        return Subject(training, training.dataset, "tf", STAND_IN, imagenet.FAMILIES[arch])
+        images = ScoredImages(scope.scale.source)
+        return Subject(training, images, "tf", STAND_IN, imagenet.FAMILIES[arch])
     images = imagenet.photographs(where)
     if isinstance(images, Missing):
         return images
@@ -139,6 +149,11 @@ class Course:
     def needs(self) -> tuple[Job, ...]:
         """The subject's."""
         return self.subject.needs
+
+    @property
+    def code(self) -> str:
+        """The analysis, the remedies and all that they are made of."""
+        return code_of(Course, Subject, fitted, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Applies the remedies, every draw on its own images, and analyzes."""

@@ -177,7 +177,9 @@ def finish(tmp_path: Path) -> "Callable[..., Store]":
     def put(job: "Job", result: dict[str, Any], **files: str) -> Store:
         folder = store.folder(job)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / DONE).write_text(json.dumps({"result": result}))
+        trained = {"steps": 0, "train_seconds": 0.0, "train_commit": None}
+        record = {"result": {**trained, **result}, "code": job.code, "commit": None}
+        (folder / DONE).write_text(json.dumps(record))
         for name, text in files.items():
             (folder / name.replace("__", ".")).write_text(text)
         return store

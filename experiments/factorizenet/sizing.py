@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from experiments.networks import Network, Options
+from experiments.provenance import code_of
 from experiments.store import Job, Store
 
 IMAGE = (32, 32, 3)
@@ -38,6 +39,11 @@ class Sizing:
     def needs(self) -> tuple[Job, ...]:
         """Nothing."""
         return ()
+
+    @property
+    def code(self) -> str:
+        """The networks, and how their operations are counted."""
+        return code_of(Sizing, "models", "tfqdyn.sizes")
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Counts."""

@@ -14,7 +14,7 @@ from experiments.factorizenet.sizing import sizing_of
 from experiments.factorizenet.spectrum import SPECTRUM
 from experiments.jobs import Analysis, analysis_of
 from experiments.networks import Network
-from experiments.outcomes import outcome
+from experiments.outcomes import outcome, provenance
 from experiments.store import Job, Store
 from tfqdyn import figures, results
 
@@ -59,6 +59,7 @@ def _row(network: Network, scope: Scope, store: Store) -> Row:
         "full_width_mmacs": store.result(sizing_of(network))["convolutions"] / MILLION,
         **outcome(analysis, store),
         **dict(zip(columns, theirs, strict=True)),
+        **provenance(analysis, scope, store),
     }
 
 

@@ -28,8 +28,9 @@ from matplotlib.ticker import MaxNLocator
 from experiments import absent, display
 from experiments.artifact import Artifact, Row, Scope
 from experiments.imagenet import Missing
+from experiments.provenance import code_of
 from experiments.store import Job, Store
-from experiments.subjects import Subject, subject
+from experiments.subjects import SUBJECT_CODE, Subject, subject
 from tfqdyn import figures, wholefiles
 
 FILE = "channels.json"
@@ -58,6 +59,11 @@ class Alphas:
     def needs(self) -> tuple[Job, ...]:
         """The subject's."""
         return self.subject.needs
+
+    @property
+    def code(self) -> str:
+        """What reads and folds the network."""
+        return code_of(Alphas, Subject, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Folds the network and writes the rows."""

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from experiments import absent, imagenet
 from experiments.artifact import Artifact, Row, Scope
 from experiments.imagenet import Missing
+from experiments.provenance import code_of
 from experiments.quantization_friendly.handling import HANDLINGS
 from experiments.store import Job, Store
-from experiments.subjects import Subject, config_of, fitted, subject
+from experiments.subjects import SUBJECT_CODE, Subject, config_of, fitted, subject
 from tfqdyn.config import AnalysisConfig
 
 WHITE_WOLF = 270
@@ -85,6 +86,11 @@ class TopFive:
     def needs(self) -> tuple[Job, ...]:
         """The subject's."""
         return self.subject.needs
+
+    @property
+    def code(self) -> str:
+        """The two networks and all that they are made of."""
+        return code_of(TopFive, Subject, best, fitted, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Calibrates on the first draw without the image, converts, and runs both networks."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from experiments.artifact import Artifact, Row, Scope
 from experiments.jobs import Analysis, analysis_of, training_of
 from experiments.networks import OVER_TRAINING, Network
-from experiments.outcomes import outcome
+from experiments.outcomes import outcome, provenance
 from experiments.scales import CHECKPOINTS
 from experiments.store import Job, Store
 
@@ -54,6 +54,7 @@ def artifact(
                     **{column: obtained[column] for column in ("epoch", "status", "images")},
                     **{column: obtained[column] for column in kept},
                     **dict(zip(columns, theirs, strict=True)),
+                    **provenance(analysis, scope, store),
                 }
             )
         return found

@@ -34,7 +34,7 @@ from scipy import stats
 
 from experiments import display, ranktests
 from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import Analysis, analysis_of
+from experiments.jobs import Analysis, analysis_of, training_of
 from experiments.layerwise import VALUES
 from experiments.networks import WEIGHT_INIT, Network
 from experiments.outcomes import outcome
@@ -85,7 +85,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
         final[network.name] = last["percent_decrease"]
         for epoch, analysis in found.items():
             analyzed[epoch][network.name] = of_analysis(analysis, store)
-        training = found[CHECKPOINTS[-1]].training
+        training = training_of(network, scope.scale, scope.seed)
         for epoch, statistics in of_dynamics(dynamics.recorded(training, store)).items():
             published = epoch * PUBLISHED_EPOCHS // training.recipe.epochs
             watched.setdefault(published, {})[network.name] = statistics

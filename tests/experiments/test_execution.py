@@ -1,5 +1,6 @@
 """Jobs, in this process and under Ray: order, failures, killed workers, locks, equal results."""
 
+import csv
 import json
 import multiprocessing
 import os
@@ -15,8 +16,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from experiments import cluster, execution, ray_execution
-from experiments.store import Store, key_of
+from experiments import cluster, execution, processes, ray_execution
+from experiments.store import Store, described, key_of
 from experiments.threads import THREADS, VARIABLES
 from tfqdyn.wholefiles import LOCK
 
@@ -38,6 +39,11 @@ class Fake:
     ends: str = "well"
     options: Mapping[str, int] = field(default_factory=dict)
     path: str = field(default="", compare=False)
+    more: str | None = None
+
+    @property
+    def code(self) -> str:
+        return "generation 1"
 
     def run(self, folder: Path, store: Store) -> dict[str, Any]:
         with (folder / "attempts").open("a") as stream:
@@ -135,6 +141,64 @@ def test_two_processes_that_want_a_job_do_it_once(tmp_path: Path):
     assert len(attempts(Store(tmp_path), job)) == 1
 
 
+def test_processes_finish_and_fail_what_a_local_run_does(tmp_path: Path):
+    store, lines = Store(tmp_path), []
+    broken, dying = Fake("broken", ends="in an error"), Fake("dying", ends="by itself")
+    never, second = Fake("never", (broken,)), Fake("second", (Fake("first"),))
+    with pytest.raises(execution.JobsFailedError) as failed:
+        processes.run_in_processes([never, second, dying], store, 2, report=lines.append)
+    told = str(failed.value).splitlines()
+    assert told[0] == "3 of 5 jobs failed:"
+    assert set(told[1:]) == {
+        f"  {key_of(broken)}: ValueError: broken is broken",
+        f"  {key_of(never)}: needs a job that failed",
+        f"  {key_of(dying)}: its process ended with status -9",
+    }
+    assert [line[:5] for line in lines if line[0] == "["] == ["[1/5]", "[2/5]", "[3/5]", "[4/5]"]
+    assert store.result(second) == {"attempts": 1, "read": [[]]}
+    assert attempts(store, never) == []
+    pids = {pid for job in (broken, dying, second) for pid in attempts(store, job)}
+    assert len(pids) == 3
+    assert os.getpid() not in pids
+
+
+def test_processes_end_when_the_time_is_up_and_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(tmp_path)
+    endless, after = Fake("endless", ends="by a signal"), Fake("after")
+
+    def time_is_up(sentinels: list[int], seconds: float) -> list[int]:
+        wait_until(lambda: attempts(store, endless))
+        assert seconds <= 60 * PATIENCE
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr("multiprocessing.connection.wait", time_is_up)
+        with pytest.raises(processes.TimeIsUpError, match="minutes are over; 1 jobs not begun"):
+            processes.run_in_processes([endless, after], store, 1, minutes=PATIENCE)
+    (pid,) = attempts(store, endless)
+    assert not Path(f"/proc/{pid}").exists()
+    assert [store.done(job) for job in (endless, after)] == [False, False]
+    with pytest.raises(processes.TimeIsUpError):
+        processes.run_in_processes([endless, after], store, 1, minutes=0)
+    processes.run_in_processes([endless, after], store, 1)
+    assert store.result(endless)["attempts"] in (2, 3)
+    assert store.done(after)
+
+
+def test_processes_end_with_the_command_however_it_ends(tmp_path: Path):
+    endless = Fake("endless", ends="by a signal")
+    spawn = multiprocessing.get_context("spawn")
+    command = spawn.Process(target=processes.run_in_processes, args=([endless], Store(tmp_path), 1))
+    command.start()
+    (pid,) = wait_until(lambda: attempts(Store(tmp_path), endless))
+    command.kill()
+    command.join(PATIENCE)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not Store(tmp_path).done(endless)
+
+
 def test_keys_name_what_decides_the_result():
     job = Fake("a", options={"x": 1, "y": 2})
     assert key_of(job) == key_of(Fake("a", options={"x": 1, "y": 2}))
@@ -150,6 +214,10 @@ def test_keys_name_what_decides_the_result():
         needy,
     ]
     assert len({key_of(other) for other in [job, *others]}) == 6
+    silent = Fake("a", options={"x": 1, "y": 2}, more=None)
+    assert key_of(job) == key_of(silent)
+    assert "more" not in described(silent)
+    assert key_of(job) != key_of(Fake("a", options={"x": 1, "y": 2}, more="said"))
 
 
 @pytest.mark.parametrize(
@@ -316,13 +384,27 @@ def test_results_under_ray_equal_local_ones_to_the_last_digit(tmp_path: Path):
     assert done == {path.relative_to(there) for path in there.glob("*/*/done.json")}
     for path in done:
         one, other = (json.loads((root / path).read_text()) for root in (here, there))
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    tables = [f"artifacts/smoke-seed0/{ARTIFACT}/rows.csv"]
+        assert timeless(one) == timeless(other)
+    rows = [root / "artifacts" / "smoke-seed0" / ARTIFACT / "rows.csv" for root in (here, there)]
+    assert untimed(rows[0]) == untimed(rows[1])
+    tables: list[str] = []
     for name in ("history.csv", "dynamics.csv", "layers.csv"):
         tables += [str(path.relative_to(here)) for path in here.glob(f"*/*/{name}")]
-    assert len(tables) == 4
+    assert len(tables) == 3
     for table in tables:
         assert (here / table).read_bytes() == (there / table).read_bytes(), table
+
+
+def timeless(record: dict[str, Any]) -> dict[str, Any]:
+    """A job's record without what clocks said."""
+    result = {name: v for name, v in record["result"].items() if name != "train_seconds"}
+    return {**record, "seconds": 0, "result": result}
+
+
+def untimed(table: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file without what clocks said."""
+    with table.open(newline="") as stream:
+        return [{**row, "train_minutes": ""} for row in csv.DictReader(stream)]
 
 
 WITHOUT_RAY = """

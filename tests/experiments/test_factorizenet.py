@@ -17,7 +17,7 @@ from experiments.imagenet import ImageNet
 from experiments.jobs import analysis_of
 from experiments.networks import FACTORIZED
 from experiments.scales import PAPER, SMOKE
-from experiments.store import Store, key_of
+from experiments.store import Store
 
 CLAIMS = {claim.name: claim for claim in claims.CLAIMS}
 SCOPE = Scope(SMOKE, 0, ImageNet())
@@ -82,8 +82,8 @@ def test_figures_show_the_networks_of_their_captions():
 
 
 def test_the_spectrum_is_trained_as_its_own_family_was():
-    ours = [key_of(analysis_of(network, PAPER, 0)) for network in SPECTRUM]
-    assert ours == [key_of(analysis_of(network, PAPER, 0)) for network in FACTORIZED]
+    ours = [analysis_of(network, PAPER, 0) for network in SPECTRUM]
+    assert ours == [analysis_of(network, PAPER, 0) for network in FACTORIZED]
     assert {network.family for network in SPECTRUM} == {"FactorizeNet"}
 
 

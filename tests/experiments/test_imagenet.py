@@ -79,7 +79,7 @@ def test_real_networks_and_the_stand_in(files: ImageNet) -> None:
     assert stand_in.name == "MobileNet on digits (stand-in)"
     (training,) = stand_in.needs
     assert isinstance(training, Training)
-    assert dict(training.options)["activation"] == "relu6"
+    assert dict(training.initial.options)["activation"] == "relu6"
     assert isinstance(subject("vgg19", Scope(SMOKE, 0, ImageNet())), Missing)
     for scale in (SMOKE, REDUCED):
         real = subject("mobilenet_v1", Scope(scale, 0, files))

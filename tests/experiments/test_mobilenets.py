@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from experiments.jobs import analysis_of
 from experiments.mobilenets import claims, judging, layer_judging, table_1
 from experiments.networks import ABLATION, GAMMA
 from experiments.scales import PAPER, SMOKE
-from experiments.store import DONE, Store
+from experiments.store import Store
 
 CLAIMS = {claim.name: claim for claim in claims.CLAIMS}
 Row = dict[str, Any]
@@ -59,8 +60,8 @@ def test_figures_show_all_networks_of_the_ablation():
     assert list(counts.values()) == [16, 4, 12, 12, 12, 12, 12, 4, 4, 4, 4, 12]
 
 
-def test_table_shows_published_figures_and_failures(tmp_path: Path):
-    scope, store = Scope(SMOKE, 0, ImageNet()), Store(tmp_path)
+def test_table_shows_published_figures_and_failures(finish: Callable[..., Store]):
+    scope = Scope(SMOKE, 0, ImageNet())
     networks = SMOKE.networks(ABLATION)
     spread = {"mean": 0.5, "std": 0.25, "trials": [0.25, 0.75]}
     summary = {"fp32_accuracy": 0.75, "qmse": {"mean": 0.125, "std": None, "trials": [0.125]}}
@@ -73,13 +74,11 @@ def test_table_shows_published_figures_and_failures(tmp_path: Path):
             "status": "diverged" if failed else "finished",
             "reason": "loss nan" if failed else "",
             "epoch": 2,
+            "steps": 16,
             "summary": None if failed else summary,
         }
-        store.folder(job).mkdir(parents=True)
-        (store.folder(job) / DONE).write_text(json.dumps({"result": result}))
-        if not failed:
-            record = {"schema": 1, "data": {"images": 64}}
-            (store.folder(job) / "results.json").write_text(json.dumps(record))
+        record = {"schema": 1, "data": {"images": 64}}
+        store = finish(job, result, results__json=json.dumps(record))
     rows = table_1.ARTIFACT.rows(scope, store)
     assert len(rows) == len(networks) > 1
     failure, success = rows[0], rows[1]
