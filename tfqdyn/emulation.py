@@ -6,7 +6,7 @@ only uint8 codes are kept (fp32 values after rows that stay in fp32), and only w
 still reads them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,29 @@ from numpy.typing import NDArray
 from tfqdyn import fakequant, kernels
 from tfqdyn.affine import QuantParams
 from tfqdyn.graph import Graph, LayerNode, Node, layers_of
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What is kept of a node's values: for every chunk of images codes [N, ...], and their grid.
+
+    fp32 values where the grid is None.
+    """
+
+    chunks: Sequence[NDArray]
+    params: QuantParams | None
+
+    @property
+    def zero(self) -> int:
+        """What stands for 0."""
+        return 0 if self.params is None else int(self.params.zero_point)
+
+    def values(self, codes: NDArray) -> NDArray[np.float32]:
+        """The values of some codes."""
+        if self.params is None:
+            return codes
+        scale, zero = np.float32(self.params.scale), np.float32(self.params.zero_point)
+        return (codes.astype(np.float32) - zero) * scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +91,10 @@ class Emulation:
     def images(self) -> int:
         """How many images there are."""
         return sum(map(len, next(iter(self._values.values()))))
+
+    def stored(self, name: str) -> Stored:
+        """What is kept of a node that something still reads."""
+        return Stored(self._values[name], self._encoding[name])
 
     def inputs(self, node: Node) -> Iterator[list[tf.Tensor]]:
         """What a node reads: for every chunk of images the values of its inputs."""

@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import patients
 import pytest
+import tensorflow as tf
 from scipy import stats
 
 from tfqdyn.affine import dequantize, quantize
 from tfqdyn.fakequant import kernel_params
 from tfqdyn.folding import Folded, fold_batchnorm
 from tfqdyn.lowering import lower
+from tfqdyn.remedies import adaround as adaround_module
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.mixed_precision import mixed_precision
@@ -132,3 +134,34 @@ def test_gains_and_their_correlations() -> None:
     assert {"qmse", "qce", "qkl_div", "sqnr_db"} <= set(found)
     with pytest.raises(ValueError, match="at least 3 layers"):
         correlations(layers, {"stem": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [
+        (keras.layers.Conv2D(4, 3, padding="same", groups=2), 7),
+        (keras.layers.Conv2D(4, (3, 2), strides=2, padding="same"), 8),
+        (keras.layers.Conv2D(4, 3, padding="valid", dilation_rate=2), 9),
+        (keras.layers.DepthwiseConv2D(3, strides=2, padding="same"), 6),
+        (keras.layers.Conv2D(4, 1, strides=2), 6),
+    ],
+)
+def test_a_kernel_sees_what_tensorflow_says(layer: Any, size: int) -> None:
+    x = keras.Input((size, size, 4))
+    node = fold_batchnorm(lower(keras.Model(x, layer(x)))).graph.nodes[-1]
+    height, width = node.weights["kernel"].shape[:2]
+    values = np.random.default_rng(3).normal(size=(2, size, size, 4)).astype(np.float32)
+    config = node.config
+    wanted = tf.image.extract_patches(
+        values, (1, height, width, 1), (1, *config["strides"], 1), (1, *config["dilation"], 1),
+        config["padding"].upper(),
+    ).numpy().reshape(-1, height * width, 4)  # fmt: skip
+    chosen = np.random.default_rng(4).permutation(len(wanted))[:9]
+    found = adaround_module._patches(node, values, chosen, 0)  # [G, P, taps]
+    groups = 4 if node.op == "depthwise" else config["groups"]
+    split = wanted[chosen].reshape(9, height * width, groups, -1).transpose(2, 0, 1, 3)
+    np.testing.assert_array_equal(found, split.reshape(groups, 9, -1))
+    padded = adaround_module._patches(node, np.full_like(values, 5.0), chosen, 7)
+    zeros = adaround_module._patches(node, np.ones_like(values), chosen, 0) == 0
+    assert set(np.unique(padded[zeros])) <= {7.0}
+    assert set(np.unique(padded[~zeros])) == {5.0}

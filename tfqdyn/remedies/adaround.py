@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.affine import QuantParams, dequantize, quantize
@@ -133,11 +132,13 @@ def _moments(node: Node, emulated: Emulation, exact: Emulation, wanted: Node) ->
     count = 0
     sums: list[NDArray] = []
     positions = int(np.prod(node.output_shape[:-1]))
-    for (x_q,), (x,) in zip(emulated.inputs(node), exact.inputs(wanted), strict=True):
+    read, meant = emulated.stored(node.inputs[0]), exact.stored(wanted.inputs[0])
+    for x_q, x in zip(read.chunks, meant.chunks, strict=True):
         share = min(1.0, MOST_POSITIONS / (positions * emulated.images))
-        of_chunk = positions * len(x.numpy())
+        of_chunk = positions * len(x)
         chosen = generator.choice(of_chunk, max(1, round(share * of_chunk)), replace=False)
-        a, b = _patches(node, x_q, chosen), _patches(node, x, chosen)  # [G, P, taps]
+        a = read.values(_patches(node, x_q, chosen, read.zero))  # [G, P, taps]
+        b = _patches(node, x, chosen, meant.zero)
         count += len(chosen)
         turned = a.transpose(0, 2, 1)
         new = [a.sum(axis=1), b.sum(axis=1), turned @ a, turned @ b]
@@ -148,23 +149,36 @@ def _moments(node: Node, emulated: Emulation, exact: Emulation, wanted: Node) ->
     return Moments(count, own - centre * mean[:, None], cross - centre * exact_mean[:, None])
 
 
-def _patches(node: Node, x: tf.Tensor, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What the layer's kernel sees at some positions, [groups, positions, taps of a group]."""
+def _patches(node: Node, x: NDArray, chosen: NDArray[np.int64], zero: int) -> NDArray:
+    """What the layer's kernel sees at some positions, [groups, positions, taps of a group].
+
+    Args:
+        node: the layer.
+        x: what it reads, [N, ..., C].
+        chosen: indices of positions among N x height x width of its output.
+        zero: what stands for 0 in x.
+    """
     if node.op == "dense":
-        array = x.numpy()
-        return array.reshape(1, -1, array.shape[-1])[:, chosen]
+        return x.reshape(1, -1, x.shape[-1])[:, chosen]
     config, (height, width) = node.config, node.weights["kernel"].shape[:2]
-    if (height, width, *config["strides"]) != (1, 1, 1, 1):
-        x = tf.image.extract_patches(
-            x, (1, height, width, 1), (1, *config["strides"], 1), (1, *config["dilation"], 1),
-            config["padding"].upper(),
-        )  # fmt: skip
-    array = x.numpy()
-    flat = array.reshape(-1, array.shape[-1])[chosen]
-    channels = flat.shape[1] // (height * width)
-    groups = channels if node.op == "depthwise" else config["groups"]
-    split = flat.reshape(len(chosen), height * width, groups, channels // groups)
+    image, *place = np.unravel_index(chosen, (len(x), *node.output_shape[:2]))
+    row, column = (_taps(node, axis, place[axis], x.shape[1 + axis]) for axis in (0, 1))
+    row, column = row[:, :, None], column[:, None]  # [P, height, 1], [P, 1, width]
+    flat = x[image[:, None, None], row, column]
+    flat[(row < 0) | (column < 0)] = zero
+    groups = x.shape[-1] if node.op == "depthwise" else config["groups"]
+    split = flat.reshape(len(chosen), height * width, groups, x.shape[-1] // groups)
     return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(chosen), -1)
+
+
+def _taps(node: Node, axis: int, places: NDArray, size: int) -> NDArray[np.int64]:
+    """Where along an axis the kernel reads for output places [P], [P, taps]; -1 for padding."""
+    stride, dilation = (node.config[name][axis] for name in ("strides", "dilation"))
+    taps = np.arange(node.weights["kernel"].shape[axis]) * dilation
+    missing = (node.output_shape[axis] - 1) * stride + taps[-1] + 1 - size
+    before = max(0, missing) // 2 if node.config["padding"] == "same" else 0
+    found = places[:, None] * stride + taps - before
+    return np.where((found >= 0) & (found < size), found, -1)
 
 
 def _by_group(node: Node, kernel: NDArray) -> NDArray:
