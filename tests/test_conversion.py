@@ -10,7 +10,7 @@ from conftest import forked_net, randomize, residual_net
 from numpy.typing import NDArray
 
 from tfqdyn import conversion, fakequant, filechecks, interpreter, pairing, provenance
-from tfqdyn.affine import QuantParams, quantize
+from tfqdyn.affine import QuantParams, dequantize, quantize
 from tfqdyn.capture import KerasActivations, TfliteTensors
 from tfqdyn.conversion import Converted, to_tflite
 from tfqdyn.folding import fold_batchnorm
@@ -285,3 +285,19 @@ def test_damaged_files_are_refused() -> None:
 
 def test_the_resolver_is_named() -> None:
     assert interpreter.name().endswith("BUILTIN_WITHOUT_DEFAULT_DELEGATES")
+
+
+@pytest.mark.parametrize("left", ["stem", "add", "pool", "concat", "gap", "logits_softmax"])
+def test_all_rows_but_one_stay_in_floats(left: str) -> None:
+    """The converter pulls ops before a concatenation into codes unless casts stand between."""
+    names = [row.name for row in layers_of(fold_batchnorm(lower(residual_net())).graph)]
+    graph, converted = convert(residual_net(), tuple(name for name in names if name != left))
+    in_codes = [pair.row.name for pair in converted.pairs if pair.params is not None]
+    assert in_codes == [left]
+    x = pixels(graph, 4)
+    codes = dict(zip(names, map(np.array, TfliteTensors(converted, 4)(x)), strict=False))
+    exact = dict(zip(names, KerasActivations(graph, [r.output for r in layers_of(graph)])(x)))
+    (pair,) = [pair for pair in converted.pairs if pair.row.name == left]
+    found = dequantize(codes[left].reshape(exact[left].shape), pair.params)
+    inside = exact[left].clip(*map(float, pair.params.range))
+    assert np.abs(found - inside).max() <= 2.5 * max(float(pair.params.scale), 2 / 255)

@@ -111,7 +111,8 @@ def emit(
                 if in_fp32:
                     exact[node.name] = value
                 if node.name == row.output and (in_fp32 or node.op not in INHERITING):
-                    quantized[node.name] = fake_quantize(value, params[row.name])
+                    found = _detached(value) if in_fp32 else value
+                    quantized[node.name] = fake_quantize(found, params[row.name])
             if cut and node.name == row.output:
                 end, feed = cut_names(rows.index(row))
                 tf.identity(quantized[node.name], end)
