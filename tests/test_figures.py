@@ -1,5 +1,6 @@
 """What the plots show, and that it can be read: nothing overlaps, colours keep their meaning."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,9 @@ def test_decades_make_an_axis_logarithmic_that_bands_do_not_stretch() -> None:
     assert figures.layerwise({"": narrow}, "qmse").get_yscale() == "linear"
     precision = figures.layerwise({"": wide}, "average_precision")
     assert (precision.get_yscale(), precision.get_ylim()) == ("linear", (0.0, 1.04))
+    clipped = replace(wide[0], activations=ActivationRow(spread(1.0), spread(1.5)))
+    shown = figures.layerwise({"": [clipped]}, "average_precision")
+    assert shown.get_ylim() == (0.0, pytest.approx(1.56))
 
 
 def test_infinite_and_absent_values_leave_gaps() -> None:

@@ -20,7 +20,7 @@ from tfqdyn.report import differences, named_runs, to_csv, write_report
 from tfqdyn.report.facts import facts
 from tfqdyn.report.findings import TITLES, faults
 from tfqdyn.report.inputs import COLOURS
-from tfqdyn.results import RunResult, Spread
+from tfqdyn.results import RunResult, Spread, spread
 
 
 class Elements(HTMLParser):
@@ -173,6 +173,14 @@ def test_findings_name_layers_of_the_run(page: Page) -> None:
         assert linked
         assert set(linked) <= names
     assert faults(estimated(analyzed()))[0].title.startswith("Layers that add most error")
+
+
+def test_channels_wider_than_the_clipped_tensor_are_explained() -> None:
+    layer = analyzed().layers[0]
+    wide = replace(layer.activations, average_precision=spread([1.197]))
+    said = " ".join(facts(replace(layer, activations=wide)))
+    assert "Average precision 1.2 is above 1: this calibrator cuts single channels less" in said
+    assert "above 1" not in " ".join(facts(layer))
 
 
 def test_facts_count_the_channels_below_one_step() -> None:

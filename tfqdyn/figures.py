@@ -47,7 +47,7 @@ class Panel:
         title: with unit and direction.
         lines: each line's label, and its value of a layer.
         log: whether the axis becomes logarithmic where values span `DECADES`.
-        limits: of the axis; None for those of the data.
+        limits: that the axis has at least; None for those of the data.
     """
 
     title: str
@@ -249,7 +249,8 @@ def _line(
 def _scale(axes: Axes, panel: Panel, values: np.ndarray) -> None:
     """Sets limits; a logarithmic axis ends at the values, wherever bands reach."""
     if panel.limits is not None:
-        axes.set_ylim(*panel.limits)
+        low, high = panel.limits
+        axes.set_ylim(low, max(high, 1.04 * float(values.max(initial=0.0))))
     positive = values[values > 0]
     if panel.log and positive.size and np.log10(positive.max() / positive.min()) >= DECADES:
         axes.set_yscale("log")

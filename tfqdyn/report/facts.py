@@ -15,7 +15,19 @@ def facts(layer: LayerResult) -> list[str]:
     """Sentences about the layer's weights and activations, then its remarks."""
     weights, quantized = layer.folded_weights, layer.quantization[0] is not None
     found = [_weights(layer, weights.range)] if quantized and weights and weights.range else []
-    return [*found, _activations(layer), *_against(layer), *layer.flags]
+    return [*found, _activations(layer), *_above_one(layer), *_against(layer), *layer.flags]
+
+
+def _above_one(layer: LayerResult) -> list[str]:
+    """Why activations have an average precision above 1, where they have."""
+    precision = layer.activations.average_precision.mean
+    if not precision > 1:
+        return []
+    return [
+        f"Average precision {short(precision)} is above 1: this calibrator cuts single channels "
+        "less than all of them together, so channels are wider than the clipped tensor and part "
+        "of them lies beyond the grid."
+    ]
 
 
 def _against(layer: LayerResult) -> list[str]:

@@ -53,7 +53,8 @@ _NOTES = {
     "range": "Largest minus smallest value. One step of the grid is range / 255: a peak is a "
     "layer where steps are coarse.",
     "precision": "Mean over channels of a channel's range over the tensor's. Near 1 every channel "
-    "uses the whole grid; near 0 one channel stretches it.",
+    "uses the whole grid; near 0 one channel stretches it. Of activations it exceeds 1 where the "
+    "calibrator (percentile of values, mse) clips the tensor more than its channels.",
     "error": "What reaches a layer's output, fp32 against dequantized: high SQNR is good, low "
     "QMSE, QCE and QKL-Div are.",
     "own": "Own error is what a layer makes itself when it is fed fp32 input; the rest is "
