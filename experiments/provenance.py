@@ -1,7 +1,8 @@
 """Which code made a result: digests of what it means, not of how it is written, and the commit.
 
 A digest is of definitions: docstrings, comments, layout, imports, and the module and place where
-something is defined are no part of it, so that moving code or commenting it leaves results valid.
+something is defined (also where a text names it) are no part of it, so that moving code or
+commenting it leaves results valid.
 """
 
 import ast
@@ -9,6 +10,7 @@ import functools
 import hashlib
 import inspect
 import os
+import re
 import subprocess
 import textwrap
 from collections.abc import Callable, Iterable
@@ -20,6 +22,8 @@ COMMIT = "TFQDYN_COMMIT"
 """Environment variable of processes that have the code without its history."""
 PACKAGES = ("models", "tfqdyn")
 """Whose modules are followed where one imports another."""
+_MODULE = re.compile(rf"^(?:{'|'.join(PACKAGES)})(?:\.[a-z_]\w*)+")
+"""A text that begins with the name of a module, as "tfqdyn.module:function" does."""
 
 
 def code_of(*parts: str | type | Callable[..., Any]) -> str:
@@ -120,7 +124,7 @@ def _bare(tree: ast.Module) -> frozenset[str]:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes imports and docstrings (and other idle texts) away."""
+    """Takes imports, docstrings (and other idle texts), and names of modules in texts away."""
 
     def visit_Import(self, node: ast.Import) -> None:
         return None
@@ -131,3 +135,6 @@ class _Bare(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         idle = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if idle else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant(_MODULE.sub("", node.value)) if isinstance(node.value, str) else node

@@ -14,9 +14,10 @@ import sys
 import traceback
 from pathlib import Path
 
+import tfqdyn
 from tfqdyn import memory
 
-_START = "import sys; sys.path[:] = sys.argv[3:]; from tfqdyn import apart; apart._serve()"
+_START = f"import sys; sys.path[:] = sys.argv[3:]; from {__name__} import _serve; _serve()"
 _REFUSED = 3
 """Exit status of a process whose function raised ValueError."""
 
@@ -37,7 +38,7 @@ def run_apart(function: str, argument: bytes, seconds: float) -> bytes:
         ValueError: the function raised it; with the same message.
         ApartError: it crashed, ran out of memory or took longer than `seconds`.
     """
-    paths = [*sys.path, str(Path(__file__).parents[1])]
+    paths = [*sys.path, str(Path(tfqdyn.__path__[0]).parent)]
     command = [sys.executable, "-c", _START, function, str(int(seconds) + 1), *paths]
     try:
         done = subprocess.run(command, input=argument, capture_output=True, timeout=seconds)
