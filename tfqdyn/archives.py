@@ -91,6 +91,11 @@ class ArchivedImages:
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where the images are."""
+        return (self.path,)
+
     def __len__(self) -> int:
         return self.shape[0]
 

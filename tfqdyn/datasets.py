@@ -125,6 +125,36 @@ def chunks(
         yield np.ascontiguousarray(batch), chosen, digests
 
 
+def fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """What tells a data set from others: shapes, and SHA-256 of labels and images.
+
+    Of images that stay in files, those of the files' names, sizes and times of modification.
+    """
+    return {
+        "name": dataset.name,
+        "x_test": _digest(dataset.x_test),
+        "y_test": _digest(dataset.y_test),
+        "x_train": None if dataset.x_train is None else _digest(dataset.x_train),
+        "y_train": None if dataset.y_train is None else _digest(dataset.y_train),
+    }
+
+
+def _digest(array: Any) -> str:
+    found = hashlib.sha256(repr(tuple(array.shape)).encode())
+    for file in getattr(array, "files", ()):
+        status = file.stat()
+        found.update(repr((str(file.resolve()), status.st_size, status.st_mtime_ns)).encode())
+    if not hasattr(array, "files"):
+        found.update(array.dtype.str.encode())
+        for start in range(0, len(array), _DIGESTED_AT_ONCE):
+            part = array[np.arange(start, min(start + _DIGESTED_AT_ONCE, len(array)))]
+            found.update(np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
+_DIGESTED_AT_ONCE = 256
+
+
 def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> None:
     """Checks a data set against a network before any slow work.
 

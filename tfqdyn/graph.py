@@ -10,6 +10,7 @@ Glossary of shapes
     transposed convolution kernel [H, W, K, C]; shapes of nodes leave out the batch axis.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -121,6 +122,19 @@ class Graph:
                     found.add(("permute", (0, *before.config["dims"])))
                 before = self.by_name[before.inputs[0]]
         return found
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what the graph computes, names included."""
+        found = hashlib.sha256()
+        for node in self.nodes:
+            config = sorted(node.config.items())
+            shape = [int(size) for size in node.output_shape]
+            found.update(repr((node.name, node.op, node.inputs, shape, config)).encode())
+            for role, weight in sorted(node.weights.items()):
+                found.update(repr((role, weight.dtype.str, weight.shape)).encode())
+                found.update(np.ascontiguousarray(weight).tobytes())
+        return found.hexdigest()
 
     @property
     def non_finite(self) -> tuple[str, ...]:

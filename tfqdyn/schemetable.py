@@ -88,6 +88,8 @@ def compare_schemes(
         )
     lower(model, None)  # what no scheme takes is refused at once
     rows, done = [], []
+    if out is not None:
+        wholefiles.prepare(out)
     for scheme in schemes:
         try:
             result = pipeline.analyze(model, dataset, config.in_scheme(scheme), progress)

@@ -14,10 +14,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tfqdyn.pipeline import Progress, silent
 from tfqdyn.qat.rounding import tf_keras
+from tfqdyn.steps import NOTHING_KEPT, Steps
 from tfqdyn.training.inputs import Batches
+
+TRAINING = "training"
+"""The step's name."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,14 @@ class Epoch:
     layers: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """Epochs that are done, and all variables of model and optimizer after them."""
+
+    history: tuple[Epoch, ...]
+    values: tuple[NDArray, ...]
+
+
 class DivergedError(RuntimeError):
     """The loss became NaN or infinite."""
 
@@ -70,6 +83,7 @@ def fine_tune(
     from_logits: bool,
     reference: Callable[[tf.Tensor], Sequence[tf.Tensor]] | None = None,
     progress: Progress = silent,
+    steps: Steps = NOTHING_KEPT,
 ) -> list[Epoch]:
     """Trains a tf_keras model in place.
 
@@ -80,12 +94,13 @@ def fine_tune(
         from_logits: whether the scores are logits, not probabilities.
         reference: the fp32 values of the layer outputs, where the schedule has a layer loss.
         progress: wraps each epoch's batches.
+        steps: what is finished; every epoch is one.
 
     Raises:
         DivergedError: the loss became NaN or infinite.
     """
-    steps = schedule.epochs * len(batches)
-    rate: Any = tf_keras.optimizers.schedules.CosineDecay(schedule.learning_rate, steps)
+    updates = schedule.epochs * len(batches)
+    rate: Any = tf_keras.optimizers.schedules.CosineDecay(schedule.learning_rate, updates)
     optimizer = tf_keras.optimizers.Adam(rate)
     optimizer.build(model.trainable_variables)
 
@@ -105,8 +120,12 @@ def fine_tune(
         right = tf.reduce_sum(tf.cast(decisions(scores, from_logits) == labels, tf.float32))
         return loss, right, distance
 
-    history = []
-    for epoch in range(schedule.epochs):
+    variables = [*model.variables, *optimizer.variables]
+    trained = steps.kept(TRAINING, _Trained) or _Trained((), ())
+    for variable, value in zip(variables, trained.values, strict=bool(trained.values)):
+        variable.assign(value)
+    history = list(trained.history)
+    for epoch in range(len(history), schedule.epochs):
         batches.epoch = epoch
         sums, seen = np.zeros(3), 0
         what = f"train, epoch {epoch + 1}/{schedule.epochs}"
@@ -125,6 +144,8 @@ def fine_tune(
         loss, accuracy, distance = (float(x) for x in sums / seen)
         measured = distance if schedule.layer_loss else None
         history.append(Epoch(epoch + 1, loss, accuracy, measured))
+        values = tuple(variable.numpy() for variable in variables)
+        steps.keep(TRAINING, _Trained(tuple(history), values))
     return history
 
 

@@ -9,7 +9,9 @@ OUT/trained.tflite, OUT/trained.keras     (the latter of uint8 alone)
 """
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,13 @@ from tfqdyn.qat.finetuning import Epoch, Schedule
 from tfqdyn.rebuild import to_keras
 from tfqdyn.remedies.material import Material
 from tfqdyn.results import RunResult, plain
+from tfqdyn.steps import Steps
 from tfqdyn.training.inputs import Batches
 
 SCHEMES = ("uint8", "int8")
+BEFORE, AFTER = "0_ptq", "1_qat"
+RESULTS = ("report.html", "layers.png", "qat.json", "trained.tflite", "trained.keras")
+"""What a whole training comes to; the report comes last."""
 NOTE = (
     "Weights trained with simulated rounding; activation ranges learned, not calibrated. Layers "
     "and outputs are held against the fp32 network before training."
@@ -77,7 +83,8 @@ def qat(
         scheme: "uint8" (per tensor, asymmetric, batch norms folded first) or "int8" (tfmot's
             default scheme: per-channel kernels, batch norms in training).
         config: of the analyses, preprocessing included; the calibrator counts for uint8 alone.
-        out: the folder to write to, if any; the trained file is there before it is analyzed.
+        out: the folder to write to, if any, by this process alone; the trained file is there before
+            it is analyzed. A killed training goes on from its last epoch (`steps`).
         progress: wraps long loops.
 
     Raises:
@@ -100,12 +107,23 @@ def qat(
     original = lower(model)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     batches = _batches(dataset, schedule, config)
+    config = config.in_scheme(scheme)
+    identity = {
+        "command": f"qat {scheme}",
+        "network": original.digest,
+        "data": datasets.fingerprint(dataset),
+        "schedule": asdict(schedule),
+        "config": asdict(config),
+        "versions": assembly.versions(),
+    }
+    steps = Steps(out, identity)
     if scheme == "int8":
-        trained = _int8(model, dataset, batches, schedule, config.in_scheme(scheme), out, progress)
+        trained = _int8(model, dataset, batches, schedule, config, out, progress, steps)
     else:
-        trained = _uint8(original, dataset, batches, schedule, config.in_scheme(scheme), progress)
+        trained = _uint8(original, dataset, batches, schedule, config, out, progress, steps)
     if out is not None:
         _write(trained, schedule, scheme, out)
+    steps.forget()
     return trained
 
 
@@ -127,16 +145,21 @@ def _int8(
     config: AnalysisConfig,
     out: Path | None,
     progress: Progress,
+    steps: Steps,
 ) -> Trained:
     graph = lower(model)
     network = twin.int8_network(graph)
     from_logits = graph.output.op not in ("softmax", "sigmoid")
-    before = analyze(model, dataset, config, progress)
-    history = finetuning.fine_tune(network, batches, schedule, from_logits, progress=progress)
+    before = _before(partial(analyze, model, dataset, config, progress), out, steps)
+    history = finetuning.fine_tune(
+        network, batches, schedule, from_logits, progress=progress, steps=steps
+    )
     content = to_tflite_as_trained(network)
     if out is not None:
-        wholefiles.write(wholefiles.prepare(out) / "trained.tflite", content)
-    after = analyze_file(model, content, dataset, config, progress)
+        wholefiles.write(out / "trained.tflite", content)
+    after = steps.once(
+        AFTER, RunResult, partial(analyze_file, model, content, dataset, config, progress)
+    )
     after = replace(after, notes=(*after.notes, NOTE))
     return Trained(tuple(history), content, before, after)
 
@@ -147,10 +170,12 @@ def _uint8(
     batches: Batches,
     schedule: Schedule,
     config: AnalysisConfig,
+    out: Path | None,
     progress: Progress,
+    steps: Steps,
 ) -> Trained:
     folded = fold_batchnorm(original)
-    before = analyze_folded(folded, dataset, config, progress)
+    before = _before(partial(analyze_folded, folded, dataset, config, progress), out, steps)
     graph = folded.graph
     drawn: NDArray[np.int64] = draw(len(dataset.x_train), config.calibration_size, config.seed, 0)
     ranges = Material(dataset.x_train, drawn, config, progress).ranges(folded)
@@ -159,7 +184,7 @@ def _uint8(
     share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
     network = twin.uint8_network(graph, ranges, outputs, share=share)
     exact = twin.twin(graph, layers) if layers else None
-    history = finetuning.fine_tune(network.model, batches, schedule, True, exact, progress)
+    history = finetuning.fine_tune(network.model, batches, schedule, True, exact, progress, steps)
     learned = network.trained_graph()
     trained = Folded(
         learned,
@@ -169,29 +194,37 @@ def _uint8(
         folded.affine,
         ranges=network.learned_ranges(),
     )
-    after = analyze_folded(trained, dataset, replace(config, trials=1), progress)
+    once = replace(config, trials=1)
+    after = steps.once(AFTER, RunResult, partial(analyze_folded, trained, dataset, once, progress))
     after = replace(after, notes=(*after.notes, NOTE))
     return Trained(tuple(history), after.tflite[0], before, after, trained)
 
 
+def _before(analysis: Callable[[], RunResult], out: Path | None, steps: Steps) -> RunResult:
+    """The analysis of the network as it came, written as soon as it is done."""
+    before = steps.once(BEFORE, RunResult, analysis)
+    if out is not None:
+        wholefiles.prepare(out, RESULTS)
+        results.write(before, out / BEFORE)
+    return before
+
+
 def _write(trained: Trained, schedule: Schedule, scheme: str, out: Path) -> None:
-    wholefiles.prepare(out)
     record = {"scheme": scheme, "schedule": schedule, "history": trained.history}
     wholefiles.write(out / "qat.json", json.dumps(plain(record), indent=1).encode())
     wholefiles.write(out / "trained.tflite", trained.tflite)
-    results.write(trained.before, out / "0_ptq")
-    results.write(trained.after, out / "1_qat")
+    results.write(trained.after, out / AFTER)
     shown = {name: result.layers for name, result in named(trained).items()}
     figures.save(figures.overview(shown), out / "layers.png")
-    report.write_report(named(trained), out / "report.html")
     if trained.folded is not None:
         with wholefiles.replacing(out / "trained.keras") as temporary:
             to_keras(trained.folded.graph).save(temporary)
+    report.write_report(named(trained), out / "report.html")
 
 
 def named(trained: Trained) -> dict[str, RunResult]:
     """The analyses by the names of their folders, each called so."""
-    stages = {"0_ptq": trained.before, "1_qat": trained.after}
+    stages = {BEFORE: trained.before, AFTER: trained.after}
     return {
         name: replace(result, model={**result.model, "name": name})
         for name, result in stages.items()

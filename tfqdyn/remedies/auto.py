@@ -9,6 +9,7 @@ spread over draws includes the choice.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import output_qkl
 from tfqdyn.remedies.record import RemedyError
+from tfqdyn.steps import NOTHING_KEPT, Steps
 
 LEAST_GAIN = 0.1
 """Share of the output QKL-Div that a remedy must take away to stay."""
@@ -62,12 +64,25 @@ class Choice:
     held_out: tuple[int, ...]
 
 
-def choose(folded: Folded, material: Material) -> Choice:
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """An attempt, and where it leads: the network and what is wrong with it; None if not kept."""
+
+    attempt: Attempt
+    folded: Folded | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def choose(
+    folded: Folded, material: Material, steps: Steps = NOTHING_KEPT, name: str = "choice"
+) -> Choice:
     """Which remedies help this network.
 
     Args:
         folded: the network as it is.
         material: unlabeled images; at least 4.
+        steps: what is finished; every attempt is one.
+        name: of the choice among the steps.
 
     Raises:
         ValueError: fewer than 4 images.
@@ -80,7 +95,6 @@ def choose(folded: Folded, material: Material) -> Choice:
     fitting, held_out = _split(material)
     judge = _Judge(fitting, held_out, folded)
     attempts: list[Attempt] = []
-    kept: list[str] = []
     current, before = folded, judge.qkl_div(folded)
     first = findings = judge.findings(folded)
     tried = set(NEVER_AUTO)
@@ -89,22 +103,37 @@ def choose(folded: Folded, material: Material) -> Choice:
         if remedy is None or because is None:
             break
         tried.add(remedy)
-        try:
-            remedied = REMEDIES[remedy](current, fitting)
-        except RemedyError as error:
-            attempts.append(Attempt(remedy, because.text, (before, before), False, str(error)))
-            continue
-        if not remedied.changes:
-            attempts.append(Attempt(remedy, because.text, (before, before), False, "no change"))
-            continue
-        after = judge.qkl_div(remedied.folded)
-        helps = after <= (1.0 - LEAST_GAIN) * before
-        attempts.append(Attempt(remedy, because.text, (before, after), helps))
-        if helps:
-            kept.append(remedy)
-            current, before = remedied.folded, after
-            findings = () if before <= GOOD_ENOUGH else judge.findings(current)
-    return Choice(tuple(kept), tuple(attempts), first, tuple(held_out.indices.tolist()))
+        trial = partial(_try, remedy, because, current, before, fitting, judge)
+        found = steps.once(f"{name}_{remedy}", _Tried, trial)
+        attempts.append(found.attempt)
+        if found.folded is not None:
+            current, before, findings = found.folded, found.attempt.qkl_div[1], found.findings
+    kept = tuple(attempt.remedy for attempt in attempts if attempt.kept)
+    return Choice(kept, tuple(attempts), first, tuple(held_out.indices.tolist()))
+
+
+def _try(
+    remedy: str,
+    because: Finding,
+    current: Folded,
+    before: float,
+    fitting: Material,
+    judge: "_Judge",
+) -> _Tried:
+    """Fits a remedy and judges it; `before` is the output QKL-Div of the network as it is."""
+    nothing = Attempt(remedy, because.text, (before, before), False)
+    try:
+        remedied = REMEDIES[remedy](current, fitting)
+    except RemedyError as error:
+        return _Tried(replace(nothing, note=str(error)))
+    if not remedied.changes:
+        return _Tried(replace(nothing, note="no change"))
+    after = judge.qkl_div(remedied.folded)
+    if not after <= (1.0 - LEAST_GAIN) * before:
+        return _Tried(replace(nothing, qkl_div=(before, after)))
+    kept = replace(nothing, qkl_div=(before, after), kept=True)
+    findings = () if after <= GOOD_ENOUGH else judge.findings(remedied.folded)
+    return _Tried(kept, remedied.folded, findings)
 
 
 def _candidates(findings: tuple[Finding, ...], tried: set[str]) -> Iterator[tuple[str, Finding]]:

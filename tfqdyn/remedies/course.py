@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 
 import numpy as np
@@ -31,6 +32,7 @@ from tfqdyn.remedies.catalogue import REMEDIES, check_names
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Remedied, RemedyError
 from tfqdyn.results import RunResult
+from tfqdyn.steps import NOTHING_KEPT, Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,7 @@ def treat(
     config: AnalysisConfig,
     progress: Progress = silent,
     chosen: bool = False,
+    steps: Steps = NOTHING_KEPT,
 ) -> Iterator[Stage]:
     """Applies remedies in the given order, every trial on its own images; yields every stage.
 
@@ -103,6 +106,7 @@ def treat(
         chosen: whether the courses were chosen (`auto`): the network is diagnosed already, and a
             remedy that refuses all of a draw's images is left out with a note. Else own errors are
             measured before the first remedy, for `diagnose`, in any case.
+        steps: what is finished; every stage is one.
 
     Raises:
         ValueError: an unknown remedy, before any slow work.
@@ -113,20 +117,26 @@ def treat(
             check_names(names)
     drawn = draws(dataset, config)
     materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
-    current = [folded] * len(drawn)
+    current: Sequence[Folded] = [folded] * len(drawn)
     first = replace(config, own_error=config.own_error or not chosen)
-    untreated = analyze_stage(current, dataset, drawn, first, progress)
-    yield Stage("0_none", untreated, (), tuple(current))
-    for number, names in enumerate(zip_longest(*courses), start=1):
+    untreated = partial(analyze_stage, current, dataset, drawn, first, progress)
+    yield Stage("0_none", steps.once("0_none", RunResult, untreated), (), tuple(current))
+
+    def stage(name: str, names: Sequence[str | None], before: Sequence[Folded]) -> Stage:
         treated = [
             None if name is None else _applied(name, f, material, chosen)
-            for name, f, material in zip(names, current, materials, strict=True)
+            for name, f, material in zip(names, before, materials, strict=True)
         ]
-        current = [f if t is None else t.folded for f, t in zip(current, treated, strict=True)]
-        result = analyze_stage(current, dataset, drawn, config, progress)
+        after = [f if t is None else t.folded for f, t in zip(before, treated, strict=True)]
+        result = analyze_stage(after, dataset, drawn, config, progress)
         result = replace(result, notes=(*result.notes, *_notes(names, treated)))
-        name = names[0] if len(set(names)) == 1 else "auto"
-        yield Stage(f"{number}_{name}", result, tuple(treated), tuple(current))
+        return Stage(name, result, tuple(treated), tuple(after))
+
+    for number, names in enumerate(zip_longest(*courses), start=1):
+        name = f"{number}_{names[0] if len(set(names)) == 1 else 'auto'}"
+        done = steps.once(name, Stage, partial(stage, name, names, current))
+        current = done.folded
+        yield done
 
 
 def _applied(name: str, folded: Folded, material: Material, lenient: bool) -> Remedied:

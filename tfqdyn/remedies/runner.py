@@ -9,6 +9,7 @@ OUT/choices.json                         what `auto` found and tried, for every 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.diagnosis import Finding, diagnose
 from tfqdyn.folding import fold_batchnorm
+from tfqdyn.graph import Graph
 from tfqdyn.lowering import lower
 from tfqdyn.pipeline import Progress, silent
 from tfqdyn.rebuild import to_keras
@@ -25,6 +27,10 @@ from tfqdyn.remedies.catalogue import AUTO, check_names
 from tfqdyn.remedies.course import Stage, draws, material_of, treat
 from tfqdyn.results import plain
 from tfqdyn.schemes import OWN_RANGES
+from tfqdyn.steps import Steps
+
+RESULTS = ("report.html", "layers.png", "cured.keras", "cured.tflite", "choices.json")
+"""What a whole treatment comes to; the report comes last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,8 @@ def remedy(
         dataset: as for `pipeline.analyze`; calibration images are never scored.
         remedies: names of `REMEDIES` in the order of application, or `AUTO` alone.
         config: of the analyses; own errors are measured before the first remedy in any case.
-        out: the folder to write to, if any; every stage is written as it is done.
+        out: the folder to write to, if any, by this process alone; every stage is written as it
+            is done. A killed treatment goes on from there (`steps`).
         progress: wraps long loops.
 
     Raises:
@@ -70,26 +77,44 @@ def remedy(
     original = lower(model)
     datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
     folded = fold_batchnorm(original)
+    steps = Steps(out, _identity(original, dataset, remedies, config))
     choices: tuple[Choice, ...] = ()
     courses: list[Sequence[str]] = [remedies] * config.trials
     if automatic:
-        choices = tuple(
-            choose(folded, material_of(dataset, drawn.calibration, config, progress))
-            for drawn in draws(dataset, config)
-        )
+        for trial, drawn in enumerate(draws(dataset, config)):
+            name = f"choice_{trial}"
+            material = material_of(dataset, drawn.calibration, config, progress)
+            choice = partial(choose, folded, material, steps, name)
+            choices += (steps.once(name, Choice, choice),)
         courses = [choice.remedies for choice in choices]
-        if out is not None:
-            wholefiles.prepare(out)
-            _write_json(out / "choices.json", [asdict(choice) for choice in choices])
     stages = []
-    for stage in treat(folded, dataset, courses, config, progress, automatic):
+    for stage in treat(folded, dataset, courses, config, progress, automatic, steps):
+        if out is not None and not stages:
+            wholefiles.prepare(out, RESULTS)
+            if choices:
+                _write_json(out / "choices.json", [asdict(choice) for choice in choices])
         stages.append(stage)
         if out is not None:
             _write_stage(stage, stages[0], out)
     if out is not None:
         _write_cured(stages, out)
+    steps.forget()
     findings = choices[0].findings if choices else diagnose(stages[0].result)
     return Treatment(tuple(stages), choices, findings)
+
+
+def _identity(
+    graph: Graph, dataset: Dataset, remedies: Sequence[str], config: AnalysisConfig
+) -> dict[str, Any]:
+    """All that decides what a treatment comes to."""
+    return {
+        "command": "remedy",
+        "network": graph.digest,
+        "data": datasets.fingerprint(dataset),
+        "remedies": list(remedies),
+        "config": asdict(config),
+        "versions": assembly.versions(),
+    }
 
 
 def _write_stage(stage: Stage, first: Stage, out: Path) -> None:

@@ -1,0 +1,227 @@
+"""Kills commands at random moments: nothing may be half-written, a last run must complete.
+
+    python -m benchmarks.kills --kills=20
+
+Each command runs once undisturbed, which tells when it writes and what it comes to. Then it is
+started again and again in one folder and killed (SIGKILL) at moments drawn evenly from the time in
+which it writes; behind each kill every file is opened and read to its end, and every run folder's
+tables must be those of its `results.json`. A last run must complete with the files of the
+undisturbed one, byte for byte but for times. The exit status is 1 if anything was found. The
+network is a small DWS-ConvNet with random weights, the images are scikit-learn's digits.
+"""
+
+import csv
+import io
+import json
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from absl import app, flags
+
+ROOT = Path(__file__).parents[1]
+ANALYSIS = ("--model={files}/net.keras", "--data={files}/data.npz", "--preprocessing=tf",
+            "--trials=2", "--calibration_size=16", "--max_images=32", "--out={out}")  # fmt: skip
+COMMANDS = {
+    "analyze": ("tfqdyn.cli", "analyze", *ANALYSIS),
+    "remedy": ("tfqdyn.cli", "remedy", *ANALYSIS,
+               "--remedies=zero_variance,equalization,adaround,bias_correction"),
+    "remedy auto": ("tfqdyn.cli", "remedy", *ANALYSIS, "--remedies=auto"),
+    "schemes": ("tfqdyn.cli", "schemes", *ANALYSIS, "--runs=3"),
+    "qat": ("tfqdyn.cli", "qat", *ANALYSIS, "--epochs=4", "--train_images=256", "--layer_loss=0.1"),
+    "qat int8": ("tfqdyn.cli", "qat", *ANALYSIS, "--epochs=4", "--train_images=256",
+                 "--scheme=int8"),
+    "experiments.run": ("experiments.run", "--artifact=mobilenets/table_1", "--scale=smoke",
+                        "--workdir={out}"),
+}  # fmt: skip
+TIMED = {"schemes.json", "artifact.json", "done.json", "speed.csv", "run.json"}
+"""Files that hold times; networks (`.keras`) hold the date."""
+TEMPORARY = (".tfqdyn-", ".tfqdyn.lock")
+
+_KILLS = flags.DEFINE_integer("kills", 20, "Kills of each command.", lower_bound=1)
+_CHOSEN = flags.DEFINE_list("commands", list(COMMANDS), "Which commands.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+_LONGEST = flags.DEFINE_integer("longest", 3600, "Seconds after which no command is started.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1 or set(_CHOSEN.value) - set(COMMANDS):
+        raise app.UsageError(f"--commands takes some of {list(COMMANDS)}, received {argv[1:]}")
+    deadline = time.monotonic() + _LONGEST.value
+    found: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        files = Path(folder)
+        make_files(files)
+        print("| command | undisturbed, s | kills | ended before | files read | problems |")
+        print("|---|---|---|---|---|---|")
+        for number, name in enumerate(_CHOSEN.value):
+            if time.monotonic() > deadline:
+                found.append(f"{name}: not run, {_LONGEST.value} s are over")
+                continue
+            moments = random.Random(f"{_SEED.value} {name}")
+            found += [f"{name}: {problem}" for problem in disturbed(name, files, number, moments)]
+    print("\n".join(found) or "nothing half-written, every command completed")
+    sys.exit(1 if found else 0)
+
+
+def make_files(folder: Path) -> None:
+    """The network and the images, made in a process of its own."""
+    code = (
+        "import sys, numpy as np; from pathlib import Path; import keras, models\n"
+        "from tfqdyn import datasets\n"
+        "folder = Path(sys.argv[1]); keras.utils.set_random_seed(0)\n"
+        "build = models.BUILDERS['dws_convnet']\n"
+        "build(input_shape=(32, 32, 3), num_classes=10, width=0.125).save(folder / 'net.keras')\n"
+        "d = datasets.load('digits')\n"
+        "np.savez(folder / 'data.npz', x_train=d.x_train, y_train=d.y_train, x_test=d.x_test,\n"
+        "         y_test=d.y_test)\n"
+    )
+    made = [sys.executable, "-c", code, str(folder)]
+    subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
+
+
+def disturbed(name: str, files: Path, number: int, moments: random.Random) -> list[str]:
+    """Problems that kills of one command brought to light."""
+    whole, out = files / f"{number}-whole", files / f"{number}-killed"
+    first, last = undisturbed(name, files, whole)
+    read = ended = 0
+    problems = check(whole)
+    for _ in range(_KILLS.value):
+        process = start(name, files, out)
+        try:
+            process.wait(timeout=moments.uniform(first, last))
+            ended += 1
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        errors = process.communicate()[1]
+        if process.returncode not in (0, -signal.SIGKILL):
+            problems.append(f"exit status {process.returncode}: {errors}")
+        problems += check(out)
+        read += sum(path.is_file() for path in out.rglob("*"))
+    process = start(name, files, out)
+    errors = process.communicate()[1]
+    if process.returncode:
+        problems.append(f"the last run: exit status {process.returncode}: {errors}")
+    problems += check(out) + differences(whole, out)
+    print(f"| {name} | {last:.0f} | {_KILLS.value - ended} | {ended} | {read} | {len(problems)} |")
+    return list(dict.fromkeys(problems))
+
+
+def undisturbed(name: str, files: Path, out: Path) -> tuple[float, float]:
+    """Runs a command; (when it began to write, when it ended), in seconds from its start."""
+    began = time.monotonic()
+    process = start(name, files, out)
+    first = None
+    while process.poll() is None:
+        if first is None and any(not path.name.startswith(TEMPORARY) for path in names(out)):
+            first = time.monotonic() - began
+        time.sleep(0.02)
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{name} undisturbed: exit status {process.returncode}: {errors}")
+    last = time.monotonic() - began
+    return last if first is None else first, last
+
+
+def names(folder: Path) -> list[Path]:
+    return list(folder.rglob("*")) if folder.exists() else []
+
+
+def start(name: str, files: Path, out: Path) -> subprocess.Popen[str]:
+    command = [part.format(files=files, out=out) for part in COMMANDS[name]]
+    return subprocess.Popen(
+        [sys.executable, "-m", *command, "--verbosity=-1"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def check(folder: Path) -> list[str]:
+    """What is wrong with a folder's files; what has a temporary name is nobody's business."""
+    return [problem for path in names(folder) for problem in problems_of(path)]
+
+
+def problems_of(path: Path) -> Iterator[str]:
+    if not path.is_file() or path.name.startswith(TEMPORARY):
+        return
+    if path.suffix not in READERS:
+        yield f"{path.name} is no file that a command writes"
+        return
+    try:
+        READERS[path.suffix](path.read_bytes())
+    except Exception as error:  # whatever a half-written file leads a reader to
+        yield f"{path.name} is half-written: {error!r}"
+        return
+    if path.name == "results.json":
+        from tfqdyn import restore
+
+        written = {file.name for file in path.parent.glob("trial_*.tflite")}
+        result = restore.load(path.parent)
+        trials = len(result.summary.quantized_accuracy.trials)
+        if written and written != {f"trial_{trial}.tflite" for trial in range(trials)}:
+            yield f"{path.parent.name} has {sorted(written)} for {trials} trials"
+        if (path.parent / "layers.csv").read_text() != result.to_csv():
+            yield f"{path.parent.name}: layers.csv and results.json are of two runs"
+
+
+def read_csv(content: bytes) -> None:
+    rows = list(csv.reader(io.StringIO(content.decode())))
+    assert content.endswith(b"\n")
+    assert rows
+    assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def read_zip(content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+
+
+def read_tflite(content: bytes) -> None:
+    from tfqdyn import tflitefile
+
+    tflitefile.parse(content)
+
+
+def read_png(content: bytes) -> None:
+    assert content.startswith(b"\x89PNG")
+    assert content.endswith(b"IEND\xaeB`\x82")
+
+
+def read_html(content: bytes) -> None:
+    assert content.rstrip().endswith(b"</html>")
+
+
+READERS = {
+    ".csv": read_csv,
+    ".html": read_html,
+    ".json": json.loads,
+    ".keras": read_zip,
+    ".npz": read_zip,
+    ".png": read_png,
+    ".svg": ElementTree.fromstring,
+    ".tflite": read_tflite,
+}
+
+
+def differences(whole: Path, out: Path) -> list[str]:
+    """What a killed and completed command left that an undisturbed one does not."""
+    expected, found = (
+        {str(p.relative_to(f)) for p in names(f) if p.is_file()} for f in (whole, out)
+    )
+    problems = [f"{name} is missing" for name in sorted(expected - found)]
+    problems += [f"{name} is left over" for name in sorted(found - expected)]
+    for name in sorted(expected & found):
+        timed = Path(name).name in TIMED or name.endswith((".keras", ".npz"))
+        if not timed and (whole / name).read_bytes() != (out / name).read_bytes():
+            problems.append(f"{name} differs from that of the undisturbed run")
+    return problems
+
+
+if __name__ == "__main__":
+    app.run(main)
