@@ -17,10 +17,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["tfqdyn", "tfqdyn.*"]),
-    package_data={"tfqdyn": ["py.typed", "*.mplstyle"], "tfqdyn.report": ["assets/*"]},
+    package_data={
+        "tfqdyn": ["py.typed", "*.mplstyle", "*.schema.json"],
+        "tfqdyn.report": ["assets/*"],
+    },
     install_requires=[
         "absl-py>=1.4",
         "ai-edge-litert>=2.0.2",
+        "fastjsonschema>=2.19",
         "jinja2>=3.1",
         "keras>=3.10",
         "matplotlib>=3.8.4",

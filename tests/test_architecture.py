@@ -29,6 +29,7 @@ RANKS = {
     "tfqdyn.kernels": 0.1,
     "tfqdyn.recordfile": 0.2,
     "tfqdyn.rangehistogram": 1,
+    "tfqdyn.resultsformat": 1,
     "tfqdyn.steps": 1,
     "tfqdyn.tflitefile": 1,
     "tfqdyn.weightfile": 1,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import images, randomize, residual_net
 
-from tfqdyn import pipeline, reasons, results, schemetable
+from tfqdyn import pipeline, reasons, restore, results, schemetable
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import SCHEMES
@@ -39,6 +39,12 @@ def test_dtypes_are_the_schemes(scheme: str) -> None:
     model = parse(found.tflite[0])
     ends = {model.tensors[i].dtype for i in (*model.inputs, *model.outputs)}
     assert ends == {expected.activations}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_results_are_of_the_format_and_come_back(scheme: str, tmp_path: Path) -> None:
+    results.write(analyzed(scheme), tmp_path)
+    assert restore.load(tmp_path).to_json() == analyzed(scheme).to_json()
 
 
 def test_int8_weights_are_symmetric_with_a_scale_a_channel() -> None:
@@ -176,7 +182,9 @@ def test_the_table_of_schemes(tmp_path: Path) -> None:
         assert row.bytes == (tmp_path / row.scheme / "trial_0.tflite").stat().st_size
         assert 0 < (row.latency_ms or 0) < 1000
     assert done.results[0].layers[2].dtype == "float32"  # uint8 keeps its float layer
-    assert results.read(tmp_path / "float16")["config"]["float_layers"] == []
+    for scheme in ("uint8", "float16"):
+        written = restore.load(tmp_path / scheme)
+        assert written.config["float_layers"] == (["pw"] if scheme == "uint8" else [])
     assert (tmp_path / "schemes.json").exists()
     assert schemetable.render(done).row_count == 2
     with pytest.raises(ValueError, match="schemes must be among"):

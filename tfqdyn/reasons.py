@@ -86,7 +86,7 @@ def _reason(layer: LayerResult, input_rms: float) -> Reason:
         taps = layer.macs / prod(layer.output_shape)
         from_weights = taps * input_rms**2 * _weight_step_squared(layer) / 12
     noise = rounding + from_weights
-    own = 10 * log10(layer.rms**2 / noise) if noise else inf
+    own = 20 * log10(layer.rms) - 10 * log10(noise) if noise else inf
     return Reason(layer, own, _text(layer, from_weights > rounding))
 
 

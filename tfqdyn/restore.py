@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from tfqdyn import results
+from tfqdyn import results, resultsformat
 from tfqdyn.results import RunResult
 
 
@@ -19,7 +19,8 @@ def load(folder: Path) -> RunResult:
     """The run in a folder.
 
     Raises:
-        ValueError: it is not a run folder, or of another schema; the text says which.
+        ValueError: it is not a run folder, or its record is not of the format
+            (`resultsformat`); the text names the key.
     """
     if not (folder / "results.json").is_file():
         what = "a folder without results.json" if folder.is_dir() else "no folder"
@@ -27,10 +28,7 @@ def load(folder: Path) -> RunResult:
             f"expected a run folder (one that `tfqdyn analyze --out=...` wrote), but {folder} is "
             f"{what}"
         )
-    try:
-        return restored(results.read(folder))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder}/results.json: {error}") from error
+    return restored(results.with_infinities(resultsformat.read(folder / "results.json")))
 
 
 def restored(record: Mapping[str, Any]) -> RunResult:
@@ -58,6 +56,8 @@ def _value(value: Any, kind: Any, path: str) -> Any:
         return {key: _value(v, inner[1], f"{path}.{key}") for key, v in value.items()}
     if kind is float:
         return float("nan") if value is None else float(value)
+    if kind is int:
+        return int(value)
     return value
 
 

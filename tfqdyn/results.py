@@ -1,4 +1,4 @@
-"""What an analysis comes to: records, and their files `results.json` and `layers.csv` (SPEC).
+"""What an analysis comes to: records, and their files `results.json` and `layers.csv`.
 
 JSON holds +-infinity as the strings "inf" and "-inf" and an undefined number as null.
 """
@@ -276,16 +276,18 @@ def write(result: RunResult, folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The record in a run folder's `results.json`; "inf" and "-inf" come back as floats.
+    """The record in a run folder that we wrote; "inf" and "-inf" come back as floats.
+
+    Nothing but its version is checked; `restore.load` reads folders that others made.
 
     Raises:
         FileNotFoundError: no results.json there.
         ValueError: another schema version.
     """
-    record = json.loads((folder / "results.json").read_text(), object_hook=_with_infinities)
+    record = json.loads((folder / "results.json").read_text())
     if record.get("schema") != SCHEMA:
         raise ValueError(f"expected results of schema {SCHEMA}, received {record.get('schema')}")
-    return record
+    return with_infinities(record)
 
 
 def plain(value: Any) -> Any:
@@ -304,10 +306,17 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _with_infinities(record: dict[str, Any]) -> dict[str, Any]:
-    def restored(value: Any) -> Any:
-        if isinstance(value, list):
-            return [restored(item) for item in value]
-        return float(value) if value in ("inf", "-inf") else value
+def with_infinities(record: Any) -> Any:
+    """A record with "inf" and "-inf" as floats; names and remarks stay as they are."""
+    if isinstance(record, dict):
+        return {k: v if k in _WORDS else with_infinities(v) for k, v in record.items()}
+    if isinstance(record, list):
+        return [with_infinities(item) for item in record]
+    return float(record) if record in ("inf", "-inf") else record
 
-    return {k: v if k == "name" else restored(v) for k, v in record.items()}
+
+_WORDS = {
+    "calibration_split", "config", "dtype", "flags", "kind", "name", "notes", "producers",
+    "reference", "sha256", "skipped", "versions",
+}  # fmt: skip
+"""Keys whose values may be any text."""

@@ -8,7 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 from conftest import images, residual_net
 
-from tfqdyn import cli
+from tfqdyn import cli, restore
 
 
 def run(folder: Path, *given: str) -> int:
@@ -36,6 +36,8 @@ def test_prints_diagnosis_and_stages(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert written == stages | {
         "cured.keras", "cured.tflite", "layers.png", "report.html",
     }  # fmt: skip
+    for stage in stages:  # of the format, or it would not be read
+        assert restore.load(tmp_path / "out" / stage).summary.quantized_accuracy.trials
 
 
 def test_auto_prints_what_it_tried(tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
