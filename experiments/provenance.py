@@ -132,9 +132,9 @@ class _Bare(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         return None
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         idle = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if idle else node
+        return None if idle else self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant(_MODULE.sub("", node.value)) if isinstance(node.value, str) else node

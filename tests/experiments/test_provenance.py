@@ -135,7 +135,7 @@ def test_code_is_its_meaning():
     assert written == moved
     assert written != provenance.definitions("A = 2\ndef f(x): return x + 2\n")
     assert written != provenance.definitions("A = 3\ndef f(x): return x + 1\n")
-    told = [f'def f(x): return apart("{name}", x)' for name in ("tfqdyn.a:g", "tfqdyn.b.c:g")]
+    told = [f'def f(x):\n    apart("{name}", x)' for name in ("tfqdyn.a:g", "tfqdyn.b.c:g")]
     assert provenance.definitions(told[0]) == provenance.definitions(told[1])
     assert provenance.definitions(told[0]) != provenance.definitions(told[0].replace(":g", ":h"))
 
