@@ -1,8 +1,8 @@
 """Which code made a result: digests of what it means, not of how it is written, and the commit.
 
-A digest is of definitions: docstrings, comments, layout, imports, and the module and place where
-something is defined (also where a text names it) are no part of it, so that moving code or
-commenting it leaves results valid.
+A digest is of definitions: docstrings, comments, layout, imports, `__all__` and `__version__`, and
+the module and place where something is defined (also where a text names it) are no part of it, so
+that moving code or commenting it leaves results valid.
 """
 
 import ast
@@ -124,13 +124,19 @@ def _bare(tree: ast.Module) -> frozenset[str]:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes imports, docstrings (and other idle texts), and names of modules in texts away."""
+    """Takes away imports, docstrings (and other idle texts), what modules say of themselves, and
+    names of modules in texts.
+    """
 
     def visit_Import(self, node: ast.Import) -> None:
         return None
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         return None
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+        return None if names & {"__all__", "__version__"} else self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         idle = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

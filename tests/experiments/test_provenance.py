@@ -131,7 +131,9 @@ def test_code_is_its_meaning():
         '"""Text."""\nimport math\n\n'
         'def f(x):\n    """Doc."""\n    # why\n    return x + 1\n\nA = 2\n'
     )
-    moved = provenance.definitions("from math import pi\nA = 2\ndef f(x): return (x+1)\n")
+    moved = provenance.definitions(
+        "from math import pi\n__all__ = ['f']\nA = 2\ndef f(x): return (x+1)\n"
+    )
     assert written == moved
     assert written != provenance.definitions("A = 2\ndef f(x): return x + 2\n")
     assert written != provenance.definitions("A = 3\ndef f(x): return x + 1\n")
