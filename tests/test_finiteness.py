@@ -34,7 +34,7 @@ HUGE = 3e38
 
 def site(channels: int) -> SiteRange:
     ends = np.zeros(channels), np.ones(channels)
-    return SiteRange(0.0, 1.0, *ends, np.ones(4, np.int64))
+    return SiteRange(0.0, 1.0, 0.0, 1.0, *ends, np.ones(4, np.int64))
 
 
 def activations(value: float, at: tuple[int, ...] = (2, 1, 1, 3)) -> np.ndarray:
