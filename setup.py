@@ -18,8 +18,10 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["tfqdyn", "tfqdyn.*"]),
     package_data={
-        "tfqdyn": ["py.typed", "*.mplstyle", "*.schema.json"],
+        "tfqdyn": ["py.typed"],
         "tfqdyn.report": ["assets/*"],
+        "tfqdyn.results": ["*.schema.json"],
+        "tfqdyn.show": ["*.mplstyle"],
     },
     install_requires=[
         "absl-py>=1.4",

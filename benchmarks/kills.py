@@ -159,7 +159,7 @@ def problems_of(path: Path) -> Iterator[str]:
         yield f"{path.name} is half-written: {error!r}"
         return
     if path.name == "results.json":
-        from tfqdyn import restore
+        from tfqdyn.results import restore
 
         written = {file.name for file in path.parent.glob("trial_*.tflite")}
         result = restore.load(path.parent)
@@ -183,9 +183,9 @@ def read_zip(content: bytes) -> None:
 
 
 def read_tflite(content: bytes) -> None:
-    from tfqdyn import tflitefile
+    from tfqdyn.tflite import file
 
-    tflitefile.parse(content)
+    file.parse(content)
 
 
 def read_png(content: bytes) -> None:

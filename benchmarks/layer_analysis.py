@@ -4,7 +4,7 @@
 
 The floor is one fp32 forward pass that returns all layer outputs and one pass of a two-threaded
 interpreter that reads every tensor, neither copied. The analysis is everything that
-`measurement.measure` does with the same images: both passes, and all statistics of all layers and
+`streaming.measure` does with the same images: both passes, and all statistics of all layers and
 channels. Rounds alternate; the table gives medians in milliseconds an image, and the median over
 rounds of analysis / floor. Without --model, MobileNet-V1 with random weights on random images.
 """
@@ -35,16 +35,17 @@ def main(argv: list[str]) -> None:
     import keras
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    from tfqdyn import datasets, modelfile
-    from tfqdyn.calibration import Calibrator, calibrate
-    from tfqdyn.capture import KerasActivations
-    from tfqdyn.conversion import to_tflite
-    from tfqdyn.folding import fold_batchnorm
-    from tfqdyn.graph import layers_of
-    from tfqdyn.layerstats import HistogramConfig
-    from tfqdyn.lowering import lower
-    from tfqdyn.measurement import Trial, Workers, measure
-    from tfqdyn.reference import Reference
+    from tfqdyn import datasets
+    from tfqdyn.measurement.capture import KerasActivations
+    from tfqdyn.measurement.layerstats import HistogramConfig
+    from tfqdyn.measurement.reference import Reference
+    from tfqdyn.measurement.streaming import Trial, Workers, measure
+    from tfqdyn.network import modelfile
+    from tfqdyn.network.folding import fold_batchnorm
+    from tfqdyn.network.graph import layers_of
+    from tfqdyn.network.lowering import lower
+    from tfqdyn.quantization.calibration import Calibrator, calibrate
+    from tfqdyn.quantization.conversion import to_tflite
 
     untrained: Any = keras.applications.MobileNet
     model = modelfile.load(_MODEL.value) if _MODEL.value else untrained(weights=None)

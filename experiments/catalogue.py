@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from experiments import factorizenet, mobilenets, quantization_friendly, weight_init
-from experiments.artifact import Artifact
-from experiments.claims import Claim
+from experiments.engine.artifact import Artifact
+from experiments.evidence.claims import Claim
 from experiments.factorizenet import claims as factorizenet_claims
 from experiments.mobilenets import claims as mobilenets_claims
 from experiments.mobilenets import imagenet_claims

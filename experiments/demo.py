@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from absl import app, flags
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
-from tfqdyn.wholefiles import claimed
+from tfqdyn.files.wholefiles import claimed
 
 if TYPE_CHECKING:
     from tfqdyn.results import RunResult
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
     if FLAGS.verbosity < 1:
         quiet_tensorflow()
-    from tfqdyn import tables
+    from tfqdyn.show import tables
 
     workdir = Path(FLAGS.workdir)
     try:
@@ -57,9 +57,10 @@ def main(argv: Sequence[str]) -> None:
 
 def run(workdir: Path, epochs: int, width: float, trials: int, seed: int) -> "list[RunResult]":
     """Trains and analyzes both networks, and writes every result."""
-    from experiments import digits
-    from tfqdyn import datasets, figures, pipeline, results
+    from experiments.engine import digits
+    from tfqdyn import datasets, pipeline, results
     from tfqdyn.config import AnalysisConfig
+    from tfqdyn.show import figures
 
     data = datasets.load("digits")
     config = AnalysisConfig(preprocessing="tf", trials=trials, seed=seed)

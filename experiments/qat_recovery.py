@@ -18,7 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
-from tfqdyn.wholefiles import claimed, replacing
+from tfqdyn.files.wholefiles import claimed, replacing
 
 
 def define_flags() -> None:
@@ -66,8 +66,10 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
     quiet_tensorflow()
-    from tfqdyn import datasets, modelfile, qat, tables
+    from tfqdyn import datasets, qat
     from tfqdyn.config import AnalysisConfig
+    from tfqdyn.network import modelfile
+    from tfqdyn.show import tables
 
     flag = flags.FLAGS
     model, data = modelfile.load(flag.model), datasets.load(flag.data)

@@ -23,7 +23,7 @@ from absl import app, flags
 from rich.table import Table
 
 from tfqdyn.console import print_tables, progress_bar, quiet_tensorflow
-from tfqdyn.wholefiles import claimed
+from tfqdyn.files.wholefiles import claimed
 
 SKIPPED = ("conv_1",)
 """KURE's authors leave the first convolution alone."""
@@ -139,9 +139,10 @@ def schemes(trials: int, seed: int) -> dict[str, Any]:
 
 def figures_of(name: str, network: Any, data: Any, flag: Any) -> Figures:
     """Analyzes a trained network under every scheme and writes the results."""
-    from tfqdyn import metrics, pipeline, results
-    from tfqdyn.graph import CHANNEL_AXES, KERNEL_OPS
-    from tfqdyn.lowering import lower
+    from tfqdyn import pipeline, results
+    from tfqdyn.network.graph import CHANNEL_AXES, KERNEL_OPS
+    from tfqdyn.network.lowering import lower
+    from tfqdyn.numerics import metrics
 
     found = {}
     for scheme, config in schemes(flag.trials, flag.seed).items():
@@ -192,7 +193,8 @@ def study(flag: Any) -> list[Figures]:
         ValueError: an unknown rule.
     """
     from experiments.train import subset
-    from tfqdyn import datasets, results, wholefiles
+    from tfqdyn import datasets, results
+    from tfqdyn.files import wholefiles
 
     known = rules()
     unknown = sorted(set(flag.rules) - set(known))

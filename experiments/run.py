@@ -36,8 +36,8 @@ on this machine, by a Ray that ends with the command, or on the running cluster 
 (as `ray.init` takes it; `ray start --head` starts one). All its nodes must share the workdir, the
 data and the files named here, under the same paths, and have the packages of this machine; the code
 is sent to them. A job whose worker dies is done again, from its last checkpoint. Either way results
-are the same, bit for bit between CPUs of one kind: every process computes with one thread,
-whatever the machine has, unless the environment says otherwise (`experiments/threads.py`); on GPUs
+are the same, bit for bit between CPUs of one kind: every process computes with one thread, whatever
+the machine has, unless the environment says otherwise (`experiments/engine/threads.py`); on GPUs
 TensorFlow promises that to nobody. An analysis under Ray runs on CPUs.
 
 Ctrl-C stops either at once; the same command goes on from finished jobs and last checkpoints. What
@@ -54,12 +54,12 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags
 
-from experiments import threads
+from experiments.engine import threads
 from tfqdyn.console import print_tables, quiet_tensorflow
 
 if TYPE_CHECKING:
-    from experiments.artifact import Artifact, Scope
-    from experiments.store import Store
+    from experiments.engine.artifact import Artifact, Scope
+    from experiments.engine.store import Store
 
 FLAGS = flags.FLAGS
 SCALES = ("smoke", "reduced", "long", "paper")
@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> None:
     if bad := [seed for seed in FLAGS.seeds if not seed.isdecimal()]:
         raise app.UsageError(f"--seeds must be whole numbers from 0; not {', '.join(bad)}.")
     threads.fix()
-    from experiments import cluster
+    from experiments.engine import cluster
 
     try:
         if FLAGS.executor == "ray":
@@ -122,10 +122,11 @@ def work() -> None:
     """Finishes the jobs of the artifacts that the flags name, then makes and publishes these."""
     if FLAGS.verbosity < 1:
         quiet_tensorflow()
-    from experiments import artifact, catalogue, listing
-    from experiments.imagenet import ImageNet
-    from experiments.scales import SCALES as ALL
-    from experiments.store import Store
+    from experiments import catalogue
+    from experiments.engine import artifact, listing
+    from experiments.engine.imagenet import ImageNet
+    from experiments.engine.scales import SCALES as ALL
+    from experiments.engine.store import Store
 
     try:
         chosen = catalogue.chosen(FLAGS.artifact)
@@ -142,9 +143,11 @@ def work() -> None:
 
 def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
     """Finishes the jobs of artifacts, then makes and publishes these."""
-    from experiments import catalogue, execution, listing, processes, publication, ray_execution
-    from experiments.selection import Selection
-    from tfqdyn.wholefiles import claimed
+    from experiments import catalogue
+    from experiments.engine import execution, listing, processes, ray_execution
+    from experiments.engine.selection import Selection
+    from experiments.evidence import publication
+    from tfqdyn.files.wholefiles import claimed
 
     meant = Selection(tuple(FLAGS.only), tuple(map(int, FLAGS.seeds)), tuple(FLAGS.kinds))
     failed = late = None
@@ -182,7 +185,7 @@ def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> Non
 
 def make(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
     """Makes the artifacts whose jobs are all done, and prints tables."""
-    from experiments import artifact, listing
+    from experiments.engine import artifact, listing
 
     for one in chosen:
         if all(store.done(job) for job in one.jobs(scope)):

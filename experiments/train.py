@@ -32,8 +32,8 @@ from rich.table import Table
 
 from tfqdyn import datasets
 from tfqdyn.console import print_tables, quiet_keras
-from tfqdyn.tables import percent
-from tfqdyn.wholefiles import claimed
+from tfqdyn.files.wholefiles import claimed
+from tfqdyn.show.tables import percent
 
 if TYPE_CHECKING:
     from tfqdyn import training

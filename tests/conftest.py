@@ -16,8 +16,8 @@ import pytest
 from tfqdyn.datasets import Dataset
 
 if TYPE_CHECKING:  # only the tests of experiments need them
-    from experiments.store import Job, Store
-    from experiments.subjects import Subject
+    from experiments.engine.store import Job, Store
+    from experiments.engine.subjects import Subject
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -150,8 +150,8 @@ def dead_channel_net(size: int = 12, classes: int = 6) -> keras.Model:
 @pytest.fixture
 def small(tmp_path: Path) -> "Subject":
     """The network above and 24 random images, in files."""
-    from experiments.imagenet import SHOWN, NetworkFile, Photographs
-    from experiments.subjects import Subject
+    from experiments.engine.imagenet import SHOWN, NetworkFile, Photographs
+    from experiments.engine.subjects import Subject
 
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (24, 12, 12, 3)).astype(np.uint8)
@@ -170,7 +170,7 @@ def small(tmp_path: Path) -> "Subject":
 @pytest.fixture
 def finish(tmp_path: Path) -> "Callable[..., Store]":
     """Puts a result and files (name -> text) into a job's folder; returns the store."""
-    from experiments.store import DONE, Store
+    from experiments.engine.store import DONE, Store
 
     store = Store(tmp_path)
 

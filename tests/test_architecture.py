@@ -9,80 +9,31 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RANKS = {
-    "tfqdyn.affine": 0,
-    "tfqdyn.apart": 0.1,
-    "tfqdyn.archives": 0.1,
-    "tfqdyn.classification": 0,
-    "tfqdyn.compilation": 0,
     "tfqdyn.console": 0,
-    "tfqdyn.finiteness": 0,
-    "tfqdyn.graph": 0,
-    "tfqdyn.imagefiles": 0,
-    "tfqdyn.layercsv": 0,
-    "tfqdyn.memory": 0,
-    "tfqdyn.metrics": 0,
-    "tfqdyn.paired": 0,
+    "tfqdyn.files": 0,
+    "tfqdyn.numerics": 0,
     "tfqdyn.regularizers": 0,
     "tfqdyn.schemes": 0,
-    "tfqdyn.trace": 0,
-    "tfqdyn.wholefiles": 0,
-    "tfqdyn.kernels": 0.1,
-    "tfqdyn.recordfile": 0.2,
-    "tfqdyn.rangehistogram": 1,
-    "tfqdyn.resultsformat": 1,
-    "tfqdyn.steps": 1,
-    "tfqdyn.tflitefile": 1,
-    "tfqdyn.weightfile": 1,
-    "tfqdyn.interpreter": 2,
-    "tfqdyn.provenance": 1.5,
     "tfqdyn.datasets": 1,
-    "tfqdyn.lowering": 1,
-    "tfqdyn.description": 2,
-    "tfqdyn.modelfile": 3,
+    "tfqdyn.network": 1,
+    "tfqdyn.results": 2,
+    "tfqdyn.tflite": 2,
     "tfqdyn.training": 2,
-    "tfqdyn.sizes": 2,
-    "tfqdyn.folding": 2,
-    "tfqdyn.rebuild": 2,
-    "tfqdyn.calibration": 2,
-    "tfqdyn.fakequant": 2,
-    "tfqdyn.emulation": 3,
-    "tfqdyn.dataflow": 3,
-    "tfqdyn.filekernels": 3.1,
-    "tfqdyn.activations": 3.2,
-    "tfqdyn.composites": 3.2,
-    "tfqdyn.kernelmatch": 3.2,
-    "tfqdyn.pairs": 3.2,
-    "tfqdyn.matching": 3.3,
-    "tfqdyn.filechecks": 3.4,
-    "tfqdyn.pairing": 3.4,
-    "tfqdyn.conversion": 4,
-    "tfqdyn.simulation": 4,
-    "tfqdyn.config": 5,
-    "tfqdyn.capture": 5,
-    "tfqdyn.layerstats": 5,
-    "tfqdyn.reference": 5.5,
-    "tfqdyn.measurement": 6,
-    "tfqdyn.results": 6,
-    "tfqdyn.assembly": 7,
-    "tfqdyn.diagnosis": 7,
-    "tfqdyn.reasons": 7,
-    "tfqdyn.restore": 7,
-    "tfqdyn.summary": 7,
-    "tfqdyn.tables": 8,
-    "tfqdyn.figures": 8,
-    "tfqdyn.ownerror": 8,
-    "tfqdyn.pipeline": 9,
-    "tfqdyn.report": 9,
-    "tfqdyn.compare": 10,
-    "tfqdyn.remedies": 10,
-    "tfqdyn.schemetable": 10,
-    "tfqdyn.qat": 11,
-    "tfqdyn.cli": 12,
+    "tfqdyn.quantization": 3,
+    "tfqdyn.show": 3,
+    "tfqdyn.config": 4,
+    "tfqdyn.measurement": 4,
+    "tfqdyn.report": 4,
+    "tfqdyn.pipeline": 5,
+    "tfqdyn.commands": 6,
+    "tfqdyn.remedies": 6,
+    "tfqdyn.qat": 7,
+    "tfqdyn.cli": 8,
 }
 ONLY_USER = {
-    "TFLiteConverter": {"tfqdyn.conversion"},
-    "Interpreter": {"tfqdyn.interpreter"},
-    "matplotlib": {"tfqdyn.figures"},
+    "TFLiteConverter": {"tfqdyn.quantization.conversion"},
+    "Interpreter": {"tfqdyn.tflite.interpreter"},
+    "matplotlib": {"tfqdyn.show.figures"},
     "tensorflow_model_optimization": {"tfqdyn.qat.rounding"},
 }
 LONGEST = 350
@@ -97,12 +48,13 @@ def modules(package: str) -> dict[str, Path]:
 
 
 def imports(path: Path) -> set[str]:
+    """Names of all that a file imports: of modules, or of what is in them."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -115,13 +67,38 @@ LIBRARY = modules("tfqdyn")
 
 
 @pytest.mark.parametrize("module", [m for m in LIBRARY if m != "tfqdyn"])
-def test_modules_import_lower_ranks_only(module: str) -> None:
+def test_packages_import_lower_ranks_only(module: str) -> None:
     own = unit(module)
     assert own in RANKS, f"{own} has no rank: add it to the plan"
     for imported in imports(LIBRARY[module]):
         other = unit(imported)
         if other in RANKS and other != own:
             assert RANKS[other] < RANKS[own], f"{module} imports {imported}"
+
+
+def test_no_modules_import_each_other() -> None:
+    def below(name: str) -> str | None:
+        """The module of what is imported."""
+        while name not in LIBRARY:
+            name, dot, _ = name.rpartition(".")
+            if not dot:
+                return None
+        return name
+
+    waiting = {m: {below(name) for name in imports(p)} - {m, None} for m, p in LIBRARY.items()}
+    while free := [m for m, others in waiting.items() if not others & set(waiting)]:
+        for module in free:
+            del waiting[module]
+    assert not waiting
+
+
+@pytest.mark.parametrize("package", ["tfqdyn", "experiments", "benchmarks"])
+def test_private_names_stay_in_their_package(package: str) -> None:
+    for module, path in modules(package).items():
+        for imported in imports(path):
+            private = [part for part in imported.split(".") if part.startswith("_")]
+            if private and imported.startswith(("tfqdyn.", "experiments.")):
+                assert unit(imported) == unit(module), f"{module} imports {imported}"
 
 
 def test_the_library_knows_no_architecture() -> None:

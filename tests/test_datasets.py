@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import images
 
-from tfqdyn import datasets, memory
-from tfqdyn.archives import ArchivedImages
+from tfqdyn import datasets
 from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.files import memory
+from tfqdyn.files.archives import ArchivedImages
 
 
 @pytest.fixture

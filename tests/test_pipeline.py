@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from conftest import images, residual_net
 
-from tfqdyn import figures, pipeline, reasons, results, tables
+from tfqdyn import pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.folding import fold_batchnorm
-from tfqdyn.graph import layers_of
-from tfqdyn.lowering import lower
+from tfqdyn.network.folding import fold_batchnorm
+from tfqdyn.network.graph import layers_of
+from tfqdyn.network.lowering import lower
 from tfqdyn.pipeline import analyze
-from tfqdyn.results import RunResult, spread
+from tfqdyn.results import RunResult, estimates, spread
+from tfqdyn.show import figures, tables
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=8)
 
@@ -178,7 +179,7 @@ def test_a_spanning_channel_is_named() -> None:
     kernel[:, :, 0] *= 200
     model.get_layer("dw").set_weights([kernel])
     found = analyze(model, images(24), dataclasses.replace(CONFIG, trials=1))
-    worst = {r.layer.name: r.text for r in reasons.worst_layers(found, 10)}
+    worst = {r.layer.name: r.text for r in estimates.worst_layers(found, 10)}
     assert "one channel spans" in worst["dw"]
     assert found.layers[1].folded_weights.average_precision < 0.25
 

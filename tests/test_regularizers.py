@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import residual_net
 
-from tfqdyn import metrics, modelfile
+from tfqdyn.network import modelfile
+from tfqdyn.numerics import metrics
 from tfqdyn.regularizers import KINDS, KURE, ChannelKURE, RangeAlignment, regularize
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from conftest import images, randomize, residual_net
 
-from tfqdyn import pipeline, reasons, restore, results, schemetable
+from tfqdyn import pipeline, results
+from tfqdyn.commands import schemetable
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.results import RunResult
+from tfqdyn.network.trace import UnsupportedModelError
+from tfqdyn.results import RunResult, estimates, restore
 from tfqdyn.schemes import SCHEMES
-from tfqdyn.tflitefile import parse
-from tfqdyn.trace import UnsupportedModelError
+from tfqdyn.tflite.file import parse
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
 
@@ -98,11 +99,11 @@ def test_ranges_are_the_extrema_and_the_record_says_so() -> None:
 
 
 def test_reasons_know_the_weights_grid() -> None:
-    assert len(reasons.worst_layers(analyzed("int8"), 20)) == 9
+    assert len(estimates.worst_layers(analyzed("int8"), 20)) == 9
     assert "rounded channel by channel" in " ".join(
-        reason.text for reason in reasons.worst_layers(analyzed("int8"), 20)
+        reason.text for reason in estimates.worst_layers(analyzed("int8"), 20)
     )
-    assert reasons.worst_layers(analyzed("float32")) == []
+    assert estimates.worst_layers(analyzed("float32")) == []
 
 
 @pytest.mark.parametrize("change", [{"float_layers": ("pw",)}, {"own_error": True}])

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any
 from absl import app, flags
 
 from tfqdyn.console import failure, print_tables, progress_bar, quiet_tensorflow
-from tfqdyn.wholefiles import claimed
+from tfqdyn.files.wholefiles import claimed
 
 if TYPE_CHECKING:
     from tfqdyn.config import AnalysisConfig
@@ -131,7 +131,8 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
         if not flag.value:
             raise ValueError(f"--{flag.name} is missing")
     _start_tensorflow()
-    from tfqdyn import datasets, modelfile
+    from tfqdyn import datasets
+    from tfqdyn.network import modelfile
 
     config = _config(scheme or _SCHEME.value)
     model = modelfile.load(_MODEL.value)
@@ -144,7 +145,8 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
 def _analyze(_: Sequence[str]) -> None:
     """The command `analyze`."""
     model, dataset, config, out = _inputs()
-    from tfqdyn import figures, pipeline, report, results, tables
+    from tfqdyn import pipeline, report, results
+    from tfqdyn.show import figures, tables
 
     if _TFLITE.value:
         content = Path(_TFLITE.value).read_bytes()
@@ -160,7 +162,8 @@ def _analyze(_: Sequence[str]) -> None:
 def _schemes(_: Sequence[str]) -> None:
     """The command `schemes`."""
     model, dataset, config, out = _inputs()
-    from tfqdyn import report, schemetable
+    from tfqdyn import report
+    from tfqdyn.commands import schemetable
     from tfqdyn.schemes import SCHEMES
 
     table = schemetable.compare_schemes(
@@ -173,8 +176,9 @@ def _schemes(_: Sequence[str]) -> None:
 def _remedy(_: Sequence[str]) -> None:
     """The command `remedy`."""
     model, dataset, config, out = _inputs()
-    from tfqdyn import remedies, tables
+    from tfqdyn import remedies
     from tfqdyn.remedies import report
+    from tfqdyn.show import tables
 
     done = remedies.remedy(model, dataset, _REMEDIES.value, config, out, progress_bar)
     stages = [report.named(stage) for stage in done.stages]
@@ -187,7 +191,8 @@ def _remedy(_: Sequence[str]) -> None:
 def _qat(_: Sequence[str]) -> None:
     """The command `qat`."""
     model, dataset, config, out = _inputs(scheme="uint8")
-    from tfqdyn import qat, tables
+    from tfqdyn import qat
+    from tfqdyn.show import tables
 
     schedule = qat.Schedule(
         _EPOCHS.value,
@@ -206,7 +211,7 @@ def _qat(_: Sequence[str]) -> None:
 
 def _compare(folders: Sequence[str]) -> None:
     """The command `compare`."""
-    from tfqdyn import compare
+    from tfqdyn.commands import compare
 
     runs = compare.compare([Path(folder) for folder in folders], Path(_OUT.value))
     print_tables(compare.tables_of(runs))

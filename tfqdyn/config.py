@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from tfqdyn import datasets, simulation
-from tfqdyn.calibration import DEFAULT_PERCENTILES, Calibrator
+from tfqdyn import datasets
+from tfqdyn.quantization import simulation
+from tfqdyn.quantization.calibration import DEFAULT_PERCENTILES, Calibrator
 from tfqdyn.schemes import OWN_RANGES, SCHEMES, SIMULATED
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of
-from tfqdyn.imagefiles import DataError as DataError
-from tfqdyn.imagefiles import FolderImages
+from tfqdyn.files.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of
+from tfqdyn.files.imagefiles import DataError as DataError
+from tfqdyn.files.imagefiles import FolderImages
 
 LARGEST_LABEL = 999_999
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")

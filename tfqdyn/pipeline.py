@@ -14,11 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn import assembly, datasets, memory, summary
-from tfqdyn.calibration import SiteRange, calibrate, draw
-from tfqdyn.capture import KerasActivations, TfliteTensors
+from tfqdyn import datasets
 from tfqdyn.config import DEFAULTS, AnalysisConfig
-from tfqdyn.conversion import (
+from tfqdyn.datasets import Dataset
+from tfqdyn.files import memory
+from tfqdyn.measurement import assembly, summary
+from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+from tfqdyn.measurement.layerstats import HistogramConfig
+from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own, with_own
+from tfqdyn.measurement.reference import Reference
+from tfqdyn.measurement.streaming import Measured, Trial, Workers, measure
+from tfqdyn.network.folding import REMEDIED, Folded, fold_batchnorm
+from tfqdyn.network.graph import Graph, LayerNode, layers_of
+from tfqdyn.network.lowering import lower
+from tfqdyn.quantization.calibration import SiteRange, calibrate, draw
+from tfqdyn.quantization.conversion import (
     Converted,
     adopt,
     check_layers,
@@ -26,18 +36,10 @@ from tfqdyn.conversion import (
     to_scheme,
     to_tflite,
 )
-from tfqdyn.datasets import Dataset
-from tfqdyn.folding import REMEDIED, Folded, fold_batchnorm
-from tfqdyn.graph import Graph, LayerNode, layers_of
-from tfqdyn.interpreter import rehearse
-from tfqdyn.layerstats import HistogramConfig
-from tfqdyn.lowering import lower
-from tfqdyn.measurement import Measured, Trial, Workers, measure
-from tfqdyn.ownerror import OwnSums, OwnTrial, measure_own, with_own
-from tfqdyn.reference import Reference
+from tfqdyn.quantization.simulation import Simulated, SimulatedTensors, simulate
 from tfqdyn.results import RunResult
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
-from tfqdyn.simulation import Simulated, SimulatedTensors, simulate
+from tfqdyn.tflite.interpreter import rehearse
 
 CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
@@ -64,8 +66,7 @@ def analyze(
 
     Args:
         model: functional or sequential, Keras 3 or tf_keras; one input, one score a class out.
-        dataset: images of the model's input shape; calibration draws from `x_train`, or from
-            `x_test` where that is all there is.
+        dataset: images of the model's input shape; calibration draws from `calibration_split`.
         config: see `AnalysisConfig`.
         progress: wraps the long loops.
 
@@ -184,8 +185,7 @@ def measure_draws(
     """Calibrates and converts every trial's network, and measures all on the same images.
 
     Args:
-        trials_of: for every trial the network; all share one fp32 graph, and may differ in what
-            is quantized.
+        trials_of: every trial's network, of one fp32 graph; they may differ in what is quantized.
         dataset: as for `analyze`.
         draws: for every trial the indices of its calibration images in `calibration_split`.
         scored: indices of the scored images in `x_test`.

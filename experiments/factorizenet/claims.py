@@ -5,7 +5,7 @@ accuracy decrease, the mean over calibration draws; networks whose training fail
 rules were set before the trainings at `reduced` were analyzed.
 """
 
-from experiments.claims import Claim
+from experiments.evidence.claims import Claim
 from experiments.factorizenet import judging
 from experiments.factorizenet.judging import (
     ACTIVATIONS,

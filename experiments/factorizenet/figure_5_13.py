@@ -8,7 +8,7 @@ Cost: the eight trainings and analyses of this group. smoke 20 seconds (3 networ
 20 minutes on two cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.factorizenet.spectrum import SPECTRUM
 
 ARTIFACT = layerwise.artifact(

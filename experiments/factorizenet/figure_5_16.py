@@ -9,7 +9,7 @@ Cost: three of the trainings and analyses of this group. smoke 15 seconds (2 net
 8 minutes on two cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.factorizenet.spectrum import COMPARED
 
 ARTIFACT = layerwise.artifact(

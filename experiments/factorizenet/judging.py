@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from statistics import fmean, median
 from typing import Any
 
-from experiments.claims import Judgement, Rows
+from experiments.evidence.claims import Judgement, Rows
+from experiments.evidence.ranktests import above_zero, greater, more_often, spearman
+from experiments.evidence.standing import extreme, lived
 from experiments.factorizenet.spectrum import SPECTRUM
 from experiments.mobilenets.judging import conclusion
-from experiments.ranktests import above_zero, greater, more_often, spearman
-from experiments.standing import extreme, lived
 
 TABLE = "factorizenet/figure_5_4"
 WEIGHTS, FOLDED, ACTIVATIONS, FOLDED_PRECISION = (

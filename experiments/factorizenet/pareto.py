@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from experiments import display
-from experiments.artifact import Artifact, Row, Scope
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.store import Store
+from experiments.evidence import display
 from experiments.factorizenet import tradeoffs
-from experiments.store import Store
-from tfqdyn import figures
+from tfqdyn.show import figures
 
 FRONTS = {"on_front_fp32": "fp32_accuracy", "on_front_uint8": "uint8_accuracy"}
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from experiments.networks import Network, Options
-from experiments.provenance import code_of
-from experiments.store import Job, Store
+from experiments.engine.networks import Network, Options
+from experiments.engine.provenance import code_of
+from experiments.engine.store import Job, Store
 
 IMAGE = (32, 32, 3)
 CLASSES = 10
@@ -43,14 +43,14 @@ class Sizing:
     @property
     def code(self) -> str:
         """The networks, and how their operations are counted."""
-        return code_of(Sizing, "models", "tfqdyn.sizes")
+        return code_of(Sizing, "models", "tfqdyn.network.sizes")
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Counts."""
         import keras
 
         from models import BUILDERS
-        from tfqdyn import sizes
+        from tfqdyn.network import sizes
 
         keras.backend.clear_session()
         model = BUILDERS[self.arch](self.image, self.classes, **dict(self.options))

@@ -6,7 +6,7 @@ FactorizeNet's spectrum (5.3, 5.4) and draws all of them into one picture.
 
 import dataclasses
 
-from experiments.networks import FACTORIZED
+from experiments.engine.networks import FACTORIZED
 
 SPECTRUM = tuple(dataclasses.replace(network, family="FactorizeNet") for network in FACTORIZED)
 """All eight, by falling MACs; their trainings are those of `networks.FACTORIZED`."""

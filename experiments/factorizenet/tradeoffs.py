@@ -8,15 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from experiments import display
-from experiments.artifact import Artifact, Row, Scope
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.jobs import Analysis, analysis_of
+from experiments.engine.networks import Network
+from experiments.engine.store import Job, Store
+from experiments.evidence import display
+from experiments.evidence.outcomes import outcome, provenance
 from experiments.factorizenet.sizing import sizing_of
 from experiments.factorizenet.spectrum import SPECTRUM
-from experiments.jobs import Analysis, analysis_of
-from experiments.networks import Network
-from experiments.outcomes import outcome, provenance
-from experiments.store import Job, Store
-from tfqdyn import figures, results
+from tfqdyn import results
+from tfqdyn.show import figures
 
 MILLION = 1e6
 PUBLISHED: Mapping[str, tuple[float | None, ...]] = {

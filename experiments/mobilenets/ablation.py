@@ -1,6 +1,6 @@
 """The two halves of Yun & Wong's CIFAR-10 ablation: the paper's networks, and the supplement's."""
 
-from experiments.networks import ABLATION
+from experiments.engine.networks import ABLATION
 
 CONVNETS = tuple(network for network in ABLATION if network.family != "ResNet34")
 """Regular-ConvNets, DWS-ConvNets and MobileNets-V1: the twelve networks of the paper's figures."""

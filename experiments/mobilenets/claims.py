@@ -5,7 +5,7 @@ and a claim that is so with p > 0.05 counts as not told apart from chance. Netwo
 failed are left out and named. The rules were set before the trainings at `reduced` were done.
 """
 
-from experiments.claims import Claim
+from experiments.evidence.claims import Claim
 from experiments.mobilenets import judging, layer_judging
 from experiments.mobilenets.judging import DEPTHWISE, TABLE
 

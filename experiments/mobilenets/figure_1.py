@@ -9,8 +9,8 @@ Cost: the four trainings and analyses that Table 1 shares. smoke 10 seconds, red
 two cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
-from experiments.networks import ABLATION
+from experiments.engine.networks import ABLATION
+from experiments.evidence import layerwise
 
 ARTIFACT = layerwise.artifact(
     "mobilenets/figure_1",

@@ -10,7 +10,7 @@ Cost: the twelve trainings and analyses that Table 1 shares. smoke 20 seconds, r
 on two cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.mobilenets.ablation import CONVNETS
 
 ARTIFACT = layerwise.artifact(

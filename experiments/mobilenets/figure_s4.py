@@ -9,7 +9,7 @@ Cost: the four trainings and analyses that Table 1 shares. smoke 20 seconds, red
 two cores, paper about 3 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.mobilenets.ablation import RESNETS
 
 ARTIFACT = layerwise.artifact(

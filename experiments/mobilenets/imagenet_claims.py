@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.absent import of_network, untested
-from experiments.claims import Claim, Judgement, Rows
-from experiments.drawtests import above
+from experiments.evidence.absent import of_network, untested
+from experiments.evidence.claims import Claim, Judgement, Rows
+from experiments.evidence.drawtests import above
+from experiments.evidence.ranktests import Test, above_zero, greater
 from experiments.mobilenets.judging import conclusion
-from experiments.ranktests import Test, above_zero, greater
 
 OUTPUT_ERRORS = ("percent_decrease", "qmse", "qce", "qkl_div")
 

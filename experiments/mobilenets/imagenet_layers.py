@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from experiments import absent, imagenet, layerwise
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
-from experiments.store import Job, Store
-from experiments.subjects import Course, course_columns, course_of, subject
+from experiments.engine import imagenet
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.store import Job, Store
+from experiments.engine.subjects import Course, course_columns, course_of, subject
+from experiments.evidence import absent, layerwise
 from tfqdyn import results
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from scipy import stats
 
-from experiments.claims import Judgement, Rows
-from experiments.ranktests import BY_CHANCE, FEWEST, Test, greater, verdict
+from experiments.evidence.claims import Judgement, Rows
+from experiments.evidence.ranktests import BY_CHANCE, FEWEST, Test, greater, verdict
 
 TABLE = "mobilenets/table_1"
 DEPTHWISE = ("DWS", "MobileNet")

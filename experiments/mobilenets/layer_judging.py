@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from experiments.claims import Judgement
+from experiments.evidence.claims import Judgement
+from experiments.evidence.ranktests import more_often
 from experiments.mobilenets.judging import (
     DEPTHWISE,
     Found,
@@ -20,7 +21,6 @@ from experiments.mobilenets.judging import (
     spread,
     trained,
 )
-from experiments.ranktests import more_often
 
 CODES = 255
 """Steps of the 8-bit grid."""

@@ -19,9 +19,9 @@ cores, paper about 2 hours a network on a GPU.
 
 from collections.abc import Mapping
 
-from experiments import outcomes
-from experiments.artifact import Row
-from experiments.networks import ABLATION, GAMMA, Network
+from experiments.engine.artifact import Row
+from experiments.engine.networks import ABLATION, GAMMA, Network
+from experiments.evidence import outcomes
 
 SPREADS = ("uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")
 """The published columns after fp32 accuracy, each with its deviation."""

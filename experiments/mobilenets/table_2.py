@@ -16,12 +16,12 @@ cores, VGG-19 far more. smoke without photographs: a stand-in trained on digits,
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.absent import missing_row
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.store import Store
+from experiments.engine.subjects import course_columns
+from experiments.evidence.absent import missing_row
 from experiments.mobilenets.imagenet_layers import courses, jobs
-from experiments.store import Store
-from experiments.subjects import course_columns
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")
 """The published columns, in their order; all but the first have a deviation."""

@@ -25,13 +25,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments import absent, display
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
-from experiments.provenance import code_of
-from experiments.store import Job, Store
-from experiments.subjects import SUBJECT_CODE, Subject, subject
-from tfqdyn import figures, wholefiles
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.provenance import code_of
+from experiments.engine.store import Job, Store
+from experiments.engine.subjects import SUBJECT_CODE, Subject, subject
+from experiments.evidence import absent, display
+from tfqdyn.files import wholefiles
+from tfqdyn.show import figures
 
 FILE = "channels.json"
 SHOWN = {0: "other channels", 1: "zero variance"}
@@ -67,7 +68,7 @@ class Alphas:
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Folds the network and writes the rows."""
-        from tfqdyn.graph import layers_of
+        from tfqdyn.network.graph import layers_of
         from tfqdyn.remedies.zero_variance import SHARE_OF_EPSILON
 
         folded = self.subject.folded(store)

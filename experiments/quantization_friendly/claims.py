@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from experiments.absent import of_network, untested
-from experiments.claims import Claim, Judgement, Rows
-from experiments.drawtests import above, loses, loss
+from experiments.engine.networks import STAGE_NAMES
+from experiments.evidence.absent import of_network, untested
+from experiments.evidence.claims import Claim, Judgement, Rows
+from experiments.evidence.drawtests import above, loses, loss
+from experiments.evidence.ranktests import LEVEL, Test, greater
 from experiments.mobilenets.judging import conclusion
-from experiments.networks import STAGE_NAMES
-from experiments.ranktests import LEVEL, Test, greater
 
 FIRST_POINTWISE = 3
 """Number of MobileNet-V1's first pointwise layer."""

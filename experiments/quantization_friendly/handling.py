@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-from experiments.artifact import Scope
-from experiments.imagenet import Missing
-from experiments.subjects import Course, course_of, subject
+from experiments.engine.artifact import Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.subjects import Course, course_of, subject
 
 HANDLINGS: Mapping[str, tuple[str, ...]] = {
     "as it is": (),

@@ -14,9 +14,9 @@ two cores, paper about 2 hours a network on a GPU.
 
 from collections.abc import Mapping
 
-from experiments import outcomes
-from experiments.artifact import Row
-from experiments.networks import STAGED, Network
+from experiments.engine.artifact import Row
+from experiments.engine.networks import STAGED, Network
+from experiments.evidence import outcomes
 
 PUBLISHED: Mapping[str, tuple[float, float]] = {
     "MobileNet": (70.50, 1.80),

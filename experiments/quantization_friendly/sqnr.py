@@ -18,12 +18,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from experiments import absent, layerwise
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.store import Job, Store
+from experiments.engine.subjects import course_columns
+from experiments.evidence import absent, layerwise
 from experiments.quantization_friendly.handling import courses
-from experiments.store import Job, Store
-from experiments.subjects import course_columns
 from tfqdyn import results
 
 ACTIVATIONS: Mapping[str, str | None] = {"ReLU6": None, "ReLU": "relu"}

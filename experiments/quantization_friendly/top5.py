@@ -20,13 +20,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import absent, imagenet
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
-from experiments.provenance import code_of
+from experiments.engine import imagenet
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.provenance import code_of
+from experiments.engine.store import Job, Store
+from experiments.engine.subjects import SUBJECT_CODE, Subject, config_of, fitted, subject
+from experiments.evidence import absent
 from experiments.quantization_friendly.handling import HANDLINGS
-from experiments.store import Job, Store
-from experiments.subjects import SUBJECT_CODE, Subject, config_of, fitted, subject
 from tfqdyn.config import AnalysisConfig
 
 WHITE_WOLF = 270
@@ -94,8 +95,8 @@ class TopFive:
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Calibrates on the first draw without the image, converts, and runs both networks."""
-        from tfqdyn.calibration import draw
         from tfqdyn.pipeline import calibration_split, silent
+        from tfqdyn.quantization.calibration import draw
         from tfqdyn.remedies import REMEDIES, RemedyError, course
         from tfqdyn.remedies.mixed_precision import quantized_logits
 
@@ -120,7 +121,7 @@ class TopFive:
 
 def best(logits: NDArray) -> list[tuple[int, float]]:
     """The `BEST` classes of one image's logits [K] with their softmax, best first."""
-    from tfqdyn.classification import softmax
+    from tfqdyn.numerics.classification import softmax
 
     probabilities = softmax(logits)
     order = np.argsort(-probabilities, kind="stable")[:BEST]

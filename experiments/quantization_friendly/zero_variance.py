@@ -17,12 +17,12 @@ cores, paper (50,000) about 2 hours.
 
 from collections.abc import Mapping, Sequence
 
-from experiments.absent import missing_row
-from experiments.artifact import Artifact, Row, Scope
-from experiments.imagenet import Missing
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.imagenet import Missing
+from experiments.engine.store import Job, Store
+from experiments.engine.subjects import STAND_IN, course_columns
+from experiments.evidence.absent import missing_row
 from experiments.quantization_friendly.handling import courses
-from experiments.store import Job, Store
-from experiments.subjects import STAND_IN, course_columns
 
 PUBLISHED: Mapping[str, tuple[float, float]] = {
     "as it is": (70.50, 1.80),

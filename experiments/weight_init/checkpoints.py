@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import Analysis, analysis_of, training_of
-from experiments.networks import OVER_TRAINING, Network
-from experiments.outcomes import outcome, provenance
-from experiments.scales import CHECKPOINTS
-from experiments.store import Job, Store
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.jobs import Analysis, analysis_of, training_of
+from experiments.engine.networks import OVER_TRAINING, Network
+from experiments.engine.scales import CHECKPOINTS
+from experiments.engine.store import Job, Store
+from experiments.evidence.outcomes import outcome, provenance
 
 Published = Mapping[str, Sequence[Sequence[float]]]
 """By network: the figures at each of `CHECKPOINTS`."""

@@ -5,7 +5,7 @@ accuracy decrease, the mean over calibration draws; networks whose training fail
 are left out. The rules were set before the trainings at `reduced` were analyzed.
 """
 
-from experiments.claims import Claim
+from experiments.evidence.claims import Claim
 from experiments.weight_init import course_judging as course
 from experiments.weight_init import judging
 from experiments.weight_init.judging import ACTIVATIONS, FOLDED, RANGES, TABLE, VANISHING

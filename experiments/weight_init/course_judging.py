@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, median
 from typing import Any
 
-from experiments.claims import Judgement, Rows
+from experiments.evidence.claims import Judgement, Rows
+from experiments.evidence.ranktests import LEVEL, above_zero, spearman
+from experiments.evidence.standing import place_of
 from experiments.mobilenets.judging import conclusion
-from experiments.ranktests import LEVEL, above_zero, spearman
-from experiments.standing import place_of
 from experiments.weight_init import table_4_3, table_4_4
 
 TABLE_3, TABLE_4, EARLY = (f"weight_init/{n}" for n in ("table_4_3", "table_4_4", "early_ranking"))

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments import display
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import Training, training_of
-from experiments.networks import Network
-from experiments.store import Job, Store
-from tfqdyn import figures
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.jobs import Training, training_of
+from experiments.engine.networks import Network
+from experiments.engine.store import Job, Store
+from experiments.evidence import display
+from tfqdyn.show import figures
 
 TITLES = {
     "weight_range": "weights range",

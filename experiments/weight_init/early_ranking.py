@@ -32,16 +32,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from experiments import display, ranktests
-from experiments.artifact import Artifact, Row, Scope
-from experiments.jobs import Analysis, analysis_of, training_of
-from experiments.layerwise import VALUES
-from experiments.networks import WEIGHT_INIT, Network
-from experiments.outcomes import outcome
-from experiments.scales import CHECKPOINTS, PUBLISHED_EPOCHS
-from experiments.store import Job, Store
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.jobs import Analysis, analysis_of, training_of
+from experiments.engine.networks import WEIGHT_INIT, Network
+from experiments.engine.scales import CHECKPOINTS, PUBLISHED_EPOCHS
+from experiments.engine.store import Job, Store
+from experiments.evidence import display, ranktests
+from experiments.evidence.layerwise import VALUES
+from experiments.evidence.outcomes import outcome
 from experiments.weight_init import checkpoints, dynamics
-from tfqdyn import figures, results
+from tfqdyn import results
+from tfqdyn.show import figures
 
 OUTPUT = ("percent_decrease", "qmse", "qkl_div", "fp32_accuracy")
 """Statistics of the whole network, columns of `outcomes.outcome`."""

@@ -10,7 +10,7 @@ Cost: two trainings and analyses, shared with Table 4.2. smoke 15 seconds, reduc
 cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.weight_init.selection import DYING, LIVING
 
 ARTIFACT = layerwise.artifact(

@@ -9,7 +9,7 @@ Cost: four trainings and analyses, shared with Table 4.2. smoke 15 seconds (2 ne
 8 minutes on two cores, paper about 2 hours a network on a GPU.
 """
 
-from experiments import layerwise
+from experiments.evidence import layerwise
 from experiments.weight_init.selection import DISCUSSED
 
 ARTIFACT = layerwise.artifact(

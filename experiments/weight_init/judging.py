@@ -7,10 +7,10 @@ from typing import Any
 
 from scipy import stats
 
-from experiments.claims import Judgement, Rows
+from experiments.evidence.claims import Judgement, Rows
+from experiments.evidence.ranktests import FEWEST, LEVEL, above_zero, greater, spearman
+from experiments.evidence.standing import extreme, lived
 from experiments.mobilenets.judging import conclusion
-from experiments.ranktests import FEWEST, LEVEL, above_zero, greater, spearman
-from experiments.standing import extreme, lived
 from experiments.weight_init.selection import DISCUSSED, DYING, LIVING
 
 TABLE = "weight_init/table_4_2"

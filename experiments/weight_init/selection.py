@@ -6,7 +6,7 @@ Conv With BN; GlorotUni stands here for the others. Figures 4.6 to 4.8 are of "r
 layers from randomly selected models" of Table 4.3; which is our choice.
 """
 
-from experiments.networks import thesis_network
+from experiments.engine.networks import thesis_network
 
 DISCUSSED = tuple(
     thesis_network("DWS", "scale", initializer)

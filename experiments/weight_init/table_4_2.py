@@ -16,8 +16,8 @@ reduced about 90 minutes on two cores, paper about 2 hours a network on a GPU.
 
 from collections.abc import Mapping
 
-from experiments import outcomes
-from experiments.networks import BATCH_NORM, WEIGHT_INIT, Network
+from experiments.engine.networks import BATCH_NORM, WEIGHT_INIT, Network
+from experiments.evidence import outcomes
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "percent_decrease")
 """The published columns, in their order."""

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from experiments import factorizenet
-from experiments.artifact import Scope
-from experiments.claims import Judgement
+from experiments.engine.artifact import Scope
+from experiments.engine.imagenet import ImageNet
+from experiments.engine.jobs import analysis_of
+from experiments.engine.networks import FACTORIZED
+from experiments.engine.scales import PAPER, SMOKE
+from experiments.engine.store import Store
+from experiments.evidence.claims import Judgement
 from experiments.factorizenet import claims, judging, pareto, tradeoffs
 from experiments.factorizenet.sizing import Sizing, sizing_of
 from experiments.factorizenet.spectrum import COMPARED, SPECTRUM
-from experiments.imagenet import ImageNet
-from experiments.jobs import analysis_of
-from experiments.networks import FACTORIZED
-from experiments.scales import PAPER, SMOKE
-from experiments.store import Store
 
 CLAIMS = {claim.name: claim for claim in claims.CLAIMS}
 SCOPE = Scope(SMOKE, 0, ImageNet())

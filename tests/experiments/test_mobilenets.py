@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from experiments import mobilenets
-from experiments.artifact import Scope
-from experiments.claims import Judgement
-from experiments.imagenet import ImageNet
-from experiments.jobs import analysis_of
+from experiments.engine.artifact import Scope
+from experiments.engine.imagenet import ImageNet
+from experiments.engine.jobs import analysis_of
+from experiments.engine.networks import ABLATION, GAMMA
+from experiments.engine.scales import PAPER, SMOKE
+from experiments.engine.store import Store
+from experiments.evidence.claims import Judgement
 from experiments.mobilenets import claims, judging, layer_judging, table_1
-from experiments.networks import ABLATION, GAMMA
-from experiments.scales import PAPER, SMOKE
-from experiments.store import Store
 
 CLAIMS = {claim.name: claim for claim in claims.CLAIMS}
 Row = dict[str, Any]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import drawtests
-from experiments.imagenet import SHOWN
-from experiments.networks import STAGE_NAMES
+from experiments.engine.imagenet import SHOWN
+from experiments.engine.networks import STAGE_NAMES
+from experiments.engine.store import Store
+from experiments.engine.subjects import STAND_IN, Subject
+from experiments.evidence import drawtests
 from experiments.quantization_friendly import alpha, claims, retrained, sqnr, top5
-from experiments.store import Store
-from experiments.subjects import STAND_IN, Subject
 from tfqdyn.config import AnalysisConfig
 
 REAL = SHOWN["mobilenet_v1"]

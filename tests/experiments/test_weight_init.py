@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from experiments import weight_init
-from experiments.artifact import Scope
-from experiments.claims import Judgement
-from experiments.imagenet import ImageNet
-from experiments.jobs import analysis_of, training_of
-from experiments.networks import BATCH_NORM, OVER_TRAINING, WEIGHT_INIT
-from experiments.scales import CHECKPOINTS, PAPER, REDUCED, SMOKE
-from experiments.store import Store
+from experiments.engine.artifact import Scope
+from experiments.engine.imagenet import ImageNet
+from experiments.engine.jobs import analysis_of, training_of
+from experiments.engine.networks import BATCH_NORM, OVER_TRAINING, WEIGHT_INIT
+from experiments.engine.scales import CHECKPOINTS, PAPER, REDUCED, SMOKE
+from experiments.engine.store import Store
+from experiments.evidence.claims import Judgement
 from experiments.weight_init import (
     checkpoints,
     claims,

@@ -10,7 +10,7 @@ import pytest
 
 import models
 from models.factorizenet import FACTORIZATIONS, factorizenet
-from tfqdyn.lowering import lower
+from tfqdyn.network.lowering import lower
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import patients
 import pytest
 from numpy.typing import NDArray
 
-from tfqdyn.emulation import Emulation, channel_means, steps_of
-from tfqdyn.folding import Folded
+from tfqdyn.network.folding import Folded
+from tfqdyn.quantization.stepwise import Emulation, channel_means, steps_of
 from tfqdyn.remedies.analytic import bias_correction_analytic, clipped_mean, expectations
 from tfqdyn.remedies.bias_correction import bias_correction
 

@@ -8,7 +8,8 @@ from absl import flags
 from absl.testing import flagsaver
 from conftest import images, residual_net
 
-from tfqdyn import cli, restore
+from tfqdyn import cli
+from tfqdyn.results import restore
 
 
 def run(folder: Path, *given: str) -> int:

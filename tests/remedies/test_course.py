@@ -8,11 +8,12 @@ import numpy as np
 import patients
 import pytest
 
-from tfqdyn import modelfile, pipeline, results
+from tfqdyn import pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.folding import Folded, fold_batchnorm
-from tfqdyn.lowering import lower
+from tfqdyn.network import modelfile
+from tfqdyn.network.folding import Folded, fold_batchnorm
+from tfqdyn.network.lowering import lower
 from tfqdyn.remedies import Material, Remedied, RemedyError, choose, remedy, runner
 from tfqdyn.remedies.auto import Attempt, Choice
 from tfqdyn.remedies.catalogue import REMEDIES

@@ -8,14 +8,14 @@ from conftest import images
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
-from tfqdyn.diagnosis import RULES
-from tfqdyn.folding import fold_batchnorm
-from tfqdyn.lowering import lower
+from tfqdyn.network.folding import fold_batchnorm
+from tfqdyn.network.lowering import lower
 from tfqdyn.pipeline import analyze
 from tfqdyn.remedies import diagnose
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.report.facts import facts
 from tfqdyn.results import LayerResult, RunResult, spread
+from tfqdyn.results.diagnosis import RULES
 
 
 def faults(result: RunResult, layer: str) -> list[str]:

@@ -5,10 +5,10 @@ import numpy as np
 import patients
 import pytest
 
-from tfqdyn import modelfile
-from tfqdyn.folding import Folded, fold_batchnorm
-from tfqdyn.lowering import lower
-from tfqdyn.rebuild import to_keras
+from tfqdyn.network import modelfile
+from tfqdyn.network.folding import Folded, fold_batchnorm
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.rebuild import to_keras
 from tfqdyn.remedies import RemedyError, guard
 from tfqdyn.remedies.analytic import bias_correction_analytic, expectations
 from tfqdyn.remedies.bias_correction import bias_correction

@@ -9,14 +9,14 @@ import patients
 import pytest
 from numpy.typing import NDArray
 
-from tfqdyn.capture import KerasActivations, TfliteTensors
-from tfqdyn.classification import compare_outputs, top_k_accuracy
-from tfqdyn.conversion import to_tflite
 from tfqdyn.datasets import Dataset
-from tfqdyn.folding import Folded, fold_batchnorm
-from tfqdyn.graph import alike
-from tfqdyn.lowering import lower
+from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+from tfqdyn.network.folding import Folded, fold_batchnorm
+from tfqdyn.network.graph import alike
+from tfqdyn.network.lowering import lower
+from tfqdyn.numerics.classification import compare_outputs, top_k_accuracy
 from tfqdyn.pipeline import analyze_draws
+from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu
 from tfqdyn.remedies.mixed_precision import mixed_precision

@@ -7,8 +7,8 @@ import pytest
 from test_course import CONFIG, labelled
 from test_steps import StoppedError, contents, stopping
 
+from tfqdyn.files.steps import FOLDER
 from tfqdyn.remedies import auto, remedy
-from tfqdyn.steps import FOLDER
 
 
 def test_choosing_goes_on_behind_the_last_attempt(tmp_path: Path, monkeypatch) -> None:

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfqdyn.affine import dequantize, quantize
-from tfqdyn.fakequant import kernel_params
-from tfqdyn.folding import Folded, fold_batchnorm
-from tfqdyn.lowering import lower
+from tfqdyn.network.folding import Folded, fold_batchnorm
+from tfqdyn.network.lowering import lower
+from tfqdyn.numerics.grid import dequantize, quantize
+from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.remedies import adaround as adaround_module
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.bias_correction import bias_correction

@@ -2,8 +2,8 @@ import numpy as np
 import patients
 import pytest
 
-from tfqdyn.folding import fold_batchnorm
-from tfqdyn.lowering import lower
+from tfqdyn.network.folding import fold_batchnorm
+from tfqdyn.network.lowering import lower
 from tfqdyn.remedies import RemedyError, diagnose
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.zero_variance import zero_variance

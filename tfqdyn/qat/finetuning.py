@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfqdyn.files.steps import NOTHING_KEPT, Steps
 from tfqdyn.pipeline import Progress, silent
 from tfqdyn.qat.rounding import tf_keras
-from tfqdyn.steps import NOTHING_KEPT, Steps
 from tfqdyn.training.inputs import Batches
 
 TRAINING = "training"

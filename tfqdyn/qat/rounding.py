@@ -109,7 +109,7 @@ def batch_range(values: tf.Tensor, share: float) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _widened(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The range with 0 in it and some width, as `affine.from_range` makes it."""
+    """The range with 0 in it and some width, as `grid.from_range` makes it."""
     low, high = tf.minimum(low, 0.0), tf.maximum(high, 0.0)
     return low, tf.where(high - low < NARROWEST, low + 1.0, high)
 

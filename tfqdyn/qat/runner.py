@@ -19,21 +19,24 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from tfqdyn import assembly, datasets, figures, report, results, wholefiles
-from tfqdyn.calibration import draw
+from tfqdyn import datasets, report, results
 from tfqdyn.config import DEFAULTS, AnalysisConfig
-from tfqdyn.conversion import to_tflite_as_trained
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.folding import Folded, fold_batchnorm
-from tfqdyn.graph import KERNEL_OPS, Graph, layers_of
-from tfqdyn.lowering import lower
+from tfqdyn.files import wholefiles
+from tfqdyn.files.steps import Steps
+from tfqdyn.measurement import assembly
+from tfqdyn.network.folding import Folded, fold_batchnorm
+from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.rebuild import to_keras
 from tfqdyn.pipeline import Progress, analyze, analyze_file, analyze_folded, silent
 from tfqdyn.qat import finetuning, twin
 from tfqdyn.qat.finetuning import Epoch, Schedule
-from tfqdyn.rebuild import to_keras
+from tfqdyn.quantization.calibration import draw
+from tfqdyn.quantization.conversion import to_tflite_as_trained
 from tfqdyn.remedies.material import Material
 from tfqdyn.results import RunResult, plain
-from tfqdyn.steps import Steps
+from tfqdyn.show import figures
 from tfqdyn.training.inputs import Batches
 
 SCHEMES = ("uint8", "int8")

@@ -20,9 +20,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.affine import dequantize, from_range, quantize
-from tfqdyn.fakequant import FIXED_RANGES, INHERITING, kernel_of, kernel_params, on_grid
-from tfqdyn.graph import KERNEL_OPS, Graph, Node, layers_of
+from tfqdyn.network.graph import KERNEL_OPS, Graph, Node, layers_of
+from tfqdyn.network.rebuild import WEIGHTS, to_keras
+from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.qat.rounding import (
     AsymmetricConfig,
     FixedRange,
@@ -30,7 +30,13 @@ from tfqdyn.qat.rounding import (
     quantization,
     tf_keras,
 )
-from tfqdyn.rebuild import WEIGHTS, to_keras
+from tfqdyn.quantization.fakequant import (
+    FIXED_RANGES,
+    INHERITING,
+    kernel_of,
+    kernel_params,
+    on_grid,
+)
 
 
 class UntrainableError(ValueError):

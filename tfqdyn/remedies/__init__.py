@@ -5,13 +5,13 @@ new folded network out, with a record of what was changed in which channel. `REM
 `diagnose` says which to try, `choose` tries them, `treat` applies them and measures every step.
 """
 
-from tfqdyn.diagnosis import Finding, diagnose
 from tfqdyn.remedies.auto import Attempt, Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, REMEDIES
 from tfqdyn.remedies.course import Stage, treat
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
 from tfqdyn.remedies.runner import remedy
+from tfqdyn.results.diagnosis import Finding, diagnose
 
 __all__ = [
     "AUTO",

@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.affine import QuantParams, dequantize, quantize
-from tfqdyn.compilation import compiled
-from tfqdyn.emulation import Emulation, Step, channel_means, steps_of
-from tfqdyn.fakequant import kernel_params
-from tfqdyn.folding import Folded
-from tfqdyn.graph import Graph, Node
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import Graph, Node
+from tfqdyn.numerics.compilation import compiled
+from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
+from tfqdyn.quantization.fakequant import kernel_params
+from tfqdyn.quantization.stepwise import Emulation, Step, channel_means, steps_of
 from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied

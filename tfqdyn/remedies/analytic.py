@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.affine import dequantize, quantize
-from tfqdyn.fakequant import kernel_params
-from tfqdyn.folding import BatchNorm, Folded
-from tfqdyn.graph import Graph, Node
+from tfqdyn.network.folding import BatchNorm, Folded
+from tfqdyn.network.graph import Graph, Node
+from tfqdyn.numerics.grid import dequantize, quantize
+from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied

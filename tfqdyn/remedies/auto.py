@@ -14,14 +14,14 @@ from functools import partial
 import numpy as np
 
 from tfqdyn.datasets import Dataset
-from tfqdyn.diagnosis import Finding, diagnose
-from tfqdyn.folding import Folded
+from tfqdyn.files.steps import NOTHING_KEPT, Steps
+from tfqdyn.network.folding import Folded
 from tfqdyn.pipeline import analyze_draws
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import output_qkl
 from tfqdyn.remedies.record import RemedyError
-from tfqdyn.steps import NOTHING_KEPT, Steps
+from tfqdyn.results.diagnosis import Finding, diagnose
 
 LEAST_GAIN = 0.1
 """Share of the output QKL-Div that a remedy must take away to stay."""

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfqdyn.emulation import Emulation, channel_means, steps_of
-from tfqdyn.folding import Folded
-from tfqdyn.graph import Node
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import Node
+from tfqdyn.quantization.stepwise import Emulation, channel_means, steps_of
 from tfqdyn.remedies.material import LINEAR, Material
 from tfqdyn.remedies.record import Change, Remedied
 

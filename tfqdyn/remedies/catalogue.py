@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tfqdyn.folding import Folded
+from tfqdyn.network.folding import Folded
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.analytic import bias_correction_analytic
 from tfqdyn.remedies.bias_correction import bias_correction

@@ -15,11 +15,11 @@ from itertools import zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.calibration import draw
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
-from tfqdyn.folding import Folded
-from tfqdyn.graph import alike
+from tfqdyn.files.steps import NOTHING_KEPT, Steps
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import alike
 from tfqdyn.pipeline import (
     Progress,
     analyze_draws,
@@ -28,11 +28,11 @@ from tfqdyn.pipeline import (
     measure_draws,
     silent,
 )
+from tfqdyn.quantization.calibration import draw
 from tfqdyn.remedies.catalogue import REMEDIES, check_names
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Remedied, RemedyError
 from tfqdyn.results import RunResult
-from tfqdyn.steps import NOTHING_KEPT, Steps
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.folding import BatchNorm, Folded
-from tfqdyn.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.network.folding import BatchNorm, Folded
+from tfqdyn.network.graph import CHANNEL_AXES, Graph, Node
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError

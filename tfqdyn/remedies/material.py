@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn import datasets
-from tfqdyn.affine import QuantParams
-from tfqdyn.assembly import logits_node
-from tfqdyn.calibration import calibrate
-from tfqdyn.capture import KerasActivations
-from tfqdyn.classification import compare_outputs
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.emulation import channel_means
-from tfqdyn.fakequant import quantization_of
-from tfqdyn.folding import Folded
-from tfqdyn.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.measurement.assembly import logits_node
+from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.numerics.classification import compare_outputs
+from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.pipeline import Progress, chunking, silent
+from tfqdyn.quantization.calibration import calibrate
+from tfqdyn.quantization.fakequant import quantization_of
+from tfqdyn.quantization.stepwise import channel_means
 
 LINEAR = (*KERNEL_OPS, "affine")
 """Ops that add a bias or an offset to a product with a kernel."""

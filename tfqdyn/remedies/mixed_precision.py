@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.affine import dequantize
-from tfqdyn.assembly import logits_row
-from tfqdyn.capture import TfliteTensors
-from tfqdyn.classification import compare_outputs
-from tfqdyn.conversion import to_tflite
-from tfqdyn.folding import Folded
-from tfqdyn.graph import layers_of
+from tfqdyn.measurement.assembly import logits_row
+from tfqdyn.measurement.capture import TfliteTensors
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import layers_of
+from tfqdyn.numerics.classification import compare_outputs
+from tfqdyn.numerics.grid import dequantize
+from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.remedies.material import Material, Ranges
 from tfqdyn.remedies.record import Change, Remedied
 

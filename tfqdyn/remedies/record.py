@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfqdyn.folding import Folded
+from tfqdyn.network.folding import Folded
 
 
 class RemedyError(ValueError):

@@ -13,21 +13,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tfqdyn import assembly, datasets, figures, report, results, wholefiles
+from tfqdyn import datasets, report, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
-from tfqdyn.diagnosis import Finding, diagnose
-from tfqdyn.folding import fold_batchnorm
-from tfqdyn.graph import Graph
-from tfqdyn.lowering import lower
+from tfqdyn.files import wholefiles
+from tfqdyn.files.steps import Steps
+from tfqdyn.measurement import assembly
+from tfqdyn.network.folding import fold_batchnorm
+from tfqdyn.network.graph import Graph
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.rebuild import to_keras
 from tfqdyn.pipeline import Progress, silent
-from tfqdyn.rebuild import to_keras
 from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
 from tfqdyn.remedies.course import Stage, draws, material_of, treat
 from tfqdyn.results import plain
+from tfqdyn.results.diagnosis import Finding, diagnose
 from tfqdyn.schemes import OWN_RANGES
-from tfqdyn.steps import Steps
+from tfqdyn.show import figures
 
 RESULTS = ("report.html", "layers.png", "cured.keras", "cured.tflite", "choices.json")
 """What a whole treatment comes to; the report comes last."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tfqdyn.classification import top_k_accuracy
-from tfqdyn.folding import Folded
-from tfqdyn.graph import layers_of
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import layers_of
+from tfqdyn.numerics.classification import top_k_accuracy
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import quantized_logits
 from tfqdyn.results import LayerResult

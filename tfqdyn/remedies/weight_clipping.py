@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfqdyn.calibration import LEVELS, mse_range
-from tfqdyn.fakequant import WITH_KERNEL
-from tfqdyn.folding import Folded
-from tfqdyn.kernels import error_of_range
+from tfqdyn.network.folding import Folded
+from tfqdyn.numerics.kernels import error_of_range
+from tfqdyn.quantization.calibration import LEVELS, mse_range
+from tfqdyn.quantization.fakequant import WITH_KERNEL
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 

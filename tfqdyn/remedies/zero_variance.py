@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfqdyn.folding import Folded
-from tfqdyn.graph import CHANNEL_AXES, Node
+from tfqdyn.network.folding import Folded
+from tfqdyn.network.graph import CHANNEL_AXES, Node
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied

@@ -3,7 +3,7 @@
 from math import isnan
 from statistics import median
 
-from tfqdyn.folding import ORIGINAL
+from tfqdyn.network.folding import ORIGINAL
 from tfqdyn.report.summary import short
 from tfqdyn.results import LayerResult, Spread
 

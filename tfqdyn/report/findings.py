@@ -7,9 +7,9 @@ which layers add most error of their own.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfqdyn.diagnosis import diagnose
-from tfqdyn.reasons import worst_layers
 from tfqdyn.results import RunResult
+from tfqdyn.results.diagnosis import diagnose
+from tfqdyn.results.estimates import worst_layers
 
 TITLES = {
     "dead_variance": "Dead channels stretch the weights' range",

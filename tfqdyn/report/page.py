@@ -10,7 +10,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tfqdyn import wholefiles
+from tfqdyn.files import wholefiles
 from tfqdyn.report import summary
 from tfqdyn.report.charts import specifications
 from tfqdyn.report.findings import faults

@@ -8,7 +8,7 @@ from typing import Any
 from tfqdyn.report.findings import Fault, gravest
 from tfqdyn.report.inputs import Run
 from tfqdyn.results import Loss, RunResult, Spread, Summary
-from tfqdyn.tables import mcnemar, percent
+from tfqdyn.show.tables import mcnemar, percent
 
 MISSING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"

@@ -8,7 +8,7 @@ other, each change resamples what the one before it made; parameters are drawn p
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.compilation import EXACT, compiled
+from tfqdyn.numerics.compilation import EXACT, compiled
 from tfqdyn.training.recipes import Augmentation
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tfqdyn import metrics
+from tfqdyn.numerics import metrics
 from tfqdyn.training.optimizers import MeasuringRMSprop, MeasuringSGD
 
 _FUSED = (

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfqdyn import wholefiles
+from tfqdyn.files import wholefiles
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfqdyn import datasets, wholefiles
+from tfqdyn import datasets
+from tfqdyn.files import wholefiles
 from tfqdyn.training import inputs, optimizers
 from tfqdyn.training.dynamics import Dynamics
 from tfqdyn.training.files import State, Table

@@ -1,0 +1,1 @@
+"""What runs the studies: networks, images, scales, jobs, their store and their execution."""

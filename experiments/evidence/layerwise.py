@@ -1,0 +1,261 @@
+"""The works' commonest figure: one value of every layer against the layer's number.
+
+A column of panels for each family of networks, a row for each value, a line for each network with
+a band of one standard deviation over calibration draws.
+"""
+
+import math
+import textwrap
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.jobs import analysis_of
+from experiments.engine.networks import Network
+from experiments.engine.store import Job, Store
+from experiments.evidence import display
+from experiments.evidence.outcomes import provenance
+from tfqdyn import results
+from tfqdyn.show import figures
+
+Layer = Mapping[str, Any]
+
+SHADED = {
+    "depthwise": "depthwise layers",
+    "group": "group convolutions",
+    "pointwise": "1x1 convolutions",
+}
+"""Kinds of layers that panels shade, and the legend's name for them: the first that there is."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a layer.
+
+    Attributes:
+        title: the panel's title.
+        of: from a layer of `results.json`: a number, a spread over trials, or None.
+        log: whether its axis is logarithmic where values span two decades.
+    """
+
+    title: str
+    of: Callable[[Layer], Any]
+    log: bool = True
+
+
+def _weights(kind: str, figure: str) -> Callable[[Layer], Any]:
+    return lambda layer: layer[kind] and layer[kind][figure]
+
+
+VALUES: Mapping[str, Value] = {
+    "weight_range": Value("weights range", _weights("weights", "range")),
+    "weight_precision": Value(
+        "weights average precision", _weights("weights", "average_precision"), False
+    ),
+    "folded_range": Value("BN-folded weights range", _weights("folded_weights", "range")),
+    "folded_precision": Value(
+        "BN-folded weights average precision",
+        _weights("folded_weights", "average_precision"),
+        False,
+    ),
+    "activation_range": Value("activations range", _weights("activations", "range")),
+    "activation_precision": Value(
+        "activations average precision", _weights("activations", "average_precision"), False
+    ),
+    "qmse": Value("QMSE", lambda layer: layer["qmse"]),
+    "qce": Value("QCE in nats", lambda layer: layer["qce"], False),
+    "qkl_div": Value("QKL-Div in nats", lambda layer: layer["qkl_div"]),
+    "sqnr_db": Value("SQNR in dB", lambda layer: layer["sqnr_db"], False),
+}
+"""The values by the column names of the rows; a spread also has NAME_std."""
+
+
+def layer_rows(
+    record: Mapping[str, Any], values: Sequence[str], **same: str | int | float | None
+) -> list[Row]:
+    """A row for each numbered layer of a `results.json`, with `same` in front of each."""
+    rows: list[Row] = []
+    for layer in record["layers"]:
+        if layer["number"] is None:
+            continue
+        row: dict[str, Any] = {**same, "number": layer["number"], "layer": layer["name"]}
+        row["kind"] = layer["kind"]
+        for name in values:
+            found = VALUES[name].of(layer)
+            if isinstance(found, Mapping):
+                row[name], row[f"{name}_std"] = found["mean"], found["std"]
+            else:
+                row[name] = found
+        rows.append(row)
+    return rows
+
+
+def artifact(
+    name: str,
+    source: str,
+    title: str,
+    networks: Sequence[Network],
+    values: Sequence[str],
+    stacked: bool = False,
+) -> Artifact:
+    """A layerwise figure of trained networks; networks whose training diverged have no line.
+
+    Args:
+        name: `group/name`.
+        source: the work and its number there.
+        title: what it shows.
+        networks: which, at scales that train them.
+        values: one row of panels each, of `VALUES`.
+        stacked: see `draw`.
+    """
+
+    def analyses(scope: Scope) -> dict[Network, Any]:
+        kept = scope.scale.networks(networks)
+        return {network: analysis_of(network, scope.scale, scope.seed) for network in kept}
+
+    def jobs(scope: Scope) -> Sequence[Job]:
+        return list(analyses(scope).values())
+
+    def rows(scope: Scope, store: Store) -> Sequence[Row]:
+        found: list[Row] = []
+        for network, job in analyses(scope).items():
+            if store.result(job)["summary"] is not None:
+                record = results.read(store.folder(job))
+                same = {"network": network.name, "family": network.family}
+                own = layer_rows(record, values, **same)
+                found += [{**row, **provenance(job, scope, store)} for row in own]
+        return found
+
+    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values, stacked))
+
+
+def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> Figure:
+    """Draws the panels from rows with `network`, `family`, `number`, `kind` and the values.
+
+    Networks of different families that differ in nothing else have one colour and one entry in the
+    legend, which names them without the family (`display.short_name`, or the rows' own `label`).
+    Layers of the first of `SHADED` that a panel has are shaded. An axis is logarithmic where finite
+    positive values span `figures.DECADES`, with zeros below it; infinite values are left out.
+
+    Args:
+        rows: a row a layer and network; families unknown to `display` come last.
+        values: one row of panels each, of `VALUES`, sharing their axis.
+        stacked: all panels below one another across the page, each with an axis of its own; always
+            so for one family.
+    """
+    present = dict.fromkeys(str(row["family"]) for row in rows)
+    known = [family for family in display.FAMILIES if family in present]
+    families = known + [family for family in present if family not in known]
+    stacked = stacked or len(families) == 1
+    styles = _styles(rows, families)
+    shape = (len(values) * len(families), 1) if stacked else (len(values), len(families))
+    with matplotlib.style.context(figures.STYLE):
+        width = max(display.FULL_WIDTH, display.PANEL_WIDTH * shape[1])
+        legend_lines = math.ceil((len(styles) + 1) / _room(width, list(styles)))
+        height = display.ROW_HEIGHT * shape[0] + 0.2 * (1 + legend_lines)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(*shape, squeeze=False, sharey=False if stacked else "row")
+        grid = axes.reshape(len(families), len(values)).T if stacked else axes
+        shaded: set[str] = set()
+        for column, family in enumerate(families):
+            own = [row for row in rows if row["family"] == family]
+            for line, value in enumerate(values):
+                shaded |= _panel(grid[line, column], own, value, styles)
+                _scale(grid[line, column], own if stacked else rows, value)
+            grid[0, column].set_title(display.FAMILY_TITLES.get(family, family))
+        for pane in axes[-1]:
+            pane.set_xlabel("layer")
+        for line, value in enumerate(values):
+            for pane in grid[line] if stacked else grid[line, :1]:
+                pane.set_ylabel(textwrap.fill(VALUES[value].title, 24))
+        _legend(figure, styles, shaded)
+    return figure
+
+
+def _label(row: Row) -> str:
+    return str(row.get("label") or display.short_name(str(row["network"]), str(row["family"])))
+
+
+def _styles(rows: Sequence[Row], families: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes by label, in the order of the panels."""
+    labels = dict.fromkeys(_label(row) for f in families for row in rows if row["family"] == f)
+    return {label: dict(display.line_style(position)) for position, label in enumerate(labels)}
+
+
+def _panel(
+    axes: Axes, rows: Sequence[Row], value: str, styles: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """Draws one panel's lines; returns the kind of layers that it shades, if any."""
+    kinds = {row["kind"] for row in rows}
+    kind = next((kind for kind in SHADED if kind in kinds), None)
+    for number in {row["number"] for row in rows if row["kind"] == kind}:
+        at = float(number or 0)
+        axes.axvspan(at - 0.5, at + 0.5, color=display.SHADES[kind or ""], linewidth=0, zorder=0)
+    for network in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == network and _finite(row[value])]
+        if not own:
+            continue
+        style = styles[_label(own[0])]
+        x = np.array([row["number"] for row in own], float)
+        mean = np.array([row[value] for row in own], float)
+        std = np.array([row.get(f"{value}_std") or 0.0 for row in own], float)
+        axes.plot(x, mean, color=style["color"], linestyle=style["linestyle"])
+        axes.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.2, linewidth=0)
+    numbers = [float(row["number"] or 0) for row in rows]
+    axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 4, 10]))
+    axes.grid(visible=False, axis="x")
+    return set() if kind is None else {kind}
+
+
+def _legend(
+    figure: Figure, styles: Mapping[str, Mapping[str, Any]], shaded: Collection[str]
+) -> None:
+    """One legend below all panels, in as many columns as there is room for."""
+    lines = [
+        Line2D([], [], label=label, color=style["color"], linestyle=style["linestyle"])
+        for label, style in styles.items()
+    ]
+    patches = [
+        Patch(facecolor=display.SHADES[kind], label=SHADED[kind])
+        for kind in SHADED
+        if kind in shaded
+    ]
+    handles = [*lines, *patches]
+    room = _room(figure.get_figwidth(), [str(handle.get_label()) for handle in handles])
+    ncols = min(room, len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=ncols, handlelength=2.6)
+
+
+def _room(width: float, labels: Sequence[str]) -> int:
+    """How many entries of a legend stand side by side on so many inches, at 7 points."""
+    return max(1, int(width / (0.6 + 0.06 * max(map(len, labels)))))
+
+
+def _scale(axes: Axes, rows: Sequence[Row], value: str) -> None:
+    """Makes the axis logarithmic where values span decades; bands that reach 0 are cut there."""
+    found = [
+        (float(row[value] or 0.0), float(row.get(f"{value}_std") or 0.0))
+        for row in rows
+        if _finite(row[value])
+    ]
+    positive = [mean for mean, _ in found if mean > 0]
+    if not VALUES[value].log or not positive:
+        return
+    low, high = min(positive), max(positive)
+    if np.log10(high / low) >= figures.DECADES:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.6, max(mean + std for mean, std in found) * 1.6)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))

@@ -1,0 +1,222 @@
+"""Networks and photographs known by their digests, the courses that they go through, their rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.engine import imagenet, subjects
+from experiments.engine.artifact import Scope
+from experiments.engine.imagenet import ImageNet, Missing, NetworkFile, Photographs
+from experiments.engine.jobs import Training
+from experiments.engine.scales import REDUCED, SMOKE
+from experiments.engine.store import DONE, Store, key_of
+from experiments.engine.subjects import Course, Subject, course_of, fitted, subject
+from experiments.mobilenets import imagenet_claims, imagenet_layers, table_2
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
+
+REAL = imagenet.SHOWN["mobilenet_v1"]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ImageNet:
+    """Files that are there; what they hold is not read."""
+    (tmp_path / "photographs.npz").write_bytes(b"photographs")
+    (tmp_path / "mobilenet.keras").write_bytes(b"mobilenet")
+    return ImageNet(str(tmp_path / "photographs.npz"), str(tmp_path / "mobilenet.keras"))
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(arch: str) -> Any:
+        raise OSError("URL fetch failure on https://x/y.h5: None -- [Errno -2] Name not known")
+
+    monkeypatch.setattr(imagenet, "_downloaded", refuse)
+    imagenet._download.cache_clear()
+
+
+def test_files_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    for folder, name, content in (("a", "0/x.png", b"1"), ("b", "0/x.png", b"1"), ("c", "y", b"1")):
+        (tmp_path / folder / name).parent.mkdir(parents=True)
+        (tmp_path / folder / name).write_bytes(content)
+    digests = {folder: imagenet.digest(tmp_path / folder) for folder in "abc"}
+    assert digests["a"] == digests["b"] != digests["c"]
+    one = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"  # SHA-256 of "1"
+    assert imagenet.digest(tmp_path / "c" / "y") == one
+
+
+def test_paths_do_not_decide_a_courses_key(small: Subject) -> None:
+    def key(network: NetworkFile, images: Photographs) -> str:
+        return key_of(Course(Subject(network, images, "tf", "n", "f"), AnalysisConfig()))
+
+    here = key(NetworkFile("vgg19", "a", "here"), Photographs("b", "here"))
+    assert here == key(NetworkFile("vgg19", "a", "there"), Photographs("b", "there"))
+    assert here != key(NetworkFile("vgg19", "c", "here"), Photographs("b", "here"))
+    assert here != key(NetworkFile("vgg19", "a", "here"), Photographs("c", "here"))
+    assert here.startswith("courses/vgg19-")
+
+
+def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nothing is there: --vgg19=.*gone\.keras"):
+        ImageNet(vgg19=str(tmp_path / "gone.keras"))
+
+
+@pytest.mark.usefixtures("offline")
+def test_what_is_not_to_be_had_says_why(files: ImageNet) -> None:
+    nothing = Scope(REDUCED, 0, ImageNet())
+    assert subject("mobilenet_v1", nothing) == Missing("no photographs (--imagenet_data)")
+    found = subject("vgg19", Scope(REDUCED, 0, files))
+    reason = "no file (--vgg19), and Keras' download failed ([Errno -2] Name not known)"
+    assert found == Missing(reason)
+
+
+def test_real_networks_and_the_stand_in(files: ImageNet) -> None:
+    stand_in = subject("mobilenet_v1", Scope(SMOKE, 0, ImageNet()))
+    assert isinstance(stand_in, Subject)
+    assert stand_in.name == "MobileNet on digits (stand-in)"
+    (training,) = stand_in.needs
+    assert isinstance(training, Training)
+    assert dict(training.initial.options)["activation"] == "relu6"
+    assert isinstance(subject("vgg19", Scope(SMOKE, 0, ImageNet())), Missing)
+    for scale in (SMOKE, REDUCED):
+        real = subject("mobilenet_v1", Scope(scale, 0, files))
+        assert isinstance(real, Subject)
+        assert (real.name, real.preprocessing, real.needs) == (REAL, "tf", ())
+
+
+def test_calibration_takes_a_third_where_there_are_no_training_images() -> None:
+    x, y = np.zeros((600, 2, 2, 3)), np.zeros(600, np.int64)
+    wanted = AnalysisConfig(calibration_size=2000)
+    assert fitted(wanted, Dataset("d", x, y)).calibration_size == 200
+    assert fitted(wanted, Dataset("d", x, y, x, y)).calibration_size == 600
+    assert fitted(AnalysisConfig(calibration_size=64), Dataset("d", x, y)).calibration_size == 64
+
+
+def test_a_course_cures_and_scores_what_did_not_calibrate(small: Subject, tmp_path: Path) -> None:
+    config = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=2000)
+    course = Course(small, config, "relu", ("zero_variance",))
+    store = Store(tmp_path / "store")
+    found = store.finish(course)["result"]
+    assert (found["status"], found["images"], found["calibration_images"]) == ("analyzed", 16, 8)
+    assert found["changes"] == {"zero_variance": 1}
+    record = json.loads((store.folder(course) / "results.json").read_text())
+    for drawn, scored in zip(
+        record["data"]["calibration_images"], record["data"]["scored"], strict=True
+    ):
+        assert sorted(drawn + scored) == list(range(24))
+    depthwise = next(row for row in record["layers"] if row["kind"] == "depthwise")
+    assert depthwise["channels"]["folded_weight_range"][1] == 0.0
+    columns = subjects.course_columns(course, store)
+    assert columns["uint8_accuracy"] == 100 * found["summary"]["quantized_accuracy"]["mean"]
+
+
+def test_relu_takes_the_bounds_off(small: Subject, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    bounds = [
+        [node.config["max_value"] for node in small.folded(store, form).graph if node.op == "relu"]
+        for form in (None, "relu")
+    ]
+    assert bounds == [[6.0, 6.0], [None, None]]
+
+
+def spread(mean: float, std: float) -> dict[str, Any]:
+    return {"mean": mean, "std": std, "trials": [mean]}
+
+
+@pytest.mark.usefixtures("offline")
+def test_table_2_has_the_published_figures_beside_ours(files: ImageNet, tmp_path: Path) -> None:
+    scope, store = Scope(REDUCED, 0, files), Store(tmp_path / "store")
+    course = course_of(subject("mobilenet_v1", scope), scope)
+    summary = {"fp32_accuracy": 0.92, "quantized_accuracy": spread(0.04, 0.01)} | {
+        name: spread(2.0, 0.5) for name in ("percent_accuracy_decrease", "qmse", "qce", "qkl_div")
+    }
+    result = {"status": "analyzed", "reason": "", "summary": summary, "images": 400}
+    store.folder(course).mkdir(parents=True)
+    done = {"result": result | {"calibration_images": 200}}
+    (store.folder(course) / DONE).write_text(json.dumps(done))
+    mobilenet, vgg = table_2.rows(scope, store)
+    assert (mobilenet["network"], mobilenet["status"]) == (REAL, "analyzed")
+    ours = ("fp32_accuracy", "uint8_accuracy", "uint8_accuracy_std", "qce", "images", "draws")
+    assert [mobilenet[name] for name in ours] == [92.0, 4.0, 1.0, 2.0, 400, 3]
+    assert mobilenet["published_uint8_accuracy"] == 3.00
+    assert mobilenet["published_qmse_std"] == 8.7e-6
+    assert str(vgg["status"]).startswith("not available: no file (--vgg19)")
+    assert vgg["published_percent_decrease"] == 8.58
+    assert table_2.published(subjects.STAND_IN)["published_fp32_accuracy"] is None
+
+
+def layer(number: int, kind: str, span: float, precision: float, **more: Any) -> dict[str, Any]:
+    row = {"network": REAL, "family": "MobileNet", "status": "analyzed", "number": number}
+    return row | {"kind": kind, "folded_range": span, "folded_precision": precision} | more
+
+
+def layers(span: float, precision: float) -> list[dict[str, Any]]:
+    """Thirteen depthwise layers of a range and precision between others of 1 and 0.5."""
+    return [
+        layer(n, "depthwise", span + n / 100, precision) if n % 2 == 0 else layer(n, "conv", 1, 0.5)
+        for n in range(1, 28)
+    ]
+
+
+MISSING = {"network": "VGG-19", "family": "VGG-19", "status": "not available: no file"}
+
+
+def test_figures_name_what_they_cannot_draw() -> None:
+    values = ("folded_range", "folded_precision")
+    figure = imagenet_layers.draw([*layers(10.0, 0.1), MISSING], values)
+    assert figure.get_suptitle() == "VGG-19: not available: no file"
+    assert len(figure.axes) == 2
+    words = imagenet_layers.draw([MISSING], values)
+    assert [text.get_text() for text in words.texts] == ["VGG-19: not available: no file"]
+
+
+def test_spikes_need_ranges_above_and_precision_below() -> None:
+    def holds(*rows: dict[str, Any]) -> bool | None:
+        return imagenet_claims.spikes({"mobilenets/figure_7": rows}).holds
+
+    assert holds(*layers(10.0, 0.1), MISSING) is True
+    assert holds(*layers(0.1, 0.1)) is False
+    assert holds(*layers(10.0, 0.9)) is False
+    assert holds(MISSING) is None
+
+
+def outcome(network: str, **figures: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"network": network, "status": "analyzed", "draws": 3}
+    return row | table_2.published(network) | figures
+
+
+def test_collapse_is_below_a_tenth() -> None:
+    def holds(**row: Any) -> bool | None:
+        found = [outcome(row.pop("network", REAL), fp32_accuracy=90.0, **row), MISSING]
+        return imagenet_claims.collapse({"mobilenets/table_2": found}).holds
+
+    assert holds(uint8_accuracy=4.0, uint8_accuracy_std=1.0) is True
+    assert holds(uint8_accuracy=8.0, uint8_accuracy_std=1.0) is False
+    stand_in = subjects.STAND_IN
+    assert holds(network=stand_in, uint8_accuracy=4.0, uint8_accuracy_std=1.0) is None
+
+
+def test_vgg_is_not_compared_where_it_is_missing() -> None:
+    errors = imagenet_claims.OUTPUT_ERRORS
+    large = {n: 2.0 for n in errors} | {f"{n}_std": 0.1 for n in errors}
+    less = {n: 1.0 for n in errors} | {f"{n}_std": 0.1 for n in errors}
+    judge = imagenet_claims.worse_than_vgg
+    found = judge({"mobilenets/table_2": [outcome(REAL, **large), MISSING]})
+    assert found.holds is None
+    assert "VGG-19: not available: no file" in found.note
+    both = [outcome(REAL, **large), outcome("VGG-19", **less)]
+    assert judge({"mobilenets/table_2": both}).holds is True
+    one_less = [outcome(REAL, **{**large, "qce": 0.5}), both[1]]
+    assert judge({"mobilenets/table_2": one_less}).holds is False
+
+
+def test_folding_must_widen() -> None:
+    def holds(folded: float) -> bool | None:
+        rows = [layer(n, "depthwise", folded + n / 100, 0.5, weight_range=1.0) for n in range(9)]
+        return imagenet_claims.folding({"mobilenets/figure_s8": rows}).holds
+
+    assert holds(10.0) is True
+    assert holds(0.1) is False

@@ -1,0 +1,138 @@
+"""All schemes on one model: what each costs in accuracy, and what it saves in size and time.
+
+OUT/<scheme>/     what `analyze` writes
+OUT/schemes.json  the rows of the table
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tfqdyn import pipeline, results
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
+from tfqdyn.files import wholefiles
+from tfqdyn.measurement.capture import latency_ms
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.trace import UnsupportedModelError
+from tfqdyn.pipeline import Progress, silent
+from tfqdyn.quantization.checks import ConversionError
+from tfqdyn.results import RunResult, Spread, plain
+from tfqdyn.schemes import SCHEMES
+from tfqdyn.show import tables
+
+
+@dataclass(frozen=True)
+class SchemeRow:
+    """One scheme on one model.
+
+    Attributes:
+        scheme: one of `schemes.SCHEMES`.
+        accuracy: fraction of 1; None, like all that follows, where the model cannot be converted.
+        qkl_div: output QKL-Div in nats, 0 is best.
+        bytes: size of the file.
+        latency_ms: median time of one image, see `capture.latency_ms`.
+        problem: why the model cannot be converted; "" where it can.
+    """
+
+    scheme: str
+    accuracy: Spread | None = None
+    qkl_div: Spread | None = None
+    bytes: int | None = None
+    latency_ms: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SchemeTable:
+    """The rows, and how they were measured; `results` are those of the schemes that worked."""
+
+    rows: tuple[SchemeRow, ...]
+    fp32_accuracy: float
+    runs: int
+    threads: int
+    results: tuple[RunResult, ...]
+
+
+def compare_schemes(
+    model: Any,
+    dataset: Dataset,
+    config: AnalysisConfig,
+    schemes: Sequence[str] = tuple(SCHEMES),
+    runs: int = 20,
+    out: Path | None = None,
+    progress: Progress = silent,
+) -> SchemeTable:
+    """Analyzes a model in several schemes.
+
+    Args:
+        model: as for `pipeline.analyze`.
+        dataset: as for `pipeline.analyze`.
+        config: of the analyses; calibrator, float layers and own errors count for uint8 alone.
+        schemes: of `SCHEMES`.
+        runs: how many runs the median latency is of.
+        out: the folder to write to, if any; every scheme is written as it is done.
+        progress: wraps long loops.
+
+    Raises:
+        ValueError: an unknown scheme, before any slow work; no scheme that works.
+        UnsupportedModelError: a layer that no scheme takes, before any slow work.
+    """
+    unknown = sorted(set(schemes) - set(SCHEMES))
+    if unknown or not schemes or runs < 1:
+        raise ValueError(
+            f"schemes must be among {list(SCHEMES)} and runs at least 1, received "
+            f"{list(schemes)} and {runs}"
+        )
+    lower(model, None)  # what no scheme takes is refused at once
+    rows, done = [], []
+    if out is not None:
+        wholefiles.prepare(out)
+    for scheme in schemes:
+        try:
+            result = pipeline.analyze(model, dataset, config.in_scheme(scheme), progress)
+        except (ConversionError, UnsupportedModelError) as error:
+            rows.append(SchemeRow(scheme, problem=str(error)))
+            continue
+        done.append(replace(result, model={**result.model, "name": scheme}))
+        if out is not None:
+            results.write(result, out / scheme)
+        time = latency_ms(result.tflite[0], runs, config.threads)
+        summary, size = result.summary, len(result.tflite[0])
+        rows.append(SchemeRow(scheme, summary.quantized_accuracy, summary.qkl_div, size, time))
+    if not done:
+        raise ValueError("\n".join(f"{row.scheme}: {row.problem}" for row in rows))
+    fp32 = done[0].summary.fp32_accuracy
+    table = SchemeTable(tuple(rows), fp32, runs, config.threads, tuple(done))
+    if out is not None:
+        record = {"rows": rows, "fp32_accuracy": fp32, "runs": runs, "threads": config.threads}
+        text = json.dumps(plain(record), indent=1, allow_nan=False)
+        wholefiles.write(out / "schemes.json", text.encode())
+    return table
+
+
+def render(table: SchemeTable) -> Table:
+    """The table for a terminal."""
+    threads = "1 thread" if table.threads == 1 else f"{table.threads} threads"
+    shown = Table(
+        title=f"schemes (fp32 accuracy {tables.percent(table.fp32_accuracy)}; latency: median of "
+        f"{table.runs} runs of one image, {threads}, default delegates)",
+        title_justify="left",
+    )
+    shown.add_column("scheme")
+    for heading in ("accuracy", "output QKL-Div", "bytes", "ms an image"):
+        shown.add_column(heading, justify="right")
+    shown.add_column("", overflow="fold")
+    for row in table.rows:
+        figures = ["", "", "", ""]
+        if row.accuracy and row.qkl_div and row.bytes and row.latency_ms:
+            figures = [
+                tables.percent(row.accuracy), tables.figure(row.qkl_div), f"{row.bytes:,}",
+                f"{row.latency_ms:.2f}",
+            ]  # fmt: skip
+        shown.add_row(row.scheme, *figures, row.problem or SCHEMES[row.scheme].meaning)
+    return shown

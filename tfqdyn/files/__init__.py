@@ -1,0 +1,1 @@
+"""Files: read with care where others made them, written whole where we do."""

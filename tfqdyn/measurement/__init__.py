@@ -1,0 +1,1 @@
+"""fp32 held against the quantized network: captured, streamed, summed, assembled."""

@@ -1,0 +1,288 @@
+"""Measured figures -> the records of `results`: a row a layer, the model, the versions."""
+
+import hashlib
+import platform
+from collections.abc import Sequence
+from functools import reduce
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tfqdyn
+from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
+from tfqdyn.measurement.streaming import Measured, Trial
+from tfqdyn.network.folding import BatchNorm, Folded
+from tfqdyn.network.graph import CHANNEL_AXES, Graph, LayerNode, layers_of
+from tfqdyn.numerics import metrics
+from tfqdyn.quantization.conversion import Converted
+from tfqdyn.quantization.simulation import Simulated
+from tfqdyn.results import (
+    ActivationRow,
+    ChannelRow,
+    HistogramRow,
+    KernelGrid,
+    LayerResult,
+    WeightRow,
+    spread,
+)
+from tfqdyn.tflite import interpreter
+from tfqdyn.tflite.file import Tensor
+from tfqdyn.tflite.pairs import LayerPair
+
+FLOATS = "float32"
+"""dtype of what a simulation rounds."""
+
+
+def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
+    """Position of the row whose output are the logits: the one before a last softmax or sigmoid.
+
+    Raises:
+        ValueError: the model does not end in one score a class.
+    """
+    names = [row.name for row in rows]
+    if max(graph.output.output_shape) != np.prod(graph.output.output_shape):
+        raise ValueError(
+            "expected a classifier whose output is one score a class, received output shape "
+            f"{graph.output.output_shape}"
+        )
+    last = rows[-1]
+    if last.kind in ("softmax", "sigmoid") and last.producers[0] != graph.nodes[0].name:
+        if last.producers[0] not in names:
+            raise ValueError(
+                f"the file holds no tensor of {last.producers[0]!r}, the logits, which the output "
+                "metrics are computed from"
+            )
+        return names.index(last.producers[0])
+    return len(rows) - 1
+
+
+def logits_node(graph: Graph) -> str:
+    """The node whose value are the logits."""
+    rows = layers_of(graph)
+    return rows[logits_row(graph, rows)].output
+
+
+def num_classes(graph: Graph) -> int:
+    """How many classes the model tells apart: its outputs, or 2 for a single score."""
+    return max(2, int(np.prod(graph.output.output_shape)))
+
+
+def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ...]:
+    """The rows of the layer table, in graph order.
+
+    Args:
+        parts: what was measured, of networks with the same rows.
+        bins: of the kernels' histograms.
+    """
+    trials = [trial for part in parts for trial in part.trials]
+    pairs = [sums for part in parts for sums in part.pairs]
+    folded = trials[0].folded
+    return tuple(
+        _layer_result(
+            pair.row,
+            folded.held_against[pair.row.name],
+            [trial.sites[i] for trial in trials],
+            [sums[i] for sums in pairs],
+            reduce(ValueSums.merge, [part.values[i] for part in parts]),
+            _kernels(folded, pair.row, bins),
+            folded.batch_norms.get(pair.row.name),
+            trials[0].converted,
+            [trial.converted.pairs[i] for trial in trials],
+        )
+        for i, pair in enumerate(trials[0].converted.pairs)
+    )
+
+
+def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, WeightStats] | None:
+    """Statistics of a layer's kernel before folding, and as it is quantized."""
+    if not row.has_kernel:
+        return None
+    node = folded.deployed.by_name[row.name]
+    axes = CHANNEL_AXES[node.op]
+    before = weight_stats(folded.kernels[row.name], axes, bins)
+    return before, weight_stats(node.weights["kernel"], axes, bins)
+
+
+def _layer_result(
+    row: LayerNode,
+    reference: str,
+    sites: Sequence,
+    sums: Sequence[PairSums],
+    values: ValueSums,
+    kernels: tuple[WeightStats, WeightStats] | None,
+    batch_norm: BatchNorm | None,
+    converted: Converted | Simulated,
+    pairs: Sequence[LayerPair],
+) -> LayerResult:
+    dtype, kernel_grid = _formats(converted, pairs[0])
+    ranges = [site.high - site.low for site in sites]
+    channel_ranges = [site.channel_high - site.channel_low for site in sites]
+    precisions = [
+        metrics.precision_of_ranges(c, r) for c, r in zip(channel_ranges, ranges, strict=True)
+    ]
+    divergences = [s.divergences for s in sums]
+    weights, folded_weights = kernels or (None, None)
+    return LayerResult(
+        number=row.number,
+        name=row.name,
+        kind=row.kind,
+        output_shape=row.output_shape,
+        producers=row.producers,
+        reference=reference,
+        macs=row.macs,
+        params=row.params,
+        weights=_weight_row(weights),
+        folded_weights=_weight_row(folded_weights),
+        activations=ActivationRow(spread(ranges), spread(precisions)),
+        qmse=spread([s.qmse for s in sums]),
+        qce=spread([d[1] for d in divergences]),
+        qkl_div=spread([d[2] for d in divergences]),
+        entropy=spread([d[0] for d in divergences]),
+        sqnr_db=spread([s.sqnr_db for s in sums]),
+        sqnr_pooled_db=spread([s.sqnr_pooled_db for s in sums]),
+        sqnr_infinite=spread([s.sqnr_infinite for s in sums]),
+        outside_share=spread([s.outside_share for s in sums]),
+        clipped_share=spread([s.clipped_share for s in sums]),
+        rms=values.rms,
+        sparsity=values.sparsity,
+        kurtosis=values.kurtosis,
+        kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
+        quantization=tuple(_scale_and_zero(pair) for pair in pairs),
+        channels=ChannelRow(
+            weight_range=None if weights is None else _numbers(weights.channel_ranges),
+            folded_weight_range=(
+                None if folded_weights is None else _numbers(folded_weights.channel_ranges)
+            ),
+            folded_weight_precision=_precisions(folded_weights),
+            activation_range=_numbers(np.mean(channel_ranges, axis=0)),
+            activation_precision=_numbers(_channel_precisions(channel_ranges, ranges)),
+            sqnr_db=_numbers(_pooled_channels(sums)),
+            batch_norm_variance=None if batch_norm is None else _numbers(batch_norm.variance),
+            batch_norm_epsilon=None if batch_norm is None else batch_norm.epsilon,
+            folded_weight_low=(
+                None if folded_weights is None else _numbers(folded_weights.channel_lows)
+            ),
+        ),
+        dtype=dtype,
+        kernel_grid=kernel_grid,
+        flags=_flags(folded_weights, ranges),
+        weight_bits=pairs[0].simulated.weight_bits if pairs[0].simulated else None,
+        activation_bits=pairs[0].simulated.activation_bits if pairs[0].simulated else None,
+        histogram=_histogram(sums[0]),
+    )
+
+
+def _scale_and_zero(pair: LayerPair) -> tuple[float, int] | None:
+    if pair.simulated is not None:
+        step = pair.simulated.step
+        return step, round(-pair.simulated.low / step)
+    params = pair.params
+    return None if params is None else (float(params.scale), int(params.zero_point))
+
+
+def _histogram(sums: PairSums) -> HistogramRow:
+    p, q = sums.histograms
+    low, high = map(float, sums.edges)
+    return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
+
+
+def _formats(converted: Converted | Simulated, pair: LayerPair) -> tuple[str, KernelGrid | None]:
+    """dtype of a row's output, and how its kernel is stored; None without one."""
+    if isinstance(converted, Converted):
+        tensors = converted.model.tensors
+        grid = None if pair.kernel is None else _grid(tensors[pair.kernel])
+        return tensors[pair.tensor].dtype, grid
+    rounded = pair.simulated
+    if rounded is None:
+        return FLOATS, KernelGrid(FLOATS, (), ()) if pair.row.has_kernel else None
+    if rounded.weight_bits is None:
+        return FLOATS, None
+    return FLOATS, KernelGrid(FLOATS, rounded.weight_scales, rounded.weight_zero_points)
+
+
+def _grid(kernel: Tensor) -> KernelGrid:
+    if kernel.params is None:
+        return KernelGrid(kernel.dtype, (), ())
+    scale, zero_point = (np.atleast_1d(a) for a in (kernel.params.scale, kernel.params.zero_point))
+    return KernelGrid(kernel.dtype, _numbers(scale), tuple(int(z) for z in zero_point))
+
+
+def _weight_row(stats: WeightStats | None) -> WeightRow | None:
+    if stats is None:
+        return None
+    return WeightRow(
+        stats.range, stats.average_precision, stats.sparsity, stats.kurtosis, stats.kl_to_uniform
+    )
+
+
+def _numbers(array: NDArray) -> tuple[float, ...]:
+    return tuple(float(x) for x in array)
+
+
+def _precisions(stats: WeightStats | None) -> tuple[float, ...] | None:
+    if stats is None:
+        return None
+    if stats.range == 0:
+        return (1.0,) * len(stats.channel_ranges)
+    return _numbers(stats.channel_ranges / stats.range)
+
+
+def _channel_precisions(channel_ranges: Sequence[NDArray], ranges: Sequence[float]) -> NDArray:
+    return np.mean(
+        [c / r if r else np.ones_like(c) for c, r in zip(channel_ranges, ranges, strict=True)],
+        axis=0,
+    )
+
+
+def _pooled_channels(sums: Sequence[PairSums]) -> NDArray[np.float64]:
+    """SQNR of every channel in dB, of the sums over all trials."""
+    signal, error = np.sum([s.channels for s in sums], axis=0)
+    return metrics.decibels(signal, error)
+
+
+def _flags(folded_weights: WeightStats | None, ranges: Sequence[float]) -> tuple[str, ...]:
+    found = []
+    if folded_weights is not None and folded_weights.range == 0:
+        found.append("constant kernel: range 0, precision 1 by definition")
+    if any(r == 0 for r in ranges):
+        found.append("constant activations: range 0, precision 1 by definition")
+    return tuple(found)
+
+
+def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Name and sizes of the network; parameters are those of the folded one."""
+    parameters = sum(w.size for node in graph for w in node.weights.values())
+    return {
+        "name": graph.name,
+        "parameters": parameters,
+        "macs": sum(node.macs for node in graph),
+        "bytes_fp32": 4 * parameters,
+        "bytes_quantized": trials[0].converted.size,
+        "weight_ties": [trial.converted.ties for trial in trials],
+    }
+
+
+def input_record(parts: Sequence[Measured]) -> dict[str, Any]:
+    """The input's name, and the root mean square of the preprocessed images that were scored."""
+    powers = np.concatenate([part.powers for part in parts])
+    name = parts[0].trials[0].folded.graph.nodes[0].name
+    return {"name": name, "rms": float(np.sqrt(powers.mean()))}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "numpy": version("numpy"),
+        "tfqdyn": tfqdyn.__version__,
+        "interpreter": interpreter.name(),
+    }
+
+
+def digest_of(digests: Sequence[bytes], labels: NDArray[np.int64]) -> str:
+    """SHA-256 over the images' digests, in order, and the labels."""
+    return hashlib.sha256(b"".join(digests) + labels.astype("<i8").tobytes()).hexdigest()

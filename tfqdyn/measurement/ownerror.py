@@ -1,0 +1,330 @@
+"""What error a layer makes itself, and from which source; the rest it inherits.
+
+Own error: the layer's quantized op, in true uint8, fed with the fp32 activations of the layers
+before it. One file holds all rows cut off from each other (`conversion.to_cut_tflite`), so one
+run of the interpreter gives the own error of all layers, in one pass over the images.
+
+Sources (Sheng et al. 2018, slide 5), each measured with that source alone switched on, in fp32
+arithmetic, from fp32 input:
+    input           what the layer reads is rounded to its grid
+    weights         the kernel is rounded to its grid
+    accumulator     bias and sums saturate at 32 bits (no error where no sum can get there)
+    requantization  the output is rounded to its step, but not clipped
+    clipping        what lies more than half a step beyond the range is cut to its ends; nearer
+                    values round to the ends, so they lose nothing by it
+What hands the values that it reads on (a max-pool on the grid of its input) requantizes nothing and
+cannot clip; an average pool on that grid rounds its averages, a cap the values that it caps.
+
+The bound of a ReLU6 is part of the fp32 network and no error; what it cuts off is counted
+(`saturated_share`), for it may hold the range that a remedy needs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn.measurement.capture import CutTensors
+from tfqdyn.measurement.layerstats import mean_decibels, pooled_decibels
+from tfqdyn.measurement.streaming import Activations, Chunk, Workers
+from tfqdyn.network.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.numerics import kernels, metrics
+from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
+from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
+from tfqdyn.quantization import fakequant
+from tfqdyn.quantization.conversion import Converted, CutModel
+from tfqdyn.quantization.stepwise import Step, steps_of
+from tfqdyn.results import SOURCES, LayerResult, spread
+from tfqdyn.tflite.dataflow import real_values
+from tfqdyn.tflite.kernels import as_of_layer, layout
+from tfqdyn.tflite.pairs import LayerPair
+
+PICKING = ("global_max", "max_pool")
+"""Ops whose output values are some that they read."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnTrial:
+    """One calibration draw: the quantized network, and its cut model."""
+
+    deployed: Graph
+    cut: CutModel
+
+
+class OwnSums:
+    """Running figures of one row under one trial."""
+
+    def __init__(self, params: QuantParams | None, channels: int) -> None:
+        self._scale, self._zero = 1.0, 0.0
+        if params is not None:
+            self._scale, self._zero = float(params.scale), float(params.zero_point)
+        self.channels = np.zeros((2, channels))
+        self.totals = np.zeros(kernels.INFINITE + 1)
+        self.values = 0
+        self.saturated = 0
+        self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
+
+    def add(self, x: NDArray[np.float32], q: NDArray) -> None:
+        """Adds fp32 activations [N, ..., C] and the op's codes (or values) of the same size.
+
+        Raises:
+            NonFiniteError: a value is NaN or infinite; the sums are of no use then.
+        """
+        width = self.channels.shape[1]
+        shape = (len(x), x[0].size // width, width)
+        broken = kernels.compare_own(
+            x.reshape(shape), q.reshape(shape), self._scale, self._zero, self.channels, self.totals
+        )
+        refuse_non_finite(broken)
+        self.values += x.size
+
+    @property
+    def qmse(self) -> float:
+        """Mean squared own error."""
+        return float(self.channels[1].sum() / self.values)
+
+    @property
+    def sqnr_db(self) -> float:
+        """Mean of the images' own SQNR in dB, see `layerstats.mean_decibels`."""
+        return mean_decibels(self.totals)
+
+    @property
+    def sqnr_pooled_db(self) -> float:
+        """Own SQNR in dB of the sums over all images."""
+        return pooled_decibels(self.totals)
+
+    @property
+    def bias_share(self) -> float:
+        """Share of the squared error that shifting channels would remove, in [0, 1]."""
+        shift, square = self.channels
+        per_channel = self.values / len(shift)
+        return float((shift**2).sum() / per_channel / square.sum()) if square.sum() else 0.0
+
+    @property
+    def source_sqnr_db(self) -> dict[str, float]:
+        """Pooled SQNR in dB of each source alone."""
+        signal = self.totals[kernels.SIGNAL]
+        return {name: float(metrics.decibels(signal, e)) for name, e in self.sources.items()}
+
+
+def measure_own(
+    activations: Activations,
+    graph: Graph,
+    trials: Sequence[OwnTrial],
+    chunks: Iterable[Chunk],
+    workers: Workers,
+) -> list[list[OwnSums]]:
+    """Own error and sources of every row, for every trial, in one pass over the images.
+
+    Args:
+        activations: gives the fp32 input and output of every row for a chunk of images.
+        graph: the fp32 network.
+        trials: what it was converted to.
+        chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
+        workers: what runs interpreters and comparisons.
+
+    Raises:
+        OverflowedError: an op gives NaN or infinity.
+    """
+    steps = [step for step in steps_of(graph) if step.row is not None]
+    names = [graph.nodes[0].name, *(step.node.name for step in steps)]
+    sums = [
+        [OwnSums(p.params, p.row.output_shape[-1]) for p in trial.cut.converted.pairs]
+        for trial in trials
+    ]
+    networks: list[list[CutTensors]] = []
+    for images, indices, _ in chunks:
+        values = dict(zip(names, activations(images), strict=True))
+        size = len(images) // workers.parts
+        if not networks:
+            networks = [[CutTensors(t.cut, size) for _ in range(workers.parts)] for t in trials]
+        for trial, cut, own in zip(trials, networks, sums, strict=True):
+            _add(values, cut, own, indices, workers.executor)
+            _add_sources(values, graph, steps, trial, own, len(indices))
+    return sums
+
+
+def _add(
+    values: Mapping[str, NDArray],
+    networks: Sequence[CutTensors],
+    sums: Sequence[OwnSums],
+    indices: NDArray[np.int64],
+    executor: Executor,
+) -> None:
+    size = len(next(iter(values.values()))) // len(networks)
+    cuts = [slice(k * size, (k + 1) * size) for k in range(len(networks))]
+    parts = [{name: value[cut] for name, value in values.items()} for cut in cuts]
+    codes = list(executor.map(lambda run, part: run(part), networks, parts))
+    names, fp32 = list(values)[1:], list(values.values())[1:]
+
+    def compare(row: int) -> None:
+        for cut, part in zip(cuts, codes, strict=True):
+            count = max(0, min(len(indices), cut.stop) - cut.start)
+            if count:
+                try:
+                    sums[row].add(fp32[row][cut][:count], part[row][:count])
+                except NonFiniteError as error:
+                    image = int(indices[cut.start + error.image])
+                    raise OverflowedError(names[row], "quantized", "test", image) from error
+
+    list(executor.map(compare, range(len(sums))))
+
+
+def _add_sources(
+    values: Mapping[str, NDArray],
+    graph: Graph,
+    steps: Sequence[Step],
+    trial: OwnTrial,
+    sums: Sequence[OwnSums],
+    valid: int,
+) -> None:
+    for step, own, pair in zip(steps, sums, trial.cut.converted.pairs, strict=True):
+        if pair.params is None:
+            continue
+        exact = values[step.node.name][:valid]
+        variants = _variants(step, graph, trial, pair, values, valid)
+        if step.relu is not None and step.relu.config["max_value"] is not None:
+            own.saturated += int((exact >= step.relu.config["max_value"]).sum())
+        flat = np.ascontiguousarray(exact).reshape(-1)
+        for name, value in variants.items():
+            array = np.ascontiguousarray(np.asarray(value)).reshape(-1)
+            own.sources[name] += kernels.squared_error(flat, array)
+
+
+def _variants(
+    step: Step,
+    graph: Graph,
+    trial: OwnTrial,
+    pair: LayerPair,
+    values: Mapping[str, NDArray],
+    valid: int,
+) -> dict[str, tf.Tensor | NDArray]:
+    """The row's output with each source alone switched on; sources that cannot act are absent.
+
+    Grids and kernels are those of the file.
+    """
+    node, params = trial.deployed.by_name[step.node.name], pair.params
+    assert params is not None, "rows in fp32 round nothing"
+    feeds = trial.cut.feed_params
+    exact = values[node.name][:valid]
+    source = params_of_input(graph, node, feeds)
+    same_grid = node.op in fakequant.INHERITING and source.grid == params.grid
+    found: dict[str, tf.Tensor | NDArray] = {}
+    if not (same_grid and _picks(node)):
+        scale = np.float32(params.scale)
+        steps = np.floor(exact / scale + np.float32(0.5)) * scale
+        made = exact == node.weights["cap"] if same_grid and node.op == "cap" else True
+        found["requantization"] = np.where(made, steps, exact)
+    if not same_grid:
+        low, high = (np.float32(end) for end in params.range)
+        cut = np.clip(exact, low, high)
+        beyond = np.abs(exact - cut) > np.float32(params.scale) / 2
+        found["clipping"] = np.where(beyond, cut, exact)
+    plain = [_read(graph, name, values, valid, None) for name in node.inputs]
+    rounded = [_read(graph, name, values, valid, feeds) for name in node.inputs]
+    reference = step.node  # with the fp32 network's bias: corrections are no source of error
+    found["input"] = _activated(step, fakequant.compute(reference, rounded, False))
+    if node.op in fakequant.WITH_KERNEL:
+        role = "scale" if node.op == "affine" else "kernel"
+        kernel = _kernel_in_file(node, pair, trial.cut.converted)
+        rounding = replace(reference, weights={**reference.weights, role: kernel})
+        found["weights"] = _activated(step, fakequant.compute(rounding, plain, False))
+        limit = _saturation(node, source)
+        if limit is not None:
+            exact_sum = fakequant.compute(reference, plain, False)
+            found["accumulator"] = _activated(step, tf.clip_by_value(exact_sum, -limit, limit))
+    return found
+
+
+def _picks(node: Node) -> bool:
+    """Whether an op gives values that it reads, and computes none."""
+    return node.op in PICKING or node.config.get("interpolation") == "nearest"
+
+
+def params_of_input(graph: Graph, node: Node, params: Mapping[str, QuantParams]) -> QuantParams:
+    """Quantization of a node's first input, across layout ops."""
+    name = node.inputs[0]
+    by_output = {step.relu.name: step.node.name for step in steps_of(graph) if step.relu}
+    while name not in params:
+        name = by_output.get(name) or graph.by_name[name].inputs[0]
+    return params[name]
+
+
+def _read(
+    graph: Graph,
+    name: str,
+    values: Mapping[str, NDArray],
+    valid: int,
+    params: Mapping[str, QuantParams] | None,
+) -> tf.Tensor:
+    """fp32 values of a node, across layout ops; rounded to their grid with `params`."""
+    if name in values:
+        found = values[name][:valid]
+        return tf.constant(found) if params is None else _on_grid(found, params[name])
+    node = graph.by_name[name]
+    inner = _read(graph, node.inputs[0], values, valid, params)
+    return inner if node.op == "relu" else fakequant.compute(node, [inner], False)
+
+
+def _on_grid(values: NDArray[np.float32], params: QuantParams) -> tf.Tensor:
+    """fp32 values as the file reads them: their codes' values."""
+    scale, zero, low, high = params.grid
+    codes = np.empty(values.size, np.uint8)
+    kernels.quantize(np.ascontiguousarray(values).reshape(-1), scale, zero, low, high, codes)
+    real = (scale * (np.arange(256) - zero)).astype(np.float32)
+    return tf.constant(real[codes].reshape(values.shape))
+
+
+def _kernel_in_file(node: Node, pair: LayerPair, converted: Converted) -> NDArray[np.float32]:
+    """A row's dequantized kernel, in the shape of the node's own."""
+    assert pair.kernel is not None, f"{node.name} has a kernel"
+    stored = layout(pair.operator, real_values(converted.model.tensors[pair.kernel]))
+    return as_of_layer(stored, node).astype(np.float32)
+
+
+def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:
+    return value if step.relu is None else fakequant.compute(step.relu, [value], False)
+
+
+def _saturation(node: Node, source: QuantParams) -> float | None:
+    """Largest sum that 32 bits hold, as a real number; None if no input can lead there."""
+    kernel = fakequant.kernel_of(node)
+    params = fakequant.kernel_params(node)
+    unit = float(source.scale * params.scale)
+    codes = np.abs(quantize(kernel, params).astype(np.int64) - params.zero_point)
+    axes = tuple(
+        a for a in range(kernel.ndim)
+        if a not in CHANNEL_AXES.get(node.op, (kernel.ndim - 1,))
+    )  # fmt: skip
+    bias = np.abs(node.weights["offset" if node.op == "affine" else "bias"] / unit).reshape(-1)
+    largest = codes.sum(axis=axes).reshape(-1) * 255 + bias
+    top = LIMITS["int32"][1]
+    return top * unit if (largest > top).any() else None
+
+
+def with_own(
+    layers: Sequence[LayerResult], sums: Sequence[Sequence[OwnSums]]
+) -> tuple[LayerResult, ...]:
+    """The rows with the columns that tell own from inherited error."""
+    found = []
+    for i, layer in enumerate(layers):
+        own = [trial[i] for trial in sums]
+        by_source = [s.source_sqnr_db for s in own]
+        inherited = [q - s.qmse for q, s in zip(layer.qmse.trials, own, strict=True)]
+        found.append(
+            replace(
+                layer,
+                own_qmse=spread([s.qmse for s in own]),
+                own_sqnr_db=spread([s.sqnr_db for s in own]),
+                own_sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
+                own_sqnr_infinite=spread([int(s.totals[kernels.INFINITE]) for s in own]),
+                inherited_qmse=spread(inherited),
+                own_bias_share=spread([s.bias_share for s in own]),
+                source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},
+                saturated_share=sum(s.saturated for s in own) / sum(s.values for s in own),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The network: from a model file to a graph of canonical nodes, batch norms folded."""

@@ -1,0 +1,217 @@
+"""Keras model -> `Graph`: every layer as one or several canonical nodes, weights copied.
+
+Dropout and augmentation vanish (they do nothing at inference), a layer's own activation becomes a
+node, separable convolutions become their two convolutions, swish and the hard sigmoids their
+parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node.
+
+`LOWERINGS` is the list of what is supported: class name -> function; `schemes.takes` says which
+scheme takes the nodes that they make.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from tfqdyn.network.graph import Graph, Node
+from tfqdyn.network.lowering import elementwise, linear, spatial
+from tfqdyn.network.lowering.builder import Builder
+from tfqdyn.network.trace import Call, UnsupportedModelError, trace
+from tfqdyn.schemes import OWN_RANGES, SCHEMES, takes
+
+IDENTITIES = {
+    "Activation": "is linear",
+    "ActivityRegularization": "acts on the loss only",
+    "Dropout": "is off at inference",
+    "GaussianDropout": "is off at inference",
+    "GaussianNoise": "is off at inference",
+    "Identity": "passes its input on",
+    "SpatialDropout2D": "is off at inference",
+    "StochasticDepth": "is off at inference",
+    "AlphaDropout": "is off at inference",
+}
+
+AUGMENTATIONS = (
+    "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast",
+    "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
+    "RandomGrayscale", "RandomHeight", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
+    "RandomTranslation", "RandomWidth", "RandomZoom",
+)  # fmt: skip
+"""Layers that do nothing at inference. `RandomCrop` is none: it crops the centre then."""
+
+
+def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
+    """The model as canonical nodes; its function is unchanged.
+
+    Args:
+        model: a functional or sequential model of Keras 3 or tf_keras, one input, one output,
+            channels last, fixed input size.
+        scheme: one of `SCHEMES`, or `SIMULATED`, that must take every node; None for none.
+
+    Raises:
+        UnsupportedModelError: names every layer that is not supported, and what is; or that the
+            scheme does not take, and the schemes that do.
+    """
+    calls = trace(model)
+    if None in calls[0].output_shape:
+        raise UnsupportedModelError(
+            f"the input size must be fixed, received {calls[0].output_shape}; rebuild the model "
+            "with an Input of the size of your images"
+        )
+    builder = Builder()
+    problems: list[str] = []
+    for call in calls:
+        builder.call = call
+        inputs = tuple(builder.value.get(name, name) for name in call.inputs)
+        try:
+            value = _lower_call(builder, call, inputs)
+        except UnsupportedModelError as error:
+            problems.append(str(error))
+            value = builder.node("unsupported", inputs)
+        builder.value[call.name] = value
+    if problems:
+        raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
+    _refuse(builder.nodes, scheme)
+    return _without_twins(model.name, builder, builder.value[calls[-1].name])
+
+
+def _refuse(nodes: Iterable[Node], scheme: str | None) -> None:
+    """Raises UnsupportedModelError if a scheme does not take every node."""
+    refused: dict[str, list[str]] = {}
+    for node in nodes:
+        if scheme is not None and not takes(scheme, node.op):
+            refused.setdefault(node.op, []).append(repr(node.source))
+    if refused:
+        lines = [f"{op}: layers {', '.join(sorted(set(names)))}" for op, names in refused.items()]
+        others = [name for name in SCHEMES if all(takes(name, op) for op in refused)]
+        raise UnsupportedModelError(
+            f"scheme {scheme!r} does not take these layers; {', '.join(others)} may:\n"
+            + "\n".join(lines)
+        )
+
+
+def _without_twins(name: str, builder: Builder, output: str) -> Graph:
+    """The graph with nodes that compute the same from the same merged, the output node last.
+
+    TFLite's converter merges them too (NASNet applies the same ReLU to one tensor four times).
+    """
+    kept: dict[Any, Node] = {}
+    merged: dict[str, str] = {}
+    for node in builder.nodes:
+        node = replace(node, inputs=tuple(merged.get(i, i) for i in node.inputs))
+        key = (node.op, node.inputs, repr(node.config), node.output_shape)
+        twin = None if node.weights or not node.inputs else kept.get(key)
+        if twin is None:
+            kept[node.name if node.weights else key] = node
+        else:
+            merged[node.name] = twin.name
+            builder.skipped[node.name] = f"computes the same as {twin.name}"
+    output = merged.get(output, output)
+    nodes = sorted(kept.values(), key=lambda node: node.name == output)
+    graph = Graph(name, tuple(nodes), builder.skipped)
+    if graph.non_finite:
+        raise UnsupportedModelError(
+            f"weights or constants are NaN or infinite in: {', '.join(graph.non_finite)}"
+        )
+    return graph
+
+
+def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    kind = call.kind
+    layer = call.layer
+    if not call.inputs:
+        return b.node("input", ())
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is channels_first; use NHWC")
+    linear = kind == "Activation" and getattr(layer.activation, "__name__", "") == "linear"
+    if linear or (kind in IDENTITIES and kind != "Activation") or kind in AUGMENTATIONS:
+        b.skipped[call.name] = IDENTITIES.get(kind, "augments training images only")
+        return inputs[0]
+    if kind in ("TFOpLambda", "SlicingOpLambda"):
+        kind = TF_FUNCTIONS.get(str(layer.get_config().get("function")), kind)
+    if kind not in LOWERINGS:
+        raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is not supported")
+    return LOWERINGS[kind](b, call, inputs)
+
+
+LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
+    "Activation": elementwise.activation,
+    "Add": elementwise.merge("add"),
+    "Average": elementwise.average,
+    "AveragePooling2D": spatial.pool("average_pool"),
+    "BatchNormalization": linear.batch_norm,
+    "Celu": elementwise.float_activation("celu"),
+    "Concatenate": spatial.concatenate,
+    "Conv2D": linear.conv2d,
+    "Conv2DTranspose": linear.conv2d_transpose,
+    "Cropping2D": spatial.crop,
+    "CustomScaleLayer": elementwise.scaled_residual,
+    "Dense": linear.dense,
+    "DepthwiseConv2D": linear.depthwise_conv2d,
+    "Divide": elementwise.merge("divide"),
+    "ELU": elementwise.float_activation("elu"),
+    "Elu": elementwise.float_activation("elu"),
+    "Flatten": spatial.reshape,
+    "Gelu": elementwise.float_activation("gelu"),
+    "GlobalAveragePooling2D": spatial.global_pool("mean"),
+    "GlobalMaxPooling2D": spatial.global_pool("global_max"),
+    "HardShrink": elementwise.float_activation("hard_shrink"),
+    "HardSigmoid": elementwise.named_activation("hard_sigmoid"),
+    "HardSilu": elementwise.named_activation("hard_silu"),
+    "HardTanh": elementwise.float_activation("hard_tanh"),
+    "LayerNormalization": linear.layer_norm,
+    "LayerScale": linear.layer_scale,
+    "LeakyReLU": elementwise.leaky_relu,
+    "LogSigmoid": elementwise.float_activation("log_sigmoid"),
+    "MaxPooling2D": spatial.pool("max_pool"),
+    "Maximum": elementwise.merge("maximum"),
+    "Minimum": elementwise.merge("minimum"),
+    "Multiply": elementwise.merge("multiply"),
+    "Normalization": linear.normalization,
+    "PReLU": elementwise.prelu,
+    "Permute": spatial.permute,
+    "ReLU": elementwise.relu,
+    "Relu": elementwise.named_activation("relu"),
+    "Relu6": elementwise.named_activation("relu6"),
+    "Rescaling": linear.rescaling,
+    "Reshape": spatial.reshape,
+    "Selu": elementwise.float_activation("selu"),
+    "SeparableConv2D": linear.separable_conv2d,
+    "Sigmoid": elementwise.named_activation("sigmoid"),
+    "Silu": elementwise.named_activation("silu"),
+    "SoftShrink": elementwise.float_activation("soft_shrink"),
+    "Softmax": elementwise.named_activation("softmax"),
+    "Softplus": elementwise.float_activation("softplus"),
+    "Softsign": elementwise.float_activation("softsign"),
+    "Squareplus": elementwise.float_activation("squareplus"),
+    "Subtract": elementwise.merge("subtract"),
+    "Tanh": elementwise.named_activation("tanh"),
+    "TanhShrink": elementwise.float_activation("tanh_shrink"),
+    "TrueDivide": elementwise.merge("divide"),
+    "UpSampling2D": spatial.upsampling,
+    "ZeroPadding2D": spatial.pad,
+}
+
+TF_FUNCTIONS = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "math.truediv": "Divide",
+    "nn.relu": "Relu",
+    "nn.relu6": "Relu6",
+    "nn.silu": "Silu",
+    "nn.sigmoid": "Sigmoid",
+    "math.sigmoid": "Sigmoid",
+    "math.tanh": "Tanh",
+    "nn.softmax": "Softmax",
+}
+"""TensorFlow's functions that Keras 2 files call, and the layers that do the same."""
+
+SUPPORTED = frozenset((*LOWERINGS, *IDENTITIES, *AUGMENTATIONS))
+"""Class names of all layers and operations that are lowered."""
+
+
+def supported_layers() -> str:
+    """The sentence that ends errors about layers: what is supported."""
+    return f"supported layers: {', '.join(sorted(SUPPORTED))}"

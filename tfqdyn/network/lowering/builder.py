@@ -1,0 +1,135 @@
+"""Collects canonical nodes while a model's calls are lowered one by one."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.network.graph import Node
+from tfqdyn.network.trace import Call, UnsupportedModelError
+from tfqdyn.schemes import FLOAT_ACTIVATIONS
+
+ACTIVATIONS = (
+    "linear", "relu", "relu6", "leaky_relu", "sigmoid", "hard_sigmoid", "silu", "swish",
+    "hard_silu", "hard_swish", "tanh", "softmax", *FLOAT_ACTIVATIONS,
+)  # fmt: skip
+"""The activations that are lowered, by Keras' names."""
+
+
+def unsupported_activation(layer: str, activation: str) -> str:
+    """The error about a layer's activation."""
+    return (
+        f"layer {layer!r}: activation {activation!r} is not supported; supported are "
+        f"{', '.join(ACTIVATIONS)}"
+    )
+
+
+class Builder:
+    """Collects nodes; `value[call]` is the name of the node that holds a call's output."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.value: dict[str, str] = {}
+        self.skipped: dict[str, str] = {}
+        self._names: set[str] = set()
+        self.call: Call
+
+    def node(
+        self,
+        op: str,
+        inputs: tuple[str, ...],
+        *,
+        name: str | None = None,
+        shape: tuple[int, ...] | None = None,
+        weights: Mapping[str, NDArray] | None = None,
+        **config: Any,
+    ) -> str:
+        """Adds a node of the current call; returns its name."""
+        name = self._unique(name or self.call.name)
+        self.nodes.append(
+            Node(
+                name=name,
+                op=op,
+                inputs=inputs,
+                output_shape=tuple(shape if shape is not None else self.shape),
+                config=config,
+                weights=weights or {},
+                source=self.call.layer.name,
+                shared=self.call.shared,
+            )
+        )
+        return name
+
+    def _unique(self, name: str) -> str:
+        candidate, n = name, 1
+        while candidate in self._names:
+            n += 1
+            candidate = f"{name}_{n}"
+        self._names.add(candidate)
+        return candidate
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The output shape of the current call."""
+        return tuple(int(size) for size in self.call.output_shape if size is not None)
+
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The output shape of a node already added."""
+        return next(node.output_shape for node in reversed(self.nodes) if node.name == name)
+
+    def activated(self, value: str, activation: Any, name: str | None = None) -> str:
+        """`value` after a Keras activation (a name or a function); adds what nodes it takes."""
+        kind = activation if isinstance(activation, str) else _name_of(activation)
+        name, shape = name or f"{self.call.name}_{kind}", self.shape_of(value)
+        if kind == "linear":
+            return value
+        if kind in ("relu", "relu6"):
+            top = 6.0 if kind == "relu6" else None
+            return self.node("relu", (value,), name=name, shape=shape, max_value=top)
+        if kind == "leaky_relu":
+            return self.node("leaky_relu", (value,), name=name, shape=shape, alpha=0.2)
+        if kind in ("sigmoid", "tanh", "softmax"):
+            return self.node(kind, (value,), name=name, shape=shape)
+        if kind in FLOAT_ACTIVATIONS:
+            return self.float_activation(value, kind, activation, name)
+        if kind == "hard_sigmoid":
+            moved = self.affine(value, 1.0, 3.0, f"{name}_shift")
+            clipped = self.node("relu", (moved,), name=f"{name}_relu6", shape=shape, max_value=6.0)
+            return self.affine(clipped, 1.0 / 6.0, 0.0, name)
+        if kind in ("silu", "swish", "hard_silu", "hard_swish"):
+            gate = "hard_sigmoid" if kind.startswith("hard") else "sigmoid"
+            gated = self.activated(value, gate, f"{name}_{gate}")
+            return self.node("multiply", (value, gated), name=name, shape=shape)
+        raise UnsupportedModelError(unsupported_activation(self.call.name, kind))
+
+    def float_activation(self, value: str, kind: str, source: Any, name: str | None = None) -> str:
+        """Adds one of `FLOAT_ACTIVATIONS`; `source`, a layer or a function, has its parameters."""
+        given = {role: _parameter(source, role) for role in FLOAT_ACTIVATIONS[kind]}
+        return self.node(kind, (value,), name=name, shape=self.shape_of(value), **given)
+
+    def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
+        """Adds value * scale + offset, scalars or one number a channel, unless it is `value`."""
+        if np.all(np.asarray(scale) == 1) and np.all(np.asarray(offset) == 0):
+            self.skipped[name or self.call.name] = "multiplies by 1 and adds 0"
+            return value
+        shape = self.shape_of(value)
+        channels = shape[-1]
+        weights = {
+            "scale": np.broadcast_to(np.asarray(scale, np.float32).reshape(-1), (channels,)),
+            "offset": np.broadcast_to(np.asarray(offset, np.float32).reshape(-1), (channels,)),
+        }
+        return self.node("affine", (value,), name=name, shape=shape, weights=weights)
+
+
+def _name_of(activation: Any) -> str:
+    """A function's name; a layer's or another object's class."""
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def _parameter(source: Any, role: str) -> Any:
+    """A layer's attribute, or the default of a function's argument."""
+    given = getattr(source, role, None)
+    given = inspect.signature(source).parameters[role].default if given is None else given
+    return given if isinstance(given, (bool, int)) else float(given)

@@ -1,0 +1,55 @@
+"""Lowerings of pooling, of concatenation, and of layers that only move values."""
+
+from collections.abc import Callable
+
+from tfqdyn.network.lowering.builder import Builder
+from tfqdyn.network.trace import Call, UnsupportedModelError
+
+
+def concatenate(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    rank = len(b.shape) + 1
+    return b.node("concatenate", inputs, axis=call.layer.axis % rank)
+
+
+def pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
+    def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+        layer = call.layer
+        size, strides = tuple(layer.pool_size), tuple(layer.strides)
+        return b.node(op, inputs, pool_size=size, strides=strides, padding=layer.padding)
+
+    return lowering
+
+
+def global_pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
+    def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+        if b.shape_of(inputs[0])[:2] == (1, 1):  # of one pixel
+            return b.node("reshape", inputs)
+        return b.node(op, inputs, keepdims=bool(call.layer.keepdims))
+
+    return lowering
+
+
+def pad(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    return b.node("pad", inputs, padding=tuple(map(tuple, call.layer.padding)))
+
+
+def crop(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    return b.node("crop", inputs, cropping=tuple(map(tuple, call.layer.cropping)))
+
+
+def reshape(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    return b.node("reshape", inputs)
+
+
+def permute(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    return b.node("permute", inputs, dims=tuple(call.layer.dims))
+
+
+def upsampling(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    layer = call.layer
+    if layer.interpolation not in ("nearest", "bilinear"):
+        raise UnsupportedModelError(
+            f"layer {call.name!r}: interpolation {layer.interpolation!r}; supported are nearest, "
+            "bilinear"
+        )
+    return b.node("upsample", inputs, size=tuple(layer.size), interpolation=layer.interpolation)

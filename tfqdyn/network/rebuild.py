@@ -1,0 +1,171 @@
+"""`Graph` -> Keras model: a network as standard layers, to run in fp32, to train or to save."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfqdyn.network.graph import Graph, Node
+from tfqdyn.schemes import FLOAT_ACTIVATIONS
+
+Wrap = Callable[[Node, Any], Any]
+"""What to call in the place of a node's layer, from the node and its layer with weights set."""
+
+
+def unwrapped(node: Node, layer: Any) -> Any:
+    """The layer itself."""
+    return layer
+
+
+def to_keras(
+    graph: Graph,
+    outputs: Sequence[str] | None = None,
+    library: Any = keras,
+    wrap: Wrap = unwrapped,
+) -> Any:
+    """A Keras model of standard layers that computes a graph.
+
+    Args:
+        graph: without unsupported nodes.
+        outputs: nodes whose values the model returns, in that order; by default the graph's
+            output alone.
+        library: `keras` or `tf_keras`, whose layers to take.
+        wrap: may put something around each layer, and (given an identity) after the input.
+
+    Returns:
+        A functional model. Layers are named as the nodes ("/" becomes "_"), weights are set.
+    """
+    values: dict[str, Any] = {}
+    for node in graph:
+        if node.op == "input":
+            first = library.Input(node.output_shape, name=name_of(node))
+            values[node.name] = wrap(node, lambda x: x)(first)
+            continue
+        layer = _LAYERS[node.op](node, library)
+        inputs = [values[name] for name in node.inputs]
+        weights = [node.weights[role] for role in WEIGHTS.get(node.op, ())]
+        if weights:
+            layer.build(inputs[0].shape)
+            layer.set_weights(weights)
+        values[node.name] = wrap(node, layer)(inputs if len(inputs) > 1 else inputs[0])
+    ends: Any = values[graph.output.name]
+    if outputs is not None:
+        ends = [values[name] for name in outputs]
+    return library.Model(first, ends, name=graph.name)
+
+
+def name_of(node: Node) -> str:
+    """The name of a node's layer."""
+    return node.name.replace("/", "_")
+
+
+WEIGHTS = {
+    "conv": ("kernel", "bias"),
+    "depthwise": ("kernel", "bias"),
+    "dense": ("kernel", "bias"),
+    "transposed_conv": ("kernel", "bias"),
+    "batch_norm": ("gamma", "beta", "mean", "variance"),
+    "layer_norm": ("gamma", "beta"),
+    "prelu": ("alpha",),
+}
+"""Roles of the weights that a node's layer has, in the layer's order."""
+
+
+def _spatial(node: Node) -> dict[str, Any]:
+    given = dict(node.config)
+    return {
+        "kernel_size": node.weights["kernel"].shape[:2],
+        "strides": given["strides"],
+        "padding": given["padding"],
+        "dilation_rate": given.get("dilation", (1, 1)),
+        "name": name_of(node),
+    }
+
+
+def _conv(node: Node, library: Any) -> Any:
+    filters = node.weights["kernel"].shape[3]
+    return library.layers.Conv2D(filters, groups=node.config["groups"], **_spatial(node))
+
+
+def _depthwise(node: Node, library: Any) -> Any:
+    multiplier = node.weights["kernel"].shape[3]
+    return library.layers.DepthwiseConv2D(depth_multiplier=multiplier, **_spatial(node))
+
+
+def _transposed(node: Node, library: Any) -> Any:
+    return library.layers.Conv2DTranspose(node.weights["kernel"].shape[2], **_spatial(node))
+
+
+def _affine(node: Node, library: Any) -> Any:
+    scale, offset = (np.asarray(node.weights[role]).tolist() for role in ("scale", "offset"))
+    return library.layers.Rescaling(scale, offset, name=name_of(node))
+
+
+def _prelu(node: Node, library: Any) -> Any:
+    alpha = node.weights["alpha"].shape
+    shared = [i + 1 for i, n in enumerate(alpha) if n == 1 and node.output_shape[i] != 1]
+    return library.layers.PReLU(shared_axes=shared or None, name=name_of(node))
+
+
+def _divide(node: Node, library: Any) -> Callable[[Any], Any]:
+    return lambda pair: pair[0] / pair[1]
+
+
+def _float_activation(node: Node, library: Any) -> Any:
+    function = library.activations.get(node.op)
+    activation = partial(function, **node.config) if node.config else function
+    return library.layers.Activation(activation, name=name_of(node))
+
+
+def _cap(node: Node, library: Any) -> Callable[[Any], Any]:
+    minimum = getattr(library, "ops", library.backend).minimum
+    return lambda x: minimum(x, np.asarray(node.weights["cap"], np.float32))
+
+
+def _pool(kind: str) -> Callable[[Node, Any], Any]:
+    return lambda node, k: getattr(k.layers, kind)(**node.config, name=name_of(node))
+
+
+def _plain(kind: str) -> Callable[[Node, Any], Any]:
+    return lambda node, k: getattr(k.layers, kind)(name=name_of(node))
+
+
+_LAYERS: dict[str, Callable[[Node, Any], Any]] = {
+    "add": _plain("Add"),
+    "affine": _affine,
+    "average_pool": _pool("AveragePooling2D"),
+    "batch_norm": lambda n, k: k.layers.BatchNormalization(
+        epsilon=n.config["epsilon"], name=name_of(n)
+    ),
+    "cap": _cap,
+    "concatenate": _pool("Concatenate"),
+    "conv": _conv,
+    "crop": lambda n, k: k.layers.Cropping2D(n.config["cropping"], name=name_of(n)),
+    "dense": lambda n, k: k.layers.Dense(n.weights["kernel"].shape[1], name=name_of(n)),
+    "depthwise": _depthwise,
+    "divide": _divide,
+    "global_max": _pool("GlobalMaxPooling2D"),
+    "layer_norm": lambda n, k: k.layers.LayerNormalization(name=name_of(n), **n.config),
+    "leaky_relu": lambda n, k: k.layers.LeakyReLU(n.config["alpha"], name=name_of(n)),
+    "max_pool": _pool("MaxPooling2D"),
+    "maximum": _plain("Maximum"),
+    "mean": _pool("GlobalAveragePooling2D"),
+    "minimum": _plain("Minimum"),
+    "multiply": _plain("Multiply"),
+    "pad": lambda n, k: k.layers.ZeroPadding2D(n.config["padding"], name=name_of(n)),
+    "permute": lambda n, k: k.layers.Permute(n.config["dims"], name=name_of(n)),
+    "prelu": _prelu,
+    "relu": lambda n, k: k.layers.ReLU(n.config["max_value"], name=name_of(n)),
+    "reshape": lambda n, k: k.layers.Reshape(n.output_shape, name=name_of(n)),
+    "sigmoid": lambda n, k: k.layers.Activation("sigmoid", name=name_of(n)),
+    "softmax": lambda n, k: k.layers.Softmax(name=name_of(n)),
+    "subtract": _plain("Subtract"),
+    "tanh": lambda n, k: k.layers.Activation("tanh", name=name_of(n)),
+    "transposed_conv": _transposed,
+    "upsample": lambda n, k: k.layers.UpSampling2D(
+        n.config["size"], interpolation=n.config["interpolation"], name=name_of(n)
+    ),
+    **dict.fromkeys(FLOAT_ACTIVATIONS, _float_activation),
+}

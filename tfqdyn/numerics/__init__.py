@@ -1,0 +1,1 @@
+"""Arithmetic on arrays, NumPy and Numba alone: grids of codes, metrics, loops over memory."""

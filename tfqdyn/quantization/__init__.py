@@ -1,0 +1,1 @@
+"""From a folded network to one in few bits: calibration, conversion, simulation."""

@@ -1,0 +1,218 @@
+"""What a converted file must hold: dtypes, quantization parameters, and every single weight."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.numerics.grid import QuantParams, quantize
+from tfqdyn.quantization.fakequant import INHERITING
+from tfqdyn.schemes import CONVERTER_OPS, Scheme
+from tfqdyn.tflite.file import Tensor, TfliteFileError, TfliteModel
+from tfqdyn.tflite.kernels import kernel_of_layer, layout
+from tfqdyn.tflite.pairs import LayerPair
+from tfqdyn.tflite.provenance import origins
+
+TIE = 1e-3
+"""How far from the middle between two codes, in steps, a weight still counts as an exact tie."""
+SMALLEST_DYNAMIC = 1024
+"""TFLite leaves kernels of fewer numbers in floats where only weights are quantized."""
+ULP = 2.0**-23
+"""Distance of neighbouring float32 numbers over their size, at most."""
+MOST_OPERATORS = 100
+"""Operators that a file may have for each node of the network; group convolutions are split."""
+_CODES = ("uint8", "int8", "int16")
+_INDICES = ("int32", "int64", "bool")
+
+
+class ConversionError(RuntimeError):
+    """The converter failed, or what it wrote is not what was asked for."""
+
+
+def check_form(graph: Graph, model: TfliteModel) -> None:
+    """A file from elsewhere is one that can be paired with the network at all.
+
+    Raises:
+        TfliteFileError: several inputs or outputs, or far too many operators.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise TfliteFileError(
+            "expected a .tflite file with one input and one output, received "
+            f"{len(model.inputs)} and {len(model.outputs)}"
+        )
+    if len(model.operators) > MOST_OPERATORS * len(graph.nodes):
+        raise TfliteFileError(
+            f"the .tflite file has {len(model.operators)} operators, the model {len(graph.nodes)}: "
+            "it is not this model's"
+        )
+
+
+def check_tensors(graph: Graph, model: TfliteModel, pairs: Sequence[LayerPair]) -> None:
+    """A file from elsewhere takes the network's images, and its tensors can be read as numbers.
+
+    Raises:
+        TfliteFileError: names the tensor.
+    """
+    first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
+    if first.shape[1:] != graph.input_shape or first.shape[0] < 1:
+        raise TfliteFileError(
+            f"the model expects images {graph.input_shape}, the .tflite file has {first.shape}"
+        )
+    scores = graph.output.output_shape
+    if math.prod(last.shape) != first.shape[0] * math.prod(scores):
+        raise TfliteFileError(f"the model gives {scores}, the .tflite file {last.shape}")
+    for tensor in (first, last, *(model.tensors[pair.tensor] for pair in pairs)):
+        _check_codes(tensor)
+
+
+def _check_codes(tensor: Tensor) -> None:
+    """A tensor is in floats, or in codes with one scale."""
+    quantized = tensor.dtype in _CODES and tensor.params is not None and tensor.params.axis is None
+    if not quantized and not (tensor.dtype == "float32" and tensor.params is None):
+        raise TfliteFileError(
+            f"tensor {tensor.name!r} is {tensor.dtype} "
+            f"with {0 if tensor.params is None else tensor.params.scale.size} scales; expected "
+            f"float32, or one of {', '.join(_CODES)} with one scale"
+        )
+
+
+def check_dtypes(
+    model: TfliteModel,
+    pairs: Sequence[LayerPair],
+    scheme: Scheme,
+    in_floats: Collection[int] = (),
+) -> None:
+    """Every activation and every kernel has the scheme's dtype, and integers their scales.
+
+    Args:
+        model: the file.
+        pairs: its rows.
+        scheme: what was asked for.
+        in_floats: tensors that may be float32 in an integer scheme.
+
+    Raises:
+        ConversionError: lists what differs.
+    """
+    problems = []
+    if scheme.integer:
+        whole = {scheme.activations, scheme.weights}
+        problems += [
+            f"{t.name!r} is {t.dtype}"
+            for t in model.tensors
+            if (t.dtype not in (*_INDICES, *whole) or (t.dtype in whole and t.params is None))
+            and not (t.index in in_floats and t.dtype == "float32")
+        ]
+    for pair in pairs:
+        found = model.tensors[pair.tensor].dtype
+        if found != scheme.activations and not (pair.tensor in in_floats and found == "float32"):
+            problems.append(f"layer {pair.row.name!r}: activations are {found}")
+        if pair.kernel is not None:
+            problems += _kernel_problems(model, pair, scheme)
+    if problems:
+        raise ConversionError(
+            f"expected {scheme.activations} activations and {scheme.weights} weights:\n"
+            + "\n".join(dict.fromkeys(problems))
+        )
+
+
+def left_in_floats(
+    graph: Graph, model: TfliteModel, scheme: Scheme
+) -> tuple[set[int], tuple[str, ...]]:
+    """Tensors that an integer file holds in fp32 for want of a kernel, and the remark on that."""
+    made_of = origins(model, layers_of(graph))
+    tensors: set[int] = set()
+    kinds: set[str] = set()
+    layers: dict[str, None] = {}
+    for op in model.operators:
+        rows = [r for r in made_of.get(op.index, ()) if graph.by_name[r].op in CONVERTER_OPS]
+        floats = {t for t in (*op.inputs, *op.outputs) if model.tensors[t].dtype == "float32"}
+        if scheme.integer and rows and floats:
+            tensors |= floats
+            kinds.add(op.kind)
+            layers |= dict.fromkeys(rows)
+    if not tensors:
+        return tensors, ()
+    what = f"layers run in fp32 in part, for TFLite has no integer {', '.join(sorted(kinds))}"
+    return tensors, tuple(listed(what, layers))
+
+
+def listed(what: str, names: Collection[str]) -> list[str]:
+    """One remark about several things, the first five by name."""
+    shown = ", ".join(list(names)[:5])
+    return [f"{len(names)} {what}: {shown}{', ...' if len(names) > 5 else ''}"] if names else []
+
+
+def _kernel_problems(model: TfliteModel, pair: LayerPair, scheme: Scheme) -> list[str]:
+    assert pair.kernel is not None
+    kernel = model.tensors[pair.kernel]
+    small = np.prod(kernel.shape) < SMALLEST_DYNAMIC and not scheme.calibrated
+    if kernel.dtype != scheme.weights and not (small and kernel.dtype == "float32"):
+        return [f"layer {pair.row.name!r}: weights are {kernel.dtype}"]
+    if kernel.params is None:
+        return []
+    problems = []
+    if scheme.calibrated and not scheme.per_channel and kernel.params.axis is not None:
+        problems.append(f"layer {pair.row.name!r}: weights have a scale a channel")
+    if scheme.per_channel and (kernel.params.zero_point != 0).any():
+        problems.append(f"layer {pair.row.name!r}: weights are not symmetric")
+    return problems
+
+
+def check_params(
+    pairs: Sequence[LayerPair], params: Mapping[str, QuantParams], float_layers: Collection[str]
+) -> None:
+    """Every row's tensor has the quantization that was asked for.
+
+    A pool's scale is TFLite's to choose: it moves requantization across pools that feed a
+    concatenation.
+
+    Raises:
+        ConversionError: lists what differs.
+    """
+    problems = []
+    for pair in pairs:
+        name = pair.row.name
+        expected = None if name in float_layers else params[name]
+        settled_by_tflite = pair.row.kind in INHERITING and expected and pair.params
+        if not settled_by_tflite and not _agree(pair.params, expected):
+            problems.append(f"layer {name!r}: quantization {expected} became {pair.params}")
+    if problems:
+        raise ConversionError("quantization is not what was asked for:\n" + "\n".join(problems))
+
+
+def _agree(found: QuantParams | None, expected: QuantParams | None) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    same_scale = np.allclose(found.scale, expected.scale, rtol=2 * ULP, atol=0)
+    return same_scale and np.array_equal(found.zero_point, expected.zero_point)
+
+
+def check_kernels(graph: Graph, pairs: Sequence[LayerPair], model: TfliteModel) -> int:
+    """Counts codes that differ from our quantization of the weights by one, at exact ties.
+
+    Raises:
+        ConversionError: any other code differs.
+    """
+    ties = 0
+    for pair in pairs:
+        stored = None if pair.kernel is None else model.tensors[pair.kernel]
+        if stored is None or stored.params is None or stored.data is None:
+            continue
+        values = kernel_of_layer(graph.by_name[pair.row.name]).astype(np.float64)
+        channel = None if stored.params.axis is None else 3
+        params = QuantParams(
+            stored.params.scale, stored.params.zero_point, stored.params.dtype, channel
+        )
+        codes = layout(pair.operator, stored.data).astype(int)
+        differing = np.nonzero(quantize(values, params) != codes)
+        steps = (values / params.scale)[differing]
+        distance = abs(quantize(values, params)[differing] - codes[differing])
+        wrong = ~((distance <= 1) & (np.abs(steps - np.floor(steps) - 0.5) <= TIE))
+        if wrong.any():
+            raise ConversionError(
+                f"layer {pair.row.name!r}: {int(wrong.sum())} of {values.size} weights in the file "
+                "differ from their affine quantization"
+            )
+        ties += len(steps)
+    return ties

@@ -1,0 +1,342 @@
+"""Quantization to 2 to 16 bits by simulation: rounded values in fp32 arithmetic, no file.
+
+Kernels, the input and every row's output are rounded to asymmetric grids that hold 0 exactly, as
+`fakequant` places them; sums and biases stay in fp32, which is where 8 bits by simulation differ
+from true uint8. Widths of kernels and of outputs are given separately, each per tensor (raw extrema
+of the kernel, calibrated range of the output) or per output channel. The image keeps 8 bits at
+least, and so do outputs of a range that TFLite fixes (softmax, sigmoid, tanh: lookup tables).
+
+Mixed widths (Yun's thesis, section 6.2.5: "layers with greater depth factorization can be allocated
+a greater number of bits as their computational cost is lower"): a layer of factorization rate f,
+1 for a regular and C for a depthwise convolution of C channels (thesis Eq. 5.1), gains
+
+    round(extra * log f / log C)
+
+bits, for its kernel and its output. `mean_bits` says what that costs.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tfqdyn.network.graph import CHANNEL_AXES, KERNEL_OPS, Graph, LayerNode, Node, layers_of
+from tfqdyn.numerics.grid import NARROWEST, QuantParams
+from tfqdyn.quantization.calibration import SiteRange
+from tfqdyn.quantization.fakequant import (
+    FIXED_RANGES,
+    INHERITING,
+    WITH_KERNEL,
+    compute,
+    kernel_of,
+    on_grid,
+)
+from tfqdyn.quantization.stepwise import Step, steps_of
+from tfqdyn.tflite.pairs import LayerPair, SimulatedGrid
+
+NARROWEST_BITS, WIDEST_BITS = 2, 16
+FLOAT_BITS = 32
+TENSORS = ("weights", "activations")
+
+
+@dataclass(frozen=True)
+class BitWidths:
+    """How finely to round.
+
+    Attributes:
+        weights: bits of kernels, 2 to 16.
+        activations: bits of row outputs, 2 to 16.
+        per_channel: which of `TENSORS` have a grid for every output channel.
+        extra: bits that a depthwise layer gains, at least 0; `WIDEST_BITS` is the most.
+    """
+
+    weights: int = 8
+    activations: int = 8
+    per_channel: tuple[str, ...] = ()
+    extra: int = 0
+
+    def __post_init__(self) -> None:
+        for name in TENSORS:
+            bits = getattr(self, name)
+            if not NARROWEST_BITS <= bits <= WIDEST_BITS:
+                raise ValueError(
+                    f"{name} take {NARROWEST_BITS} to {WIDEST_BITS} bits, received {bits}"
+                )
+        unknown = sorted(set(self.per_channel) - set(TENSORS))
+        if unknown or self.extra < 0:
+            raise ValueError(
+                f"per_channel takes {list(TENSORS)} and mixed bits are at least 0, received "
+                f"{list(self.per_channel)} and {self.extra}"
+            )
+
+    def of(self, node: Node) -> tuple[int, int]:
+        """Bits of a layer's kernel and of its output."""
+        gained = round(self.extra * factorization(node))
+        return min(self.weights + gained, WIDEST_BITS), min(self.activations + gained, WIDEST_BITS)
+
+
+def factorization(node: Node) -> float:
+    """log f / log C of a layer with a kernel, in [0, 1]: 1 for depthwise, 0 for regular layers."""
+    if node.op == "depthwise":
+        return 1.0
+    groups = node.config.get("groups", 1) if node.op == "conv" else 1
+    channels = groups * node.weights["kernel"].shape[2] if groups > 1 else 2
+    return math.log(groups) / math.log(channels)
+
+
+def mean_bits(graph: Graph, widths: BitWidths) -> dict[str, float]:
+    """What the widths cost on average: bits a weight, and bits of weights a multiplication."""
+    layers = [node for node in graph if node.op in KERNEL_OPS]
+    bits = np.array([widths.of(node)[0] for node in layers], np.float64)
+    sizes = np.array([node.weights["kernel"].size for node in layers])
+    macs = np.array([node.macs for node in layers])
+    return {
+        "per_weight": float((bits * sizes).sum() / sizes.sum()),
+        "per_mac": float((bits * macs).sum() / macs.sum()),
+    }
+
+
+def describe(graph: Graph, widths: BitWidths) -> str:
+    """The remark that a simulated analysis carries."""
+    forms = ["per channel" if name in widths.per_channel else "per tensor" for name in TENSORS]
+    mean = mean_bits(graph, widths)
+    mixed = f"; depthwise layers gain {widths.extra} bits" if widths.extra else ""
+    return (
+        f"SIMULATED in fp32 arithmetic, no .tflite file: {widths.weights}-bit weights {forms[0]}, "
+        f"{widths.activations}-bit activations {forms[1]}{mixed}; on average "
+        f"{mean['per_weight']:.2f} bits a weight, {mean['per_mac']:.2f} a multiplication."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A grid's ends, scalars or one a channel [C], and its bits."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    bits: int
+
+    def round(self, values: tf.Tensor) -> tf.Tensor:
+        """The nearest values of the grid; channels are the last axis."""
+        if not self.low.ndim:
+            return tf.quantization.fake_quant_with_min_max_args(
+                values, float(self.low), float(self.high), self.bits
+            )
+        flat = tf.reshape(values, (-1, self.low.size))
+        rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            flat, self.low, self.high, self.bits
+        )
+        return tf.reshape(rounded, tf.shape(values))
+
+    @property
+    def ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest values: the range's ends, moved so that 0 is one of the grid's."""
+        lows = -np.floor(-self.low / self.steps + 0.5) * self.steps
+        return lows, lows + self.steps * (2**self.bits - 1)
+
+    def round_pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images on the grid of their one range, as a file's input rounds them."""
+        scale = float(np.float32(self.steps[0]))
+        zero_point = math.floor(-float(self.low) / scale + 0.5)
+        return on_grid(images, scale, zero_point, 2**self.bits - 1)
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """Distances of neighbouring values, one a grid."""
+        return np.atleast_1d(np.subtract(self.high, self.low, dtype=np.float64)) / (
+            2**self.bits - 1
+        )
+
+
+def grid(low: NDArray | float, high: NDArray | float, bits: int) -> Grid:
+    """A grid over ranges, widened to hold 0; empty ranges at 0 become [0, 1]."""
+    first = np.minimum(np.asarray(low, np.float32), 0)
+    last = np.maximum(np.asarray(high, np.float32), 0)
+    last = np.where(last == first, np.float32(1), last)
+    narrow = last - first < NARROWEST
+    return Grid(first, np.where(narrow, first + np.float32(NARROWEST), last), bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A simulated network, in the place of a `conversion.Converted`.
+
+    Attributes:
+        graph: its kernels are rounded already.
+        grids: of the input and of what every row hands on, by name.
+        float_layers: rows that compute in fp32.
+        pairs: every row with its grid.
+        size: bytes that weights of these widths and int32 biases take.
+        notes: that, and how, all this is simulated.
+    """
+
+    graph: Graph
+    grids: Mapping[str, Grid]
+    float_layers: frozenset[str]
+    pairs: tuple[LayerPair, ...]
+    size: int
+    notes: tuple[str, ...]
+    content: bytes = b""
+    unpaired: Mapping[str, str] = field(default_factory=dict)
+    ties: int = 0
+    output_params: QuantParams | None = None
+
+
+def simulate(
+    graph: Graph,
+    sites: Mapping[str, SiteRange],
+    widths: BitWidths,
+    float_layers: Collection[str] = (),
+) -> Simulated:
+    """Rounds a folded graph's kernels and plans where its activations are rounded.
+
+    Args:
+        graph: a folded graph.
+        sites: calibrated ranges of the input and of every row, by name.
+        widths: how finely to round.
+        float_layers: rows that compute and give fp32 values; rows that are none of these read
+            them rounded, as behind a float row of a file.
+    """
+    rows = layers_of(graph)
+    source = graph.nodes[0].name
+    image = sites[source]
+    grids = {source: grid(image.low, image.high, max(8, widths.activations))}
+    for row in rows:
+        node, before = graph.by_name[row.name], row.producers[0]
+        inherits = node.op in INHERITING
+        grids[row.name] = grids[before] if inherits else _output_grid(node, sites[row.name], widths)
+    kept = frozenset(float_layers)
+    nodes = [n if n.name in kept else _with_rounded_kernel(n, widths) for n in graph]
+    pairs = tuple(_pair(graph, row, grids, widths, row.name in kept) for row in rows)
+    bits = sum(
+        (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * kernel_of(node).size
+        for node in graph
+        if node.op in WITH_KERNEL
+    )
+    biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r in ("bias", "offset"))
+    size = math.ceil(bits / 8) + biases
+    rounded = replace(graph, nodes=tuple(nodes))
+    return Simulated(rounded, grids, kept, pairs, size, (describe(graph, widths),))
+
+
+def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
+    bits = _output_bits(node, widths)
+    if node.op in FIXED_RANGES:
+        low = FIXED_RANGES[node.op][0]
+        return grid(low, 1 - (1 - low) * 2.0**-bits, bits)
+    if "activations" in widths.per_channel:
+        return grid(site.channel_low, site.channel_high, bits)
+    return grid(site.low, site.high, bits)
+
+
+def _kernel_bits(node: Node, widths: BitWidths) -> int:
+    return widths.of(node)[0] if node.op in KERNEL_OPS else widths.weights
+
+
+def _output_bits(node: Node, widths: BitWidths) -> int:
+    if node.op in FIXED_RANGES:
+        return max(8, widths.activations)
+    return widths.of(node)[1] if node.op in KERNEL_OPS else widths.activations
+
+
+def _with_rounded_kernel(node: Node, widths: BitWidths) -> Node:
+    if node.op not in WITH_KERNEL:
+        return node
+    kernel = kernel_of(node)
+    order = _channels_last(node)
+    moved = kernel.transpose(order)
+    columns = moved.reshape(-1, _channels(node))
+    rounded = _kernel_grid(node, widths).round(tf.constant(columns)).numpy()
+    role = "scale" if node.op == "affine" else "kernel"
+    values = rounded.reshape(moved.shape).transpose(np.argsort(order))
+    return replace(node, weights={**node.weights, role: values})
+
+
+def _kernel_grid(node: Node, widths: BitWidths) -> Grid:
+    """The grid of a kernel, or one for every output channel."""
+    kernel = kernel_of(node)
+    bits = _kernel_bits(node, widths)
+    if "weights" not in widths.per_channel:
+        return grid(kernel.min(), kernel.max(), bits)
+    columns = kernel.transpose(_channels_last(node)).reshape(-1, _channels(node))
+    return grid(columns.min(axis=0), columns.max(axis=0), bits)
+
+
+def _channel_axes(node: Node) -> tuple[int, ...]:
+    return CHANNEL_AXES.get(node.op, (kernel_of(node).ndim - 1,))
+
+
+def _channels(node: Node) -> int:
+    return math.prod(kernel_of(node).shape[axis] for axis in _channel_axes(node))
+
+
+def _channels_last(node: Node) -> list[int]:
+    """The kernel's axes with those of output channels at the end."""
+    last = _channel_axes(node)
+    return [a for a in range(kernel_of(node).ndim) if a not in last] + list(last)
+
+
+def _pair(
+    graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths, in_fp32: bool
+) -> LayerPair:
+    simulated = None
+    if not in_fp32:
+        found = grids[row.name]
+        lows, highs = found.ends
+        simulated = SimulatedGrid(float(lows.min()), float(highs.max()), found.bits)
+        node = graph.by_name[row.name]
+        if node.op in WITH_KERNEL:
+            kernel = _kernel_grid(node, widths)
+            simulated = replace(
+                simulated,
+                weight_bits=kernel.bits,
+                weight_scales=tuple(kernel.steps.tolist()),
+                weight_zero_points=tuple(np.rint(-kernel.low / kernel.steps).astype(int).tolist()),
+            )
+    return LayerPair(row, -1, "SIMULATED", None, None, simulated=simulated)
+
+
+class SimulatedTensors:
+    """fp32 values of every row of a simulated network; the counterpart of `TfliteTensors`."""
+
+    def __init__(self, simulated: Simulated, chunk: int) -> None:
+        self._simulated = simulated
+        shape = (chunk, *simulated.graph.input_shape)
+        self._run = tf.function(
+            self._values, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
+        )
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Runs preprocessed images [chunk, H, W, C]; the values of every pair, then the output."""
+        return [np.asarray(memoryview(value)) for value in self._run(tf.constant(images))]
+
+    def _values(self, images: tf.Tensor) -> list[tf.Tensor]:
+        graph, grids = self._simulated.graph, self._simulated.grids
+        source = graph.nodes[0].name
+        values = {source: grids[source].round_pixels(images)}
+        exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
+        rows = []
+        for step in steps_of(graph):
+            names = step.node.inputs
+            end = step.relu.name if step.relu else step.node.name
+            if step.row is None:
+                values[end] = _computed(step, [values[name] for name in names])
+                if names[0] in exact:
+                    exact[end] = _computed(step, [exact[names[0]]])
+            elif step.row.name in self._simulated.float_layers:
+                exact[end] = _computed(step, [exact.get(name, values[name]) for name in names])
+                values[end] = grids[step.row.name].round(exact[end])
+                rows.append(exact[end])
+            else:
+                computed = _computed(step, [values[name] for name in names])
+                values[end] = grids[step.row.name].round(computed)
+                rows.append(values[end])
+        return [*rows, values[graph.output.name]]
+
+
+def _computed(step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:
+    value = compute(step.node, inputs, False)
+    return value if step.relu is None else compute(step.relu, [value], False)

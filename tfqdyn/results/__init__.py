@@ -1,0 +1,56 @@
+"""Results: records and their files; findings and estimates that are read from them."""
+
+from tfqdyn.results.records import (
+    DRAWN as DRAWN,
+)
+from tfqdyn.results.records import (
+    SCHEMA as SCHEMA,
+)
+from tfqdyn.results.records import (
+    SOURCES as SOURCES,
+)
+from tfqdyn.results.records import (
+    ActivationRow as ActivationRow,
+)
+from tfqdyn.results.records import (
+    ChannelRow as ChannelRow,
+)
+from tfqdyn.results.records import (
+    HistogramRow as HistogramRow,
+)
+from tfqdyn.results.records import (
+    KernelGrid as KernelGrid,
+)
+from tfqdyn.results.records import (
+    LayerResult as LayerResult,
+)
+from tfqdyn.results.records import (
+    Loss as Loss,
+)
+from tfqdyn.results.records import (
+    RunResult as RunResult,
+)
+from tfqdyn.results.records import (
+    Spread as Spread,
+)
+from tfqdyn.results.records import (
+    Summary as Summary,
+)
+from tfqdyn.results.records import (
+    WeightRow as WeightRow,
+)
+from tfqdyn.results.records import (
+    plain as plain,
+)
+from tfqdyn.results.records import (
+    read as read,
+)
+from tfqdyn.results.records import (
+    spread as spread,
+)
+from tfqdyn.results.records import (
+    with_infinities as with_infinities,
+)
+from tfqdyn.results.records import (
+    write as write,
+)

@@ -1,0 +1,72 @@
+"""From the record of a `results.json` back to a `RunResult`, the reverse of `results.plain`.
+
+What a file does not hold comes back as the field's default, so runs written before a field existed
+are read too; an undefined number (null) comes back as NaN. The `.tflite` files are not read.
+"""
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from tfqdyn import results
+from tfqdyn.results import RunResult, resultsformat
+
+
+def load(folder: Path) -> RunResult:
+    """The run in a folder.
+
+    Raises:
+        ValueError: it is not a run folder, or its record is not of the format
+            (`resultsformat`); the text names the key.
+    """
+    if not (folder / "results.json").is_file():
+        what = "a folder without results.json" if folder.is_dir() else "no folder"
+        raise ValueError(
+            f"expected a run folder (one that `tfqdyn analyze --out=...` wrote), but {folder} is "
+            f"{what}"
+        )
+    return restored(results.with_infinities(resultsformat.read(folder / "results.json")))
+
+
+def restored(record: Mapping[str, Any]) -> RunResult:
+    """The run that a record (as `results.read` gives it) describes.
+
+    Raises:
+        ValueError: a field that every run has is missing.
+    """
+    return _value(record, RunResult, "results")
+
+
+def _value(value: Any, kind: Any, path: str) -> Any:
+    """`value` as its annotation `kind` asks for it."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        return _value(value, next(k for k in inner if k is not type(None)), path)
+    if is_dataclass(kind):
+        return _record(value, kind, path)
+    if origin is tuple:
+        kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        return tuple(_value(v, k, path) for v, k in zip(value, kinds, strict=True))
+    if origin is Mapping and inner[1] is not Any:
+        return {key: _value(v, inner[1], f"{path}.{key}") for key, v in value.items()}
+    if kind is float:
+        return float("nan") if value is None else float(value)
+    if kind is int:
+        return int(value)
+    return value
+
+
+def _record(value: Mapping[str, Any], kind: Any, path: str) -> Any:
+    kinds = typing.get_type_hints(kind)
+    given = {}
+    for field in fields(kind):
+        if field.name in value and field.name != "tflite":
+            given[field.name] = _value(value[field.name], kinds[field.name], f"{path}.{field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise ValueError(f"expected the field {path}.{field.name}, which is missing")
+    return kind(**given)

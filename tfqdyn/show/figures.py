@@ -1,0 +1,269 @@
+"""The plots of the papers: rows in, matplotlib axes out; the only matplotlib user.
+
+Every function takes rows and an optional `ax`, returns the axes, and neither saves nor shows.
+Layers are numbered as in the papers. A network keeps its colour and marker in every panel; dashes
+tell weights, folded weights and activations apart, so that prints in grey can be read too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from tfqdyn.files.wholefiles import replacing
+from tfqdyn.results import LayerResult, Spread
+
+STYLE = Path(__file__).with_name("figures.mplstyle")
+PAGE_WIDTH = 7.0
+"""Inches across a page, at which the style's letters have their size in points."""
+PANEL_HEIGHT = 2.1
+"""Inches of one row of panels."""
+DECADES = 2.0
+"""From how many decades between smallest and largest value an axis is logarithmic."""
+MARKED = 80
+"""Up to how many layers each is marked by a dot."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""One more than there are colours, so that many networks all look different."""
+
+Value = Callable[[LayerResult], float | Spread | None]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one plot shows.
+
+    Attributes:
+        title: with unit and direction.
+        lines: each line's label, and its value of a layer.
+        log: whether the axis becomes logarithmic where values span `DECADES`.
+        limits: that the axis has at least; None for those of the data.
+    """
+
+    title: str
+    lines: Mapping[str, Value]
+    log: bool = True
+    limits: tuple[float, float] | None = None
+
+
+PANELS = {
+    "range": Panel(
+        "dynamic range",
+        {
+            "weights": lambda r: r.weights and r.weights.range,
+            "folded weights": lambda r: r.folded_weights and r.folded_weights.range,
+            "activations": lambda r: r.activations.range,
+        },
+    ),
+    "average_precision": Panel(
+        "average channel precision (1 is best)",
+        {
+            "weights": lambda r: r.weights and r.weights.average_precision,
+            "folded weights": lambda r: r.folded_weights and r.folded_weights.average_precision,
+            "activations": lambda r: r.activations.average_precision,
+        },
+        log=False,
+        limits=(0.0, 1.04),
+    ),
+    "qmse": Panel("QMSE (0 is best)", {"": lambda r: r.qmse}),
+    "sqnr_db": Panel("SQNR in dB (high is good)", {"": lambda r: r.sqnr_pooled_db}, log=False),
+    "qkl_div": Panel("QKL-Div in nats (0 is best)", {"": lambda r: r.qkl_div}),
+    "qce": Panel("QCE in nats", {"": lambda r: r.qce}, log=False),
+}
+LOOKS: Mapping[str, tuple[str, int]] = {
+    "weights": (":", 2), "folded weights": ("--", 1), "activations": ("-", 0), "": ("-", 0),
+}  # fmt: skip
+"""Dashes of a kind of values, and the place of its colour where there is one network."""
+
+
+def layerwise(
+    networks: Mapping[str, Sequence[LayerResult]], panel: str, ax: Axes | None = None
+) -> Axes:
+    """One figure of every numbered layer against the layer number.
+
+    Args:
+        networks: rows by the name that the legend shows; "" for a single network.
+        panel: one of `PANELS`.
+        ax: axes to draw on; new ones by default.
+
+    Returns:
+        The axes: a line for the mean over trials, a band of one standard deviation; infinite
+        values are left out. Every line has a label, a legend is the caller's.
+
+    Raises:
+        ValueError: an unknown panel.
+    """
+    if panel not in PANELS:
+        raise ValueError(f"panel must be one of {sorted(PANELS)}, received {panel!r}")
+    shown = PANELS[panel]
+    with _drawing(ax) as axes:
+        drawn = [
+            _line(axes, name, label, _points(rows, value), _look(networks, name, label))
+            for name, rows in networks.items()
+            for label, value in shown.lines.items()
+        ]
+        _scale(axes, shown, np.concatenate([np.zeros(0), *drawn]))
+        numbers = [row.number for rows in networks.values() for row in rows if row.number]
+        axes.set_xlim(min(numbers, default=1) - 0.6, max(numbers, default=1) + 0.6)
+        axes.set_title(shown.title)
+        axes.set_xlabel("layer")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 4, 5, 10]))
+    return axes
+
+
+def channels(layer: LayerResult, ax: Axes | None = None) -> Axes:
+    """Ranges of a layer's folded weights by channel, under the whole tensor's (the dashed line).
+
+    Raises:
+        ValueError: the layer has no kernel.
+    """
+    ranges = layer.channels.folded_weight_range
+    if ranges is None or layer.folded_weights is None:
+        raise ValueError(f"layer {layer.name!r} ({layer.kind}) has no weights to show by channel")
+    with _drawing(ax) as axes:
+        axes.vlines(range(len(ranges)), 0.0, ranges, linewidth=1.2, label="channel")
+        look: dict[str, Any] = {"color": to_hex("C1"), "linestyle": "--", "marker": ""}
+        axes.axhline(layer.folded_weights.range, label="tensor", **look)
+        axes.set_ylim(bottom=0.0)
+        axes.set_title(f"{layer.name}: ranges of folded weights (dashed: the tensor's)")
+        axes.set_xlabel("channel")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
+def history(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] = ("accuracy", "val_accuracy"),
+    ax: Axes | None = None,
+) -> Axes:
+    """Columns of a training's `history.csv` over its epochs, with their legend."""
+    with _drawing(ax) as axes:
+        epochs = [row["epoch"] for row in rows]
+        for place, column in enumerate(columns):
+            dashes = ("-", "--", ":", "-.")[place % 4]
+            axes.plot(epochs, [row[column] for row in rows], linestyle=dashes, label=column)
+        axes.legend()
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return axes
+
+
+def dynamics(
+    rows: Sequence[Mapping[str, Any]], column: str = "weight_range", ax: Axes | None = None
+) -> Axes:
+    """A column of a training's `dynamics.csv` over its epochs: a line a layer, later ones lighter.
+
+    The bar beside the axes tells the layers' numbers.
+    """
+    with _drawing(ax) as axes:
+        numbers = sorted({row["number"] for row in rows})
+        shades = Normalize(numbers[0], numbers[-1] * 1.1)  # the last 10 % are too light for paper
+        colours = ScalarMappable(shades, matplotlib.colormaps["viridis"])
+        for number in numbers:
+            own = [row for row in rows if row["number"] == number]
+            x, y = ([row[key] for row in own] for key in ("epoch", column))
+            axes.plot(x, y, color=colours.to_rgba(number), label=f"{number}: {own[0]['name']}")
+        axes.set_title(column.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        bar = axes.get_figure().colorbar(colours, ax=axes, label="layer")  # pyright: ignore
+        bar.ax.set_ylim(numbers[0], numbers[-1])
+    return axes
+
+
+def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
+    """All panels of one or several networks on one page, with the legend below them."""
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 3 * PANEL_HEIGHT + 0.5), layout="constrained")
+        for pane, panel in zip(figure.subplots(3, 2).flat, PANELS, strict=True):
+            layerwise(networks, panel, pane)
+        handles = _legend(networks)
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        columns = max(1, min(len(handles), int(PAGE_WIDTH / (0.6 + 0.06 * longest))))
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure whole, in the format of the path's suffix; the same figure, the same file."""
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with replacing(path) as temporary, matplotlib.style.context(STYLE):
+        figure.savefig(temporary, metadata=metadata)
+
+
+@contextmanager
+def _drawing(ax: Axes | None) -> Iterator[Axes]:
+    """The axes to draw on, in the house's style."""
+    with matplotlib.style.context(STYLE):
+        if ax is None:
+            size = (PAGE_WIDTH / 2, PANEL_HEIGHT)
+            yield Figure(figsize=size, layout="constrained").subplots()
+        else:
+            yield ax
+
+
+def _points(rows: Sequence[LayerResult], value: Value) -> np.ndarray:
+    """Number, mean and standard deviation of every numbered layer that has the value, [3, N]."""
+    found = [(row.number, value(row)) for row in rows if row.number is not None]
+    points = [
+        (number, *((v.mean, v.std or 0.0) if isinstance(v, Spread) else (float(v), 0.0)))
+        for number, v in found
+        if v is not None
+    ]
+    return np.array(points, float).reshape(-1, 3).T
+
+
+def _look(networks: Mapping[str, Any], name: str, label: str) -> dict[str, Any]:
+    """Colour and marker tell networks apart, dashes kinds of values; colour too for one network."""
+    dashes, own_colour = LOOKS[label]
+    place = list(networks).index(name)
+    colour = place if len(networks) > 1 else own_colour
+    marker = MARKERS[place % len(MARKERS)]
+    return {"color": to_hex(f"C{colour}"), "linestyle": dashes, "marker": marker}
+
+
+def _line(
+    axes: Axes, name: str, label: str, points: np.ndarray, look: Mapping[str, Any]
+) -> np.ndarray:
+    """Draws one line with its band; returns its finite values."""
+    x, mean, std = points
+    if not len(x):
+        return x
+    marker = look["marker"] if len(x) <= MARKED else ""
+    text = ", ".join(part for part in (name, label) if part)
+    axes.plot(x, mean, label=text, **{**look, "marker": marker})
+    axes.fill_between(x, mean - std, mean + std, color=look["color"], alpha=0.25, linewidth=0)
+    return mean[np.isfinite(mean)]
+
+
+def _scale(axes: Axes, panel: Panel, values: np.ndarray) -> None:
+    """Sets limits; a logarithmic axis ends at the values, wherever bands reach."""
+    if panel.limits is not None:
+        low, high = panel.limits
+        axes.set_ylim(low, max(high, 1.04 * float(values.max(initial=0.0))))
+    positive = values[values > 0]
+    if panel.log and positive.size and np.log10(positive.max() / positive.min()) >= DECADES:
+        axes.set_yscale("log")
+        axes.set_ylim(positive.min() / 1.6, positive.max() * 1.6)
+
+
+def _legend(networks: Mapping[str, Any]) -> list[Line2D]:
+    """Handles for the networks, if there are several, and for the kinds of values."""
+    kinds = [label for label in LOOKS if label]
+    if len(networks) == 1:
+        name = next(iter(networks))
+        return [Line2D([], [], label=kind, **_look(networks, name, kind)) for kind in kinds]
+    handles = [Line2D([], [], label=name, **_look(networks, name, "")) for name in networks]
+    grey: dict[str, Any] = {"color": "0.4", "marker": ""}
+    looks = {kind: {**grey, "linestyle": LOOKS[kind][0]} for kind in kinds}
+    return handles + [Line2D([], [], label=kind, **look) for kind, look in looks.items()]

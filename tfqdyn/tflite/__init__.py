@@ -1,0 +1,1 @@
+"""TFLite files: what they hold, and which tensor is which layer's."""

@@ -1,0 +1,317 @@
+"""What a .tflite file says: its tensors with their quantization, and its operators."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.numerics.grid import LIMITS, QuantParams
+
+try:
+    from ai_edge_litert import schema_py_generated as schema
+except ImportError:  # TensorFlow carries the same generated reader
+    from tensorflow.lite.python import schema_py_generated as schema
+
+DTYPES = {
+    value: name.lower()
+    for name, value in vars(schema.TensorType).items()
+    if not name.startswith("_")
+}
+OPERATORS = {
+    value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")
+}
+_NUMPY = {
+    "uint8": "u1", "int8": "i1", "int16": "<i2", "int32": "<i4", "int64": "<i8", "bool": "?",
+    "float16": "<f2", "float32": "<f4",
+}  # fmt: skip
+_ACTIVATIONS = {
+    value: name
+    for name, value in vars(schema.ActivationFunctionType).items()
+    if not name.startswith("_")
+}
+_OPTIONS = {
+    value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
+}
+
+MOST_AXES = 8
+LARGEST = 2**31 - 1
+"""Most numbers in one tensor."""
+OVERLAP = 16
+
+
+class TfliteFileError(ValueError):
+    """The bytes are not a .tflite model that can be analyzed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor: `params` is None where it is not quantized, `data` None where it is computed.
+
+    `any_batch` tells that the first axis may take any size.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    params: QuantParams | None
+    data: NDArray | None
+    any_batch: bool = False
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator, by the schema's name; -1 among `inputs` stands for one left out.
+
+    Attributes:
+        activation: what is fused into it, "NONE" or a name such as "RELU6".
+        window: of pools, (height, width, vertical stride, horizontal stride).
+    """
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    activation: str = "NONE"
+    window: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteModel:
+    """The one subgraph of a file; operators in execution order."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def input_shape(self, images: int) -> tuple[int, ...]:
+        """The shape of the first input for so many images, or for as many as the file fixes."""
+        first = self.tensors[self.inputs[0]]
+        return (images if first.any_batch else first.shape[0], *first.shape[1:])
+
+
+def parse(content: bytes) -> TfliteModel:
+    """Reads a .tflite file.
+
+    Raises:
+        TfliteFileError: not a .tflite file, truncated, damaged, with several subgraphs, with
+            constants that are NaN or infinite, or with custom operators.
+    """
+    if len(content) < 8 or content[4:8] != b"TFL3":
+        raise TfliteFileError("expected a .tflite file (identifier TFL3 at byte 4)")
+    try:
+        model = _Parser(content).model()
+    except TfliteFileError:
+        raise
+    except Exception as error:  # the flatbuffer reader raises whatever the damage leads it to
+        raise TfliteFileError(f"the .tflite file is damaged or truncated: {error}") from error
+    _refuse_non_finite(model)
+    custom = sorted({op.kind for op in model.operators if op.kind.startswith("CUSTOM")})
+    if custom:
+        raise TfliteFileError(
+            f"the .tflite file has operators that are not TFLite's own: {', '.join(custom)}; "
+            "convert the model with built-in operators only"
+        )
+    _check_order(model)
+    return model
+
+
+def _refuse_non_finite(model: TfliteModel) -> None:
+    broken = [
+        repr(tensor.name)
+        for tensor in model.tensors
+        if tensor.data is not None
+        and tensor.data.dtype.kind == "f"
+        and not np.isfinite(tensor.data).all()
+    ]
+    if broken:
+        raise TfliteFileError(
+            "the .tflite file holds constants that are NaN or infinite: " + ", ".join(broken)
+        )
+
+
+class _Parser:
+    """Reads one file. Parts of a flatbuffer may overlap, so that little can stand for much: what is
+    read in all may not exceed `OVERLAP` times the file.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._model: Any = schema.Model.GetRootAs(content, 0)
+        self._left = OVERLAP * len(content)
+
+    def model(self) -> TfliteModel:
+        subgraphs = self._model.SubgraphsLength()
+        if subgraphs != 1:
+            raise TfliteFileError(
+                f"expected a .tflite file with one subgraph, received {subgraphs}; control flow "
+                "and several signatures are not supported"
+            )
+        graph = self._model.Subgraphs(0)
+        return TfliteModel(
+            tensors=tuple(self._tensor(graph, i) for i in range(graph.TensorsLength())),
+            operators=tuple(self._operator(graph, i) for i in range(graph.OperatorsLength())),
+            inputs=self._integers(graph.InputsLength(), graph.InputsAsNumpy),
+            outputs=self._integers(graph.OutputsLength(), graph.OutputsAsNumpy),
+        )
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise TfliteFileError(
+                f"the .tflite file is damaged: its parts overlap, and come to more than {OVERLAP} "
+                f"times its {len(self._content):,} bytes"
+            )
+
+    def _integers(self, count: int, read: Callable[[], Any]) -> tuple[int, ...]:
+        """A vector of integers."""
+        self._take(4 * count + 16)
+        return tuple(int(i) for i in read()) if count else ()
+
+    def _tensor(self, graph: Any, index: int) -> Tensor:
+        raw = graph.Tensors(index)
+        dtype = _known(DTYPES, raw.Type(), "tensor type")
+        shape = self._integers(raw.ShapeLength(), raw.ShapeAsNumpy)
+        signature = self._integers(raw.ShapeSignatureLength(), raw.ShapeSignatureAsNumpy)
+        if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(shape) > LARGEST:
+            raise TfliteFileError(f"tensor {index} has the shape {shape[: MOST_AXES + 1]}")
+        data = _data(self._stored(raw.Buffer()), dtype, shape)
+        name = (raw.Name() or b"").decode()
+        self._take(len(name))
+        any_batch = bool(signature) and signature[0] == -1
+        params = self._params(raw, dtype, shape, name)
+        return Tensor(index, name, shape, dtype, params, data, any_batch)
+
+    def _stored(self, number: int) -> bytes | None:
+        """A buffer's bytes: inside the flatbuffer, or behind it, where large files keep them."""
+        if not number < self._model.BuffersLength():
+            raise TfliteFileError(f"the .tflite file is damaged: it has no buffer {number}")
+        buffer = self._model.Buffers(number)
+        inside = buffer.DataAsNumpy()
+        if not isinstance(inside, int):
+            self._take(inside.size)
+            return inside.tobytes()
+        offset, size = buffer.Offset(), buffer.Size()
+        if offset <= 1:  # 0 and 1 stand for none
+            return None
+        if offset + size > len(self._content):
+            raise TfliteFileError(
+                f"the .tflite file is damaged or truncated: it refers to byte {offset + size} and "
+                f"has {len(self._content)}"
+            )
+        self._take(size)
+        return self._content[offset : offset + size]
+
+    def _params(
+        self, raw: Any, dtype: str, shape: tuple[int, ...], name: str
+    ) -> QuantParams | None:
+        stored = raw.Quantization()
+        if stored is not None and stored.DetailsType():
+            raise TfliteFileError(
+                f"tensor {name!r} is quantized in blocks or by custom rules; expected one scale a "
+                "tensor or one a channel"
+            )
+        if stored is None or stored.ScaleLength() == 0 or dtype not in LIMITS:
+            return None
+        scales, axis = stored.ScaleLength(), stored.QuantizedDimension()
+        self._take(12 * scales)
+        if scales > 1 and not (0 <= axis < len(shape) and shape[axis] == scales):
+            raise TfliteFileError(
+                f"tensor {name!r} of shape {shape} has {scales} scales along axis {axis}"
+            )
+        zero_points = stored.ZeroPointLength()
+        if zero_points not in (0, 1, scales):
+            raise TfliteFileError(f"tensor {name!r}: {scales} scales, {zero_points} zero points")
+        # left out: symmetric
+        zero_point = stored.ZeroPointAsNumpy() if zero_points else np.zeros(1, np.int64)
+        low, high = LIMITS[dtype]
+        if zero_point.min() < low or zero_point.max() > high:
+            raise TfliteFileError(f"tensor {name!r} has zero points that are no codes of {dtype}")
+        scale = stored.ScaleAsNumpy()
+        if scales == 1:
+            return QuantParams(scale[0], zero_point[0], dtype)
+        return QuantParams(scale, np.broadcast_to(zero_point, scale.shape), dtype, int(axis))
+
+    def _operator(self, graph: Any, index: int) -> Operator:
+        raw = graph.Operators(index)
+        if not raw.OpcodeIndex() < self._model.OperatorCodesLength():
+            raise TfliteFileError(f"operator {index} has a kind that the file does not list")
+        code = self._model.OperatorCodes(raw.OpcodeIndex())
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        kind = OPERATORS.get(number, f"builtin {number}")
+        if kind == "CUSTOM":
+            kind = f"CUSTOM {(code.CustomCode() or b'').decode()}"
+        activation, window = _options(raw)
+        inputs = self._integers(raw.InputsLength(), raw.InputsAsNumpy)
+        outputs = self._integers(raw.OutputsLength(), raw.OutputsAsNumpy)
+        return Operator(index, kind, inputs, outputs, activation, window)
+
+
+def _known(names: Mapping[int, str], number: int, what: str) -> str:
+    if number not in names:
+        raise TfliteFileError(f"the .tflite file is damaged, or newer than this: {what} {number}")
+    return names[number]
+
+
+def _data(stored: bytes | None, dtype: str, shape: tuple[int, ...]) -> NDArray | None:
+    if stored is None:
+        return None
+    if dtype == "int4":  # two codes a byte, the lower half first
+        packed = np.frombuffer(stored, np.int8)
+        codes = np.stack([np.left_shift(packed, 4) >> 4, packed >> 4], axis=-1)
+        return codes.reshape(-1)[: math.prod(shape)].reshape(shape)
+    return np.frombuffer(stored, _NUMPY[dtype]).reshape(shape) if dtype in _NUMPY else None
+
+
+def _options(raw: Any) -> tuple[str, tuple[int, ...]]:
+    """(fused activation, window) of an operator."""
+    name = _known(_OPTIONS, raw.BuiltinOptionsType(), "options")
+    table = raw.BuiltinOptions()
+    if name == "NONE" or table is None:
+        return "NONE", ()
+    options = getattr(schema, name)()
+    options.Init(table.Bytes, table.Pos)
+    activation = "NONE"
+    if hasattr(options, "FusedActivationFunction"):
+        activation = _known(_ACTIVATIONS, options.FusedActivationFunction(), "activation")
+    window: tuple[int, ...] = ()
+    if name == "Pool2DOptions":
+        window = (
+            options.FilterHeight(), options.FilterWidth(), options.StrideH(), options.StrideW()
+        )  # fmt: skip
+    return activation, window
+
+
+def _check_order(model: TfliteModel) -> None:
+    """Every operator reads the inputs, constants, and what operators before it made, once each."""
+    count = len(model.tensors)
+    made = {t.index for t in model.tensors if t.data is not None or 0 in t.shape}
+    given = set(model.inputs)
+    if made & given or len(given) < len(model.inputs) or not given <= set(range(count)):
+        raise TfliteFileError("the .tflite file has an input that is a constant, twice, or nowhere")
+    made |= given
+    for op in model.operators:
+        what = f"operator {op.index} ({op.kind})"
+        if not op.inputs or op.inputs[0] < 0 or not op.outputs:
+            raise TfliteFileError(f"{what} has no input, or no output")
+        if max(*op.inputs, *op.outputs) >= count or min(*op.inputs, -1, *op.outputs) < -1:
+            raise TfliteFileError(f"{what} refers to tensors that the file does not have")
+        missing = {t for t in op.inputs if t >= 0 and _is_read(model.tensors[t])} - made
+        if missing:
+            raise TfliteFileError(
+                f"{what} reads tensor {min(missing)}, which nothing before it makes"
+            )
+        if min(op.outputs) < 0 or made & set(op.outputs) or len(set(op.outputs)) < len(op.outputs):
+            raise TfliteFileError(f"{what} makes a tensor that is there already")
+        made |= set(op.outputs)
+    if not model.inputs or not model.outputs or not made >= set(model.outputs):
+        raise TfliteFileError("the .tflite file has no input, no output, or one that nothing makes")
+
+
+def _is_read(tensor: Tensor) -> bool:
+    """Whether constants of this type are read at all; strings are not."""
+    return tensor.dtype in _NUMPY or tensor.dtype == "int4"

@@ -1,0 +1,95 @@
+"""TFLite's interpreter: which one, how it is pinned, and a first run in a process of its own.
+
+LiteRT's interpreter is the default and `tf.lite`'s the fallback. The op resolver is pinned:
+built-in kernels without default delegates, which equal TFLite's reference kernels bit for bit (with
+the default resolver, reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
+"""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from tfqdyn.files.apart import ApartError, run_apart
+from tfqdyn.tflite.file import TfliteFileError
+
+RESOLVER = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+_SECONDS = 300
+
+
+def name() -> str:
+    """Which interpreter runs, with its version and the pinned op resolver."""
+    try:
+        return f"ai_edge_litert {version('ai-edge-litert')}, {RESOLVER}"
+    except PackageNotFoundError:
+        import tensorflow as tf  # heavy; only where LiteRT is missing
+
+        return f"tf.lite {tf.__version__}, {RESOLVER}"
+
+
+def observed(content: bytes) -> Any:
+    """An interpreter of one thread that keeps every tensor."""
+    litert, kinds = _litert()
+    return litert.Interpreter(
+        model_content=content,
+        num_threads=1,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=kinds[RESOLVER],
+    )
+
+
+def deployed(content: bytes, threads: int) -> Any:
+    """An interpreter as applications use it: default delegates (XNNPACK), no tensors kept."""
+    return _litert()[0].Interpreter(model_content=content, num_threads=threads)
+
+
+def rehearse(content: bytes, tensor: int, shape: Sequence[int]) -> None:
+    """Runs a file from elsewhere in a process of its own, where it may crash.
+
+    Args:
+        content: the file.
+        tensor: its input.
+        shape: what the input is resized to, as it will be.
+
+    Raises:
+        TfliteFileError: the interpreter refuses the file, crashes or does not end.
+    """
+    header = json.dumps({"tensor": tensor, "shape": list(shape)}).encode()
+    try:
+        run_apart("tfqdyn.tflite.interpreter:rehearse_apart", header + b"\n" + content, _SECONDS)
+    except ValueError as error:
+        raise TfliteFileError(f"TFLite's interpreter refuses the .tflite file: {error}") from error
+    except ApartError as error:
+        raise TfliteFileError(f"TFLite's interpreter cannot run the file: {error}") from error
+
+
+def rehearse_apart(given: bytes) -> bytes:
+    """`rehearse` in the process that it starts: on zeros, and on codes of every kind."""
+    header, content = given.split(b"\n", 1)
+    wanted = json.loads(header)
+    try:
+        run = observed(content)
+        run.resize_tensor_input(wanted["tensor"], wanted["shape"])
+        run.allocate_tensors()
+        run.invoke()
+        held = run.tensor(wanted["tensor"])()
+        drawn = np.random.default_rng(0).integers(0, 256, held.shape)
+        held[...] = drawn / 128 - 1 if held.dtype.kind == "f" else drawn.astype(held.dtype)
+        del held
+        run.invoke()
+    except (RuntimeError, MemoryError) as error:
+        raise ValueError(str(error).split("\n")[0]) from error
+    return b""
+
+
+def _litert() -> tuple[Any, Any]:
+    """The module that has `Interpreter`, and the kinds of resolvers."""
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError:
+        import tensorflow as tf
+
+        return tf.lite, tf.lite.experimental.OpResolverType
+    return interpreter, interpreter.OpResolverType
