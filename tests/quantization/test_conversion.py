@@ -276,6 +276,19 @@ def test_weights_that_round_to_nothing_are_still_ours() -> None:
     assert converted.pairs[0].distance == pytest.approx(1.0)
 
 
+def test_an_offset_beyond_int32_is_paired_all_the_same() -> None:
+    """3 in steps of an input that all but vanished: TFLite keeps the largest int32."""
+    layers = [keras.layers.Conv2D(4, 3, use_bias=False, name="conv"),
+              keras.layers.Rescaling(1.0, 3.0, name="shift"), keras.layers.Flatten()]  # fmt: skip
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers, keras.layers.Dense(2)])
+    model.layers[0].set_weights([1e-6 * model.layers[0].get_weights()[0]])
+    _, converted = convert(model)
+    (bias,) = (t for t in converted.model.tensors if t.data is not None and t.dtype == "int32"
+               and t.data.shape == (4,) and t.data.any())  # fmt: skip
+    assert (bias.data == 2**31 - 1).all()
+    assert [pair.row.kind for pair in converted.pairs] == ["conv", "affine", "dense"]
+
+
 def test_damaged_files_are_refused() -> None:
     _, converted = convert(residual_net())
     with pytest.raises(TfliteFileError, match="identifier TFL3"):

@@ -118,8 +118,8 @@ class TfliteTensors:
 class CutTensors:
     """Codes of every row of a cut model, each computed from given values; one fixed chunk size."""
 
-    def __init__(self, cut: CutModel, chunk: int) -> None:
-        self._interpreter = interpreter.observed(cut.converted.content)
+    def __init__(self, cut: CutModel, chunk: int, resolver: str = interpreter.RESOLVER) -> None:
+        self._interpreter = interpreter.observed(cut.converted.content, resolver)
         self._feeds: list[tuple[int, str, QuantParams]] = []
         for detail in self._interpreter.get_input_details():
             source = cut.feeds[detail["name"]]

@@ -29,14 +29,14 @@ def name() -> str:
         return f"tf.lite {tf.__version__}, {RESOLVER}"
 
 
-def observed(content: bytes) -> Any:
-    """An interpreter of one thread that keeps every tensor."""
+def observed(content: bytes, resolver: str = RESOLVER) -> Any:
+    """An interpreter of one thread that keeps every tensor, with kernels by their resolver."""
     litert, kinds = _litert()
     return litert.Interpreter(
         model_content=content,
         num_threads=1,
         experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=kinds[RESOLVER],
+        experimental_op_resolver_type=kinds[resolver],
     )
 
 

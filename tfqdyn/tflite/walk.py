@@ -166,15 +166,17 @@ class Matcher:
         scale, offset = (node.weights[r].astype(np.float64) for r in ("scale", "offset"))
         if before.scale is not None and before.offset is not None:
             scale, offset = scale * before.scale, scale * before.offset + offset
-        best: tuple[float, tuple[Operator, ...], NDArray] | None = None
+        best: tuple[float, tuple[Operator, ...], float] | None = None
         has_own = any(self._made_by(row, op) for op in self.flow.readers(before.tensor))
         for chain, found, shift in affine_chains(self.flow, before.tensor, scale.size):
             if not all(op in self._of_row(row, chain) for op in chain) or (has_own and not chain):
                 continue
-            score = distance(scale, found) + offsets_apart(offset, shift)
+            apart = distance(scale, found)
+            score = apart + offsets_apart(offset, shift)
             if score < (np.inf if best is None else best[0] - MARGIN):
-                best = score, chain, shift
-        if best is not None and best[0] < SAME_MAP and best[1]:
+                # an offset in a file of our own may end where int32 does
+                best = score, chain, apart if self._origins else score
+        if best is not None and best[2] < SAME_MAP and best[1]:
             self._finish(row, best[1])
             return
         idle = best is not None and best[0] < 1e-6
