@@ -32,12 +32,13 @@ def compared(
 
     A row with a kernel and no fused activation is called linear.
     """
-    from tfqdyn import datasets, interpreter
-    from tfqdyn.capture import CutTensors, KerasActivations
-    from tfqdyn.conversion import to_cut_tflite
-    from tfqdyn.folding import fold_batchnorm
-    from tfqdyn.graph import layers_of
-    from tfqdyn.lowering import lower
+    from tfqdyn import datasets
+    from tfqdyn.measurement.capture import CutTensors, KerasActivations
+    from tfqdyn.network.folding import fold_batchnorm
+    from tfqdyn.network.graph import layers_of
+    from tfqdyn.network.lowering import lower
+    from tfqdyn.quantization.conversion import to_cut_tflite
+    from tfqdyn.tflite import interpreter
 
     graph = fold_batchnorm(lower(model)).graph
     rows = layers_of(graph)
@@ -82,7 +83,9 @@ def main(argv: list[str]) -> None:
     from rich import print as show
     from rich.table import Table
 
-    from tfqdyn import datasets, interpreter, modelfile
+    from tfqdyn import datasets
+    from tfqdyn.network import modelfile
+    from tfqdyn.tflite import interpreter
 
     keras.utils.set_random_seed(0)
     given = [modelfile.load(_MODEL.value)] if _MODEL.value else [_untrained(n) for n in UNTRAINED]

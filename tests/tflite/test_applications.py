@@ -1,6 +1,6 @@
 """Every network of keras.applications, with random weights and statistics, in uint8 and in int8.
 
-    pytest -m slow tests/test_applications.py --junitxml=applications.xml
+    pytest -m slow tests/tflite/test_applications.py --junitxml=applications.xml
 
 takes about an hour on two cores; the XML file tells of each its rows, those that are paired, and
 how far the farthest tensor is from what its layer makes of the tensors before.
@@ -16,16 +16,16 @@ import pytest
 from conftest import randomize
 from numpy.typing import NDArray
 
-from tfqdyn import memory
-from tfqdyn.affine import dequantize
-from tfqdyn.capture import TfliteTensors
-from tfqdyn.conversion import Converted, to_scheme, to_tflite
-from tfqdyn.folding import fold_batchnorm
-from tfqdyn.graph import Graph, layers_of
-from tfqdyn.lowering import lower
-from tfqdyn.rebuild import to_keras
+from tfqdyn.files import memory
+from tfqdyn.measurement.capture import TfliteTensors
+from tfqdyn.network.folding import fold_batchnorm
+from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.rebuild import to_keras
+from tfqdyn.network.trace import UnsupportedModelError
+from tfqdyn.numerics.grid import dequantize
+from tfqdyn.quantization.conversion import Converted, to_scheme, to_tflite
 from tfqdyn.schemes import takes
-from tfqdyn.trace import UnsupportedModelError
 
 pytestmark = pytest.mark.slow
 APPLICATIONS = [
