@@ -148,11 +148,13 @@ def dead_channel_net(size: int = 12, classes: int = 6) -> keras.Model:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> "Subject":
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Subject":
     """The network above and 24 random images, in files."""
+    from experiments.engine import imagenet
     from experiments.engine.imagenet import SHOWN, NetworkFile, Photographs
     from experiments.engine.subjects import Subject
 
+    monkeypatch.setattr(imagenet, "IMAGE_SIZE", (12, 12))
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (24, 12, 12, 3)).astype(np.uint8)
     np.savez(tmp_path / "images.npz", x_test=images, y_test=np.arange(24) % 6)

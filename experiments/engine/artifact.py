@@ -71,6 +71,7 @@ class Artifact:
         rows: its rows, from finished jobs.
         draw: its picture, from its rows; None for a table alone.
         columns: columns of the printed table; all by default.
+        printed: whether publications print the table, and not only link it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Artifact:
     rows: Callable[[Scope, Store], Sequence[Row]]
     draw: Callable[[Sequence[Row]], Figure] | None = None
     columns: tuple[str, ...] | None = None
+    printed: bool = True
 
     @property
     def group(self) -> str:
@@ -145,6 +147,11 @@ def analyzed(jobs: Sequence[Job], store: Store) -> dict[str, Any]:
         job.label if labels.count(job.label) == 1 else key_of(job).split("/")[1] for job in found
     ]
     return {name: read(store.folder(job)) for name, job in zip(names, found, strict=True)}
+
+
+def first_seed(rows: Sequence[Row]) -> list[Row]:
+    """The rows of the first training seed, all where rows do not say theirs."""
+    return [row for row in rows if row.get("seed") == rows[0].get("seed")]
 
 
 def command(artifact: Artifact, scope: Scope) -> str:

@@ -108,6 +108,14 @@ class Missing:
     reason: str
 
 
+def build(arch: str, weights: str | None) -> Any:
+    """A network as Keras builds it, with the weights that it names, or as training begins."""
+    from keras import applications
+
+    builders = {"mobilenet_v1": applications.MobileNet, "vgg19": applications.VGG19}
+    return builders[arch](weights=weights)
+
+
 def network(arch: str, where: ImageNet) -> NetworkFile | Missing:
     """A network: the file that was named, else Keras' download in a try.
 
@@ -167,10 +175,7 @@ def _download(arch: str) -> NetworkFile | Missing:
 
 
 def _downloaded(arch: str) -> Any:
-    from keras import applications
-
-    builders = {"mobilenet_v1": applications.MobileNet, "vgg19": applications.VGG19}
-    return builders[arch](weights="imagenet")
+    return build(arch, "imagenet")
 
 
 @functools.lru_cache(maxsize=1)

@@ -32,10 +32,11 @@ def rows_table(artifact: Artifact, rows: Sequence[Row]) -> Table:
 def claims_table(verdicts: Sequence[Row]) -> Table:
     """Claims with their verdicts and the figures that decide."""
     table = Table(title="Claims", title_justify="left")
-    for heading in ("claim", "verdict", "effect"):
+    columns = ("claim", "verdict", "effect", "low", "high", "unit")
+    for heading in columns:
         table.add_column(heading, overflow="fold")
     for row in verdicts:
-        table.add_row(*(shown(row[column]) for column in ("claim", "verdict", "effect")))
+        table.add_row(*(shown(row[column]) for column in columns))
     return table
 
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from experiments.engine import imagenet
 from experiments.engine.artifact import Scope
 from experiments.engine.image_sets import ScoredImages
 from experiments.engine.imagenet import Missing, NetworkFile, Photographs
-from experiments.engine.jobs import Training, training_of
+from experiments.engine.jobs import Training, estimate_statistics, training_of
 from experiments.engine.networks import STAGED
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
@@ -42,18 +44,50 @@ SUBJECT_CODE = (
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A network of `imagenet.NETWORKS` as a training from Keras' initialization begins with it.
+
+    Its batch norms have the statistics of the first `STATISTICS_BATCH` photographs, like those of
+    `jobs.Untrained`.
+
+    Attributes:
+        arch: the network.
+        seed: of its weights.
+        images: the photographs.
+    """
+
+    arch: str
+    seed: int
+    images: Photographs
+
+    def load(self) -> Any:
+        """The Keras model."""
+        import keras
+
+        keras.utils.set_random_seed(self.seed)
+        model = imagenet.build(self.arch, None)
+        photographs = self.images.load().x_test
+        first = photographs[np.arange(min(STATISTICS_BATCH, len(photographs)))]
+        estimate_statistics(model, datasets.preprocess(first, imagenet.PREPROCESSING[self.arch]))
+        return model
+
+
+STATISTICS_BATCH = 64
+
+
+@dataclass(frozen=True)
 class Subject:
     """A network and its images.
 
     Attributes:
-        network: a file, or a training of the store.
+        network: a file, a network before its training, or a training of the store.
         images: photographs, or what the training is scored on.
         preprocessing: see `datasets.PREPROCESSING`.
         name: what rows call it.
         family: see `display.FAMILIES`.
     """
 
-    network: NetworkFile | Training
+    network: NetworkFile | Begun | Training
     images: Photographs | ScoredImages
     preprocessing: str
     name: str = field(compare=False)
@@ -64,6 +98,8 @@ class Subject:
         """The builder's name, with what it was trained on where that is not ImageNet."""
         if isinstance(self.network, NetworkFile):
             return self.network.arch
+        if isinstance(self.network, Begun):
+            return f"{self.network.arch}-untrained"
         return f"{self.network.initial.arch}-stand_in"
 
     @property
@@ -119,6 +155,15 @@ def subject(arch: str, scope: Scope) -> Subject | Missing:
     return Subject(network, images, preprocessing, imagenet.SHOWN[arch], imagenet.FAMILIES[arch])
 
 
+def begun(arch: str, scope: Scope) -> Subject | Missing:
+    """A network of `imagenet.NETWORKS` before its training, on the photographs, or why not."""
+    images = imagenet.photographs(scope.imagenet)
+    if isinstance(images, Missing):
+        return images
+    network, preprocessing = Begun(arch, scope.seed, images), imagenet.PREPROCESSING[arch]
+    return Subject(network, images, preprocessing, imagenet.SHOWN[arch], imagenet.FAMILIES[arch])
+
+
 @dataclass(frozen=True)
 class Course:
     """Analyzes a subject in 8 bits after remedies; calibration images are never scored.
@@ -157,7 +202,7 @@ class Course:
     @property
     def code(self) -> str:
         """The analysis, the remedies and all that they are made of."""
-        return code_of(Course, Subject, fitted, *SUBJECT_CODE)
+        return code_of(Course, Subject, Begun, fitted, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Applies the remedies, every draw on its own images, and analyzes."""

@@ -10,7 +10,6 @@ from experiments.engine import imagenet
 from experiments.engine.artifact import Row
 from experiments.engine.imagenet import Missing
 from experiments.evidence import display
-from experiments.evidence.claims import Judgement
 from tfqdyn.show import figures
 
 
@@ -34,16 +33,3 @@ def in_words(rows: Sequence[Row]) -> Figure:
         figure = Figure(figsize=(display.FULL_WIDTH, display.ROW_HEIGHT / 2))
         figure.text(0.5, 0.5, told(rows), ha="center", va="center", fontsize="small", wrap=True)
     return figure
-
-
-def of_network(rows: Sequence[Row], arch: str) -> list[dict[str, Any]]:
-    """The rows with figures of a real network of `imagenet.NETWORKS`; stand-ins are not real."""
-    name = imagenet.SHOWN[arch]
-    return [dict(r) for r in rows if r["network"] == name and r["status"] == "analyzed"]
-
-
-def untested(rows: Sequence[Row]) -> Judgement:
-    """The judgement of a claim about ImageNet networks that were not analyzed: what there is."""
-    names = imagenet.SHOWN.values()
-    rest = [r for r in rows if r["network"] not in names or r["status"] != "analyzed"]
-    return Judgement(None, "", told(rest).replace("\n", "; "))

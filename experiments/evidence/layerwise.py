@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.artifact import Artifact, Row, Scope, first_seed
 from experiments.engine.jobs import analysis_of
 from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
@@ -109,6 +109,8 @@ def artifact(
 ) -> Artifact:
     """A layerwise figure of trained networks; networks whose training diverged have no line.
 
+    Rows are of all seeds that a network is trained from, lines of the first.
+
     Args:
         name: `group/name`.
         source: the work and its number there.
@@ -118,16 +120,16 @@ def artifact(
         stacked: see `draw`.
     """
 
-    def analyses(scope: Scope) -> dict[Network, Any]:
-        kept = scope.scale.networks(networks)
-        return {network: analysis_of(network, scope.scale, scope.seed) for network in kept}
+    def analyses(scope: Scope) -> list[tuple[Network, Any]]:
+        trained = scope.replicates(networks)
+        return [(network, analysis_of(network, scope.scale, seed)) for network, seed in trained]
 
     def jobs(scope: Scope) -> Sequence[Job]:
-        return list(analyses(scope).values())
+        return [job for _, job in analyses(scope)]
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found: list[Row] = []
-        for network, job in analyses(scope).items():
+        for network, job in analyses(scope):
             if store.result(job)["summary"] is not None:
                 record = results.read(store.folder(job))
                 same = {"network": network.name, "family": network.family}
@@ -135,7 +137,9 @@ def artifact(
                 found += [{**row, **provenance(job, scope, store)} for row in own]
         return found
 
-    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values, stacked))
+    return Artifact(
+        name, source, title, jobs, rows, lambda found: draw(first_seed(found), values, stacked)
+    )
 
 
 def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> Figure:

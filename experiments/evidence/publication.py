@@ -14,7 +14,9 @@ from experiments.engine.artifact import Artifact, Row, Scope, command, folder_of
 from experiments.engine.listing import cell
 from experiments.engine.scales import Scale
 from experiments.engine.store import versions
-from experiments.evidence.claims import Claim, judged, row_of
+from experiments.evidence.claims import Claim, Rows
+from experiments.evidence.effects import Estimate, Missing
+from experiments.evidence.verdicts import VERDICTS, WORKS, Verdict, judged_all, row_of
 from tfqdyn.files import wholefiles
 
 FILES = ("rows.csv", "figure.svg", "figure.png", "artifact.json")
@@ -53,9 +55,10 @@ def publish(
         The claims with their verdicts, a row each.
     """
     wholefiles.prepare(to)
-    verdicts = [row_of(claim, judged(claim, scope, root)) for claim in claims]
-    wholefiles.write(to / "claims.csv", to_csv(verdicts).encode())
-    sections = [_heading(scope), _claims(verdicts)]
+    verdicts = judged_all(claims, lambda name: rows_in(folder_of(name, scope, root)))
+    rows = [row_of(one) for one in verdicts]
+    wholefiles.write(to / "claims.csv", to_csv(rows).encode())
+    sections = [_heading(scope), *_claims(verdicts)]
     for group, artifacts in groups.items():
         sections.append(f"## {group}")
         for artifact in artifacts:
@@ -70,7 +73,12 @@ def publish(
                     wholefiles.write(copied / name, (source / name).read_bytes())
             sections.append(_section(artifact, scope, copied))
     wholefiles.write(to / "README.md", ("\n\n".join(sections) + "\n").encode())
-    return verdicts
+    return rows
+
+
+def rows_in(folder: Path) -> Rows | None:
+    """The rows of an artifact's folder; None where it was not made."""
+    return read_rows(folder) if (folder / "rows.csv").is_file() else None
 
 
 def _heading(scope: Scope) -> str:
@@ -106,11 +114,48 @@ def _or(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _claims(verdicts: Sequence[Row]) -> str:
-    counts = collections.Counter(row["verdict"] for row in verdicts)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    columns = ("statement", "source", "verdict", "effect", "note")
-    return f"## Claims\n\n{len(verdicts)} claims: {told}.\n\n{markdown(verdicts, columns)}"
+def _claims(verdicts: Sequence[Verdict]) -> list[str]:
+    """The claims, a table a work."""
+    sections = ["## Claims", RULES]
+    for work, title in WORKS.items():
+        own = [one for one in verdicts if one.claim.work == work]
+        if own:
+            counts = collections.Counter(one.verdict for one in own)
+            told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
+            table = markdown([claim_row(one) for one in own], CLAIM_COLUMNS)
+            sections.append(f"### {title}\n\n{len(own)} claims: {told}.\n\n{table}")
+    return sections
+
+
+RULES = """Effects are above 0 as claimed. **holds**: the 95 % interval is above 0 and, for claims \
+with a control, so is that of the excess over the same networks before training. **does not \
+hold**: it excludes an effect of the claimed size (the work's, or *the smallest of interest*). \
+**true before training**: the effect is in the untrained networks, and training adds none that \
+can be told. **not decided**: none of these; what would decide it is said. `p` is one-sided, \
+`Holm` its correction among the work's tested claims; verdicts go by intervals, of which one in \
+forty lies above 0 by chance where there is nothing."""
+CLAIM_COLUMNS = (
+    "claim", "verdict", "effect", "claimed", "before_training", "p", "Holm", "source", "note",
+)  # fmt: skip
+
+
+def claim_row(one: Verdict) -> Row:
+    """A claim as a line of its work's table."""
+    claim, effect = one.claim, one.effect
+    missing = isinstance(effect, Missing)
+    size = f"{claim.claimed:.3g}" if claim.published else f"*{claim.claimed:.3g}*"
+    wanted = f"to decide: {one.wanted}" if one.wanted else ""
+    return {
+        "claim": claim.statement,
+        "verdict": f"**{one.verdict}**",
+        "effect": None if missing else f"{effect} ({claim.unit})",
+        "claimed": size,
+        "before_training": str(one.control) if isinstance(one.control, Estimate) else None,
+        "p": None if one.p is None else f"{one.p:.2g}",
+        "Holm": None if one.holm is None else f"{one.holm:.2g}",
+        "source": claim.source,
+        "note": "; ".join(filter(None, (effect.reason if missing else wanted, one.note))),
+    }
 
 
 def _section(artifact: Artifact, scope: Scope, folder: Path) -> str:
@@ -120,7 +165,7 @@ def _section(artifact: Artifact, scope: Scope, folder: Path) -> str:
     ]
     if artifact.draw is not None:
         parts.append(f"![{artifact.title}]({artifact.name}/figure.svg)")
-    if artifact.draw is None or artifact.columns is not None:
+    if artifact.printed and (artifact.draw is None or artifact.columns is not None):
         rows = read_rows(folder)
         columns = artifact.columns or tuple(dict.fromkeys(name for row in rows for name in row))
         parts.append(markdown(rows, columns))

@@ -1,5 +1,6 @@
 """Yun's thesis, chapter 5: FactorizeNet, from regular to depthwise separable convolutions."""
 
+from experiments.evidence import controls
 from experiments.factorizenet import (
     figure_5_4,
     figure_5_5,
@@ -16,7 +17,9 @@ from experiments.factorizenet import (
     figure_5_16,
     figure_5_17,
     pareto,
+    tradeoffs,
 )
+from experiments.factorizenet.spectrum import SPECTRUM
 
 ARTIFACTS = (
     figure_5_4.ARTIFACT,
@@ -34,4 +37,5 @@ ARTIFACTS = (
     figure_5_16.ARTIFACT,
     figure_5_17.ARTIFACT,
     pareto.ARTIFACT,
+    *controls.artifacts("factorizenet", "Thesis, chapter 5", SPECTRUM, tradeoffs.traits),
 )

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import matplotlib.style
 from matplotlib.figure import Figure
 
-from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.artifact import Artifact, Row, Scope, first_seed
 from experiments.engine.store import Store
 from experiments.evidence import display
 from experiments.factorizenet import tradeoffs
@@ -40,7 +40,7 @@ def on_front(rows: Sequence[Row], accuracy: str) -> list[int]:
 
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """The rows of Figures 5.4 and 5.5 with the columns of `FRONTS`."""
-    found = tradeoffs.rows(scope, store)
+    found = first_seed(tradeoffs.rows(scope, store))
     fronts = {column: on_front(found, accuracy) for column, accuracy in FRONTS.items()}
     return [
         {**row, **{column: front[place] for column, front in fronts.items()}}

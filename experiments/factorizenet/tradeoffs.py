@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.artifact import Artifact, Row, Scope, first_seed
 from experiments.engine.jobs import Analysis, analysis_of
 from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
@@ -35,23 +35,23 @@ COLUMNS = ("mmacs", "fp32_accuracy", "uint8_accuracy", "percent_decrease")
 
 def jobs(scope: Scope) -> Sequence[Job]:
     """Each network's final analysis and its full-width sizing."""
-    networks = scope.scale.networks(SPECTRUM)
-    analyses = [analysis_of(network, scope.scale, scope.seed) for network in networks]
-    return [*analyses, *map(sizing_of, networks)]
+    trained = scope.replicates(SPECTRUM)
+    analyses = [analysis_of(network, scope.scale, seed) for network, seed in trained]
+    return [*analyses, *map(sizing_of, scope.scale.networks(SPECTRUM))]
 
 
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
-    """A row a network.
+    """A row a network and seed.
 
     `mmacs` are millions of multiply-accumulates of the convolutions of this scale's network (None
     where its training diverged), `full_width_mmacs` those at the published width; dense layers are
     left out, as in the thesis.
     """
-    return [_row(network, scope, store) for network in scope.scale.networks(SPECTRUM)]
+    return [_row(network, seed, scope, store) for network, seed in scope.replicates(SPECTRUM)]
 
 
-def _row(network: Network, scope: Scope, store: Store) -> Row:
-    analysis = analysis_of(network, scope.scale, scope.seed)
+def _row(network: Network, seed: int, scope: Scope, store: Store) -> Row:
+    analysis = analysis_of(network, scope.scale, seed)
     theirs = PUBLISHED.get(network.name, (None,) * len(COLUMNS))
     columns = (f"published_{column}" for column in COLUMNS)
     return {
@@ -62,6 +62,11 @@ def _row(network: Network, scope: Scope, store: Store) -> Row:
         **dict(zip(columns, theirs, strict=True)),
         **provenance(analysis, scope, store),
     }
+
+
+def traits(network: Network) -> Row:
+    """What a network is, for the control's rows; its MACs are those of the trained one."""
+    return {"family": network.family}
 
 
 def convolution_mmacs(analysis: Analysis, store: Store) -> float | None:
@@ -86,7 +91,9 @@ def artifact(name: str, source: str, title: str, panels: Sequence[Panel]) -> Art
     """A picture of the networks, a panel for each y axis."""
     columns = [column for _, named in panels for column in named]
     shown = ("network", "mmacs", "published_mmacs", "full_width_mmacs", *columns)
-    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, panels), shown)
+    return Artifact(
+        name, source, title, jobs, rows, lambda found: draw(first_seed(found), panels), shown
+    )
 
 
 def draw(rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:

@@ -1,5 +1,7 @@
 """Yun & Wong, "Do All MobileNets Quantize Poorly?", with its supplement."""
 
+from experiments.engine.networks import ABLATION
+from experiments.evidence import controls
 from experiments.mobilenets import (
     figure_1,
     figure_2,
@@ -17,6 +19,7 @@ from experiments.mobilenets import (
     figure_s8,
     figure_s9,
     figure_s10,
+    imagenet_untrained,
     table_1,
     table_2,
 )
@@ -40,4 +43,6 @@ ARTIFACTS = (
     figure_s8.ARTIFACT,
     figure_s9.ARTIFACT,
     figure_s10.ARTIFACT,
+    *controls.artifacts("mobilenets", "Yun & Wong", ABLATION, table_1.traits),
+    imagenet_untrained.ARTIFACT,
 )

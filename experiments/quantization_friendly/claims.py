@@ -1,193 +1,188 @@
-"""Sheng et al.'s claims, with the rules that decide them here."""
+"""Sheng et al.'s claims, with the effects that decide them here.
+
+Claims about the given ImageNet network hold images and calibration draws in their intervals;
+retrained stages need to know what another training seed makes of them.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Any
 
+from experiments.engine import imagenet
 from experiments.engine.networks import STAGE_NAMES
-from experiments.evidence.absent import of_network, untested
-from experiments.evidence.claims import Claim, Judgement, Rows
-from experiments.evidence.drawtests import above, loses, loss
-from experiments.evidence.ranktests import LEVEL, Test, greater
-from experiments.mobilenets.judging import conclusion
+from experiments.evidence import readings
+from experiments.evidence.claims import Claim, Found, UnfitRowsError
+from experiments.evidence.effects import Missing, Sample, difference
+from experiments.evidence.named import OF_THESE, Seeds, Weighted
+from experiments.mobilenets.imagenet_claims import analyzed
+from experiments.quantization_friendly.retrained import PUBLISHED
 
+HANDLED, ALPHA, SQNR, RETRAINED = (
+    f"quantization_friendly/{name}" for name in ("zero_variance", "alpha", "sqnr", "retrained")
+)
+NETWORK = imagenet.SHOWN["mobilenet_v1"]
 FIRST_POINTWISE = 3
 """Number of MobileNet-V1's first pointwise layer."""
-ONE_SEED = "one training seed for each network; the test is over calibration draws"
+AS_IT_IS, HANDLING = "as it is", "zero-variance handling"
+ORIGINAL, WITHOUT, RELU, L2 = (
+    STAGE_NAMES[stage] for stage in ("original", "no_depthwise_bn_relu6", "relu", "depthwise_l2")
+)
+CLOSE = 0.1
+"""Share of the original's loss: what loses no more is close to float."""
 
 
-def zero_variance(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    rows = found["quantization_friendly/zero_variance"]
-    by = {row["handling"]: row for row in of_network(rows, "mobilenet_v1")}
-    if not {"as it is", "zero-variance handling"} <= set(by):
-        return untested(rows)
-    before, after = by["as it is"], by["zero-variance handling"]
-    gain = above(after, before, "uint8_accuracy")
-    share = (gain.figure or 0.0) / loss(before)["loss"]
-    effect = (
-        f"top-1 {_accuracy(before)} -> {_accuracy(after)} % (published 1.8 -> about 50), fp32 "
-        f"{before['fp32_accuracy']:.1f} %: {share:.0%} of what 8 bits take; gain {gain}"
-    )
-    return conclusion(share >= 0.5, gain, effect)
+def zero_variance(found: Found) -> Sample:
+    """Half of the loss less what is left of it after handling."""
+    rows = [{**row, "network": row["handling"]} for row in analyzed(found[HANDLED], NETWORK)]
+    values, errors = readings.losses(rows), readings.loss_errors(rows)
+    return Weighted({AS_IT_IS: 0.5, HANDLING: -1.0}, values, errors, OF_THESE)
 
 
-def relu_sqnr(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    rows = found["quantization_friendly/sqnr"]
-    first = [r for r in of_network(rows, "mobilenet_v1") if r["number"] == FIRST_POINTWISE]
-    by = {(row["handling"], row["activation"]): row for row in first}
-    if not {("as it is", "ReLU"), ("as it is", "ReLU6")} <= set(by):
-        return untested(rows)
-    told: list[str] = []
-    for handling in dict.fromkeys(handling for handling, _ in by):
-        with_relu, with_relu6 = by.get((handling, "ReLU")), by.get((handling, "ReLU6"))
-        if with_relu and with_relu6:
-            told.append(
-                f"{handling}: {with_relu6['sqnr_db']:.2f} -> {with_relu['sqnr_db']:.2f} dB, "
-                f"difference {above(with_relu, with_relu6, 'sqnr_db')}"
-            )
-    test = above(by["as it is", "ReLU"], by["as it is", "ReLU6"], "sqnr_db")
-    note = "ReLU6 is replaced without retraining"
-    return conclusion((test.figure or 0.0) > 0, test, "; ".join(told), note)
+def decibels(terms: Mapping[tuple[str, int], float]) -> Callable[[Found], Sample]:
+    """Weighted SQNR of layers of the network as it is, by activation and number."""
+
+    def effect(found: Found) -> Sample:
+        rows = [
+            {**row, "network": f"{row['activation']} layer {row['number']}"}
+            for row in analyzed(found[SQNR], NETWORK)
+            if row["handling"] == AS_IT_IS and row.get("number") is not None
+        ]
+        values = readings.column(rows, "sqnr_db")
+        errors = readings.draw_errors(rows, "sqnr_db")
+        named = {f"{kind} layer {number}": weight for (kind, number), weight in terms.items()}
+        return Weighted(named, values, errors, OF_THESE, of="layers")
+
+    return effect
 
 
-def alpha_spread(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    rows = found["quantization_friendly/alpha"]
-    channels = of_network(rows, "mobilenet_v1")
-    if not channels:
-        return untested(rows)
-    spreads: dict[bool, list[float]] = {True: [], False: []}
+def alpha_spread(found: Found) -> Sample:
+    """Decades from median to largest |alpha|: layers with zero-variance channels less others."""
+    spreads: dict[bool, dict[tuple[str, int], float]] = {True: {}, False: {}}
+    channels = analyzed(found[ALPHA], NETWORK)
     for number in dict.fromkeys(row["number"] for row in channels):
         own = [row for row in channels if row["number"] == number]
         sizes = [abs(row["alpha"]) for row in own]
-        decades = math.log10(max(sizes) / median(sizes))
-        spreads[any(row["zero_variance"] for row in own)].append(decades)
-    if not all(spreads.values()):
-        return Judgement(None, "", "all depthwise layers have zero-variance channels, or none has")
-    test = greater(spreads[True], spreads[False])
-    effect = (
-        f"median decades of max / median |alpha|: {median(spreads[True]):.2f} in "
-        f"{len(spreads[True])} layers with zero-variance channels, {median(spreads[False]):.2f} in "
-        f"{len(spreads[False])} without; pairs above {test}"
+        if median(sizes) > 0:
+            decades = math.log10(max(sizes) / median(sizes))
+            spreads[any(row["zero_variance"] for row in own)][f"layer {number}", 0] = decades
+    return difference(
+        ("layer with a zero-variance channel", spreads[True]),
+        ("layer without", spreads[False]),
+        "layers",
     )
-    return conclusion(median(spreads[True]) >= 1.0 and (test.figure or 0.0) > 0.5, test, effect)
 
 
-def depthwise_batch_norm(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    by = _stages(found)
-    if not {"original", "no_depthwise_bn_relu6"} <= set(by):
-        return _untrained(found)
-    original = loses(by["original"])
-    if original.p is None or original.p > LEVEL:
-        note = "the original's loss cannot be told from 0: nothing to bring back"
-        return Judgement(None, f"the original loses {original} points", note)
-    test = above(loss(by["original"]), loss(by["no_depthwise_bn_relu6"]), "loss")
-    so = (test.figure or 0.0) >= 0.5 * (original.figure or 0.0)
-    return conclusion(so, test, _told(by, ("original", "no_depthwise_bn_relu6"), test), ONE_SEED)
+def stages(terms: Mapping[str, float]) -> Callable[[Found], Sample | Missing]:
+    """Weighted losses of retrained stages."""
+
+    def effect(found: Found) -> Sample | Missing:
+        rows = [row for row in found[RETRAINED] if row["status"] == "finished"]
+        if len(rows) < 2:
+            told = ", ".join(f"{row['network']} ({row['status']})" for row in found[RETRAINED])
+            raise UnfitRowsError(f"needs two trained stages; there are: {told}")
+        values, errors = readings.losses(rows), readings.loss_errors(rows)
+        return Weighted(terms, values, errors, Seeds.among(values))
+
+    return effect
 
 
-def relu_retrained(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    return _loses_less(found, "no_depthwise_bn_relu6", "relu")
+def published(terms: Mapping[str, float]) -> float:
+    """The same of the slides."""
+    return sum(w * (PUBLISHED[name][0] - PUBLISHED[name][1]) for name, w in terms.items())
 
 
-def l2_retrained(found: Mapping[str, Rows]) -> Judgement:
-    """See the claim's statement."""
-    return _loses_less(found, "relu", "depthwise_l2")
+def _claim(
+    name: str,
+    statement: str,
+    source: str,
+    artifact: str,
+    effect: Callable[[Found], Sample | Missing],
+    unit: str,
+    claimed: float,
+    *,
+    published: bool = True,
+    premise: Callable[[Found], Sample | Missing] | None = None,
+) -> Claim:
+    return Claim(
+        f"quantization_friendly/{name}", "sheng", statement, f"Sheng et al., {source}",
+        (artifact,), effect, unit, claimed, published, {}, premise, table=artifact,
+    )  # fmt: skip
 
 
-def _loses_less(found: Mapping[str, Rows], before: str, after: str) -> Judgement:
-    by = _stages(found)
-    if not {before, after} <= set(by):
-        return _untrained(found)
-    test = above(loss(by[before]), loss(by[after]), "loss")
-    told = _told(by, (before, after), test)
-    return conclusion((test.figure or 0.0) > 0, test, told, ONE_SEED)
+def _stage(name: str, statement: str, terms: Mapping[str, float]) -> Claim:
+    return _claim(
+        name, statement, "Experimental Results", RETRAINED, stages(terms), "points",
+        published(terms), premise=stages({ORIGINAL: 1.0}),
+    )  # fmt: skip
 
 
-def _stages(found: Mapping[str, Rows]) -> dict[str, Mapping[str, Any]]:
-    """Rows of the networks that were trained, by stage."""
-    rows = {row["network"]: row for row in found["quantization_friendly/retrained"]}
-    return {
-        stage: rows[name]
-        for stage, name in STAGE_NAMES.items()
-        if name in rows and rows[name]["status"] == "finished"
-    }
-
-
-def _untrained(found: Mapping[str, Rows]) -> Judgement:
-    rows = found["quantization_friendly/retrained"]
-    told = ", ".join(f"{row['network']} ({row['status']})" for row in rows)
-    return Judgement(None, "", f"needs two trained stages; there are: {told}")
-
-
-def _told(by: Mapping[str, Mapping[str, Any]], stages: Sequence[str], test: Test) -> str:
-    each = "; ".join(
-        f"{STAGE_NAMES[s]}: {by[s]['fp32_accuracy']:.1f} -> {_accuracy(by[s])} %" for s in stages
-    )
-    return f"{each}; points lost less {test}"
-
-
-def _accuracy(row: Mapping[str, Any]) -> str:
-    std = row["uint8_accuracy_std"]
-    return f"{row['uint8_accuracy']:.1f}" + ("" if std is None else f" ± {std:.1f}")
-
-
-OVER_DRAWS = "(Welch's one-sided test over calibration draws, p <= 0.05)"
 CLAIMS = (
-    Claim(
-        "quantization_friendly/zero_variance",
+    _claim(
+        "zero_variance",
         "Handling zero variance properly recovers most of the 8-bit accuracy of the ImageNet "
-        "MobileNet without retraining. Rule: it gives back at least half of the points that 8 bits "
-        f"take, and the gain is above 0 {OVER_DRAWS}.",
-        "Sheng et al., Quantization Loss Analysis, option 1",
-        ("quantization_friendly/zero_variance",),
+        "MobileNet without retraining: half of the loss, less what is left of it.",
+        "Quantization Loss Analysis, option 1",
+        HANDLED,
         zero_variance,
+        "points",
+        (70.5 - 1.8) / 2 - (70.5 - 50.0),
     ),
-    Claim(
-        "quantization_friendly/alpha",
-        "A zero-variance channel makes alpha = gamma / sigma spread by decades. Rule: log10(max / "
-        "median |alpha|) is larger in depthwise layers that have such a channel (Mann-Whitney, "
-        "p <= 0.05), and at least 1 in their median.",
-        "Sheng et al., Quantization Loss Analysis",
-        ("quantization_friendly/alpha",),
+    _claim(
+        "alpha",
+        "A zero-variance channel makes alpha = gamma / sigma spread: decades from median to "
+        "largest |alpha| of depthwise layers that have one, less those of the others.",
+        "Quantization Loss Analysis",
+        ALPHA,
         alpha_spread,
+        "decades",
+        1.0,
+        published=False,
     ),
-    Claim(
-        "quantization_friendly/relu_sqnr",
-        "ReLU instead of ReLU6 raises SQNR in the first pointwise layer. Rule: the mean SQNR of "
-        f"layer 3 is higher with ReLU, in the network as it is {OVER_DRAWS}.",
-        "Sheng et al., ReLU6, a troublemaker?",
-        ("quantization_friendly/sqnr",),
-        relu_sqnr,
+    _claim(
+        "relu_sqnr",
+        "ReLU instead of ReLU6 raises SQNR in the first pointwise layer (here without retraining).",
+        "ReLU6, a troublemaker?",
+        SQNR,
+        decibels({("ReLU", FIRST_POINTWISE): 1.0, ("ReLU6", FIRST_POINTWISE): -1.0}),
+        "dB",
+        3.0,
+        published=False,
     ),
-    Claim(
-        "quantization_friendly/depthwise_batch_norm",
+    _claim(
+        "sqnr_drops_at_first_pointwise",
+        "With ReLU6 SQNR drops hugely in the first pointwise layer: mean of both neighbours less "
+        "its own.",
+        "ReLU6, a troublemaker?",
+        SQNR,
+        decibels({
+            ("ReLU6", FIRST_POINTWISE - 1): 0.5,
+            ("ReLU6", FIRST_POINTWISE + 1): 0.5,
+            ("ReLU6", FIRST_POINTWISE): -1.0,
+        }),
+        "dB",
+        3.0,
+        published=False,
+    ),
+    _stage(
+        "depthwise_batch_norm",
         "Removing batch norm and ReLU6 from depthwise layers and retraining brings most of the "
-        "8-bit accuracy back. Rule: 8 bits take at most half the points that they take from the "
-        f"original, and fewer {OVER_DRAWS}; not tested where the original loses nothing.",
-        "Sheng et al., Quantization Loss Analysis, option 2, and Experimental Results",
-        ("quantization_friendly/retrained",),
-        depthwise_batch_norm,
+        "8-bit accuracy back: half of the original's loss, less the stage's.",
+        {ORIGINAL: 0.5, WITHOUT: -1.0},
     ),
-    Claim(
-        "quantization_friendly/relu_retrained",
-        "Replacing ReLU6 by ReLU on top and retraining helps further. Rule: 8 bits take fewer "
-        f"points {OVER_DRAWS}.",
-        "Sheng et al., Experimental Results",
-        ("quantization_friendly/retrained",),
-        relu_retrained,
+    _stage(
+        "relu_retrained",
+        "Replacing ReLU6 by ReLU on top and retraining helps further: loss before less after.",
+        {WITHOUT: 1.0, RELU: -1.0},
     ),
-    Claim(
-        "quantization_friendly/depthwise_l2",
-        "L2 on depthwise weights on top helps further. Rule: 8 bits take fewer points "
-        f"{OVER_DRAWS}.",
-        "Sheng et al., Experimental Results",
-        ("quantization_friendly/retrained",),
-        l2_retrained,
+    _stage(
+        "depthwise_l2",
+        "L2 on depthwise weights on top helps further: loss before less after.",
+        {RELU: 1.0, L2: -1.0},
     ),
-)
+    _stage(
+        "close_to_float",
+        "In the end 8 bits perform very close to float: a tenth of the original's loss, less the "
+        "last stage's.",
+        {ORIGINAL: CLOSE, L2: -1.0},
+    ),
+)  # fmt: skip

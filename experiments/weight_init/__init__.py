@@ -1,5 +1,7 @@
 """Yun's thesis, chapter 4: weight initialization, after training and over its course."""
 
+from experiments.engine.networks import WEIGHT_INIT
+from experiments.evidence import controls
 from experiments.weight_init import (
     early_ranking,
     figure_4_2,
@@ -26,4 +28,8 @@ ARTIFACTS = (
     figure_4_7.ARTIFACT,
     figure_4_8.ARTIFACT,
     early_ranking.ARTIFACT,
+    controls.layers(
+        "weight_init/layers", "Thesis, 4.5", "Layers of all 48 networks", WEIGHT_INIT, None
+    ),
+    *controls.artifacts("weight_init", "Thesis, chapter 4", WEIGHT_INIT, table_4_2.traits),
 )

@@ -13,6 +13,10 @@ Published = Mapping[str, Sequence[Sequence[float]]]
 """By network: the figures at each of `CHECKPOINTS`."""
 
 
+RECORDED = ("epoch", "status", "images", "draws", "loss", "loss_low", "loss_high")
+"""Columns of `outcomes.outcome` that all rows have."""
+
+
 def artifact(
     name: str, source: str, title: str, figures: Sequence[str], published: Published
 ) -> Artifact:
@@ -51,7 +55,7 @@ def artifact(
                     "network": network.name,
                     "family": network.family,
                     "published_epoch": epoch,
-                    **{column: obtained[column] for column in ("epoch", "status", "images")},
+                    **{column: obtained[column] for column in RECORDED},
                     **{column: obtained[column] for column in kept},
                     **dict(zip(columns, theirs, strict=True)),
                     **provenance(analysis, scope, store),

@@ -1,191 +1,264 @@
-"""What the thesis claims of its chapter 4 networks, each with the rule that decides it here.
+"""What the thesis claims of its chapter 4 networks, each with the effect that decides it here.
 
-A claim that is so with p > 0.05 counts as not told apart from chance. "Loses" means percent
-accuracy decrease, the mean over calibration draws; networks whose training failed lose nothing and
-are left out. The rules were set before the trainings at `reduced` were analyzed.
+Units are networks, their seeds averaged; what is said of one network by name needs to know what
+another training seed makes of it. Trainings that failed are left out and named. Claims about
+weights and activations are held against the same networks before training.
+
+Not judged, and why: that ranges and precisions converge (under a learning rate that falls to
+nearly nothing everything does).
 """
 
-from experiments.evidence.claims import Claim
-from experiments.weight_init import course_judging as course
-from experiments.weight_init import judging
-from experiments.weight_init.judging import ACTIVATIONS, FOLDED, RANGES, TABLE, VANISHING
+from collections.abc import Callable
+from statistics import fmean
 
-CLAIMS = (
-    Claim(
-        "weight_init/batch_norm_costs_accuracy",
-        "Quantized accuracy usually worsens when batch norm is introduced. Rule: over the pairs "
-        "of networks that train with and without it, the median difference of percent accuracy "
-        "decrease is above 0; Wilcoxon, p <= 0.05.",
-        "Thesis, 4.5 and 6.2.5",
+from experiments.evidence import readings
+from experiments.evidence.claims import Claim, Found
+from experiments.evidence.effects import Missing, Sample
+from experiments.weight_init import samples
+from experiments.weight_init.samples import BEST, CONTROLS, HE, LAYERS, MED, TABLE
+
+
+def _claim(
+    name: str,
+    statement: str,
+    source: str,
+    artifacts: tuple[str, ...],
+    effect: Callable[[Found], Sample | Missing],
+    unit: str,
+    claimed: float,
+    *,
+    published: bool = True,
+    control: bool = False,
+    premise: Callable[[Found], Sample | Missing] | None = None,
+) -> Claim:
+    return Claim(
+        f"weight_init/{name}", "thesis", statement, f"Thesis, {source}", artifacts, effect, unit,
+        claimed, published, CONTROLS if control else {}, premise, TABLE,
+    )  # fmt: skip
+
+
+def _at_layer_2(
+    name: str, statement: str, figure: str, effect: Callable[..., Sample], unit: str, claimed: float
+) -> Claim:
+    return _claim(
+        name, statement, f"4.5 and Figure {figure}", (TABLE, LAYERS), effect, unit, claimed,
+        published=False, control=True,
+    )  # fmt: skip
+
+
+OF_TABLE = (
+    _claim(
+        "depthwise_lose_more",
+        "DWS-ConvNets lose more accuracy in 8 bits than Regular-ConvNets: difference of the mean "
+        "losses of the twelve initializations each, with batch norm.",
+        "Table 4.2",
         (TABLE,),
-        judging.batch_norm_costs,
-        losses=TABLE,
+        samples.depthwise_lose_more,
+        "points",
+        fmean(samples.published_of("DWS Conv With BN").values())
+        - fmean(samples.published_of("Regular Conv With BN").values()),
     ),
-    Claim(
-        "weight_init/batch_norm_costs_depthwise_more",
-        "Batch norm increases quantization error especially for depthwise separable networks. "
-        "Rule: the median difference of percent accuracy decrease over such pairs is larger for "
-        "DWS-ConvNets; Mann-Whitney, p <= 0.05.",
-        "Thesis, 6.2.5",
+    _claim(
+        "batch_norm_costs_accuracy",
+        "Quantized accuracy usually worsens when batch norm is introduced: mean difference of "
+        "losses over the pairs of networks that train with and without it.",
+        "4.5 and 6.2.5",
         (TABLE,),
-        judging.batch_norm_costs_depthwise_more,
-        losses=TABLE,
+        samples.batch_norm_costs,
+        "points",
+        fmean([*samples.published_costs("DWS"), *samples.published_costs("Regular")]),
     ),
-    Claim(
-        "weight_init/initialization_decides",
-        "Initialization significantly affects quantized accuracy. Rule: it spreads percent "
-        "accuracy decrease more than calibration draws do, in each of the four architectures; "
-        "analysis of variance, p <= 0.05.",
-        "Thesis, 4.7",
+    _claim(
+        "batch_norm_costs_depthwise_more",
+        "Batch norm increases quantization error especially for depthwise separable networks: the "
+        "same difference of DWS-ConvNets, less that of Regular-ConvNets.",
+        "6.2.5",
         (TABLE,),
-        judging.initialization_decides,
-        losses=TABLE,
+        samples.batch_norm_costs_depthwise_more,
+        "points",
+        fmean(samples.published_costs("DWS")) - fmean(samples.published_costs("Regular")),
     ),
-    Claim(
-        "weight_init/randuni_large_best",
-        "Of the DWS-ConvNets with batch norm RandUni_Large loses least. Rule: it does.",
-        "Thesis, 4.5 and Table 4.2",
+    _claim(
+        "initialization_decides",
+        "Initialization significantly affects quantized accuracy: variance of losses among the "
+        "initializations of an architecture, beyond what images, draws and training seeds make.",
+        "4.7",
         (TABLE,),
-        judging.standing("DWS", "With BN", judging.BEST, largest=False),
-        losses=TABLE,
+        samples.initialization_decides,
+        "squared points",
+        samples.published_variance(),
     ),
-    Claim(
-        "weight_init/he_worst",
-        "Of the DWS-ConvNets with batch norm the two He initializations lose most. Rule: they "
-        "do, in either order.",
-        "Thesis, 4.5 and Table 4.2",
+    _claim(
+        "randuni_large_best",
+        "Of the DWS-ConvNets with batch norm RandUni_Large loses least: points below the nearest "
+        "other.",
+        "4.5 and Table 4.2",
         (TABLE,),
-        judging.standing("DWS", "With BN", *judging.HE, largest=True),
-        losses=TABLE,
+        samples.place("DWS", BEST, worst=False),
+        "points",
+        samples.published_gap("DWS Conv With BN", BEST, worst=False),
+        premise=samples.loses("DWS"),
     ),
-    Claim(
-        "weight_init/modglorot_med_worst",
-        "Of the Regular-ConvNets with batch norm ModGlorotUni_Med loses most. Rule: it does.",
-        "Thesis, 4.5 and Table 4.2",
+    _claim(
+        "he_worst",
+        "Of the DWS-ConvNets with batch norm the two He initializations lose most: points above "
+        "the nearest other.",
+        "4.5 and Table 4.2",
         (TABLE,),
-        judging.standing(
-            "Regular", "With BN", "Regular Conv With BN ModGlorotUni_Med", largest=True
+        samples.place("DWS", *HE, worst=True),
+        "points",
+        samples.published_gap("DWS Conv With BN", *HE, worst=True),
+        premise=samples.loses("DWS"),
+    ),
+    _claim(
+        "modglorot_med_worst",
+        "Of the Regular-ConvNets with batch norm ModGlorotUni_Med loses most: points above the "
+        "nearest other.",
+        "4.5 and Table 4.2",
+        (TABLE,),
+        samples.place("Regular", MED, worst=True),
+        "points",
+        samples.published_gap("Regular Conv With BN", MED, worst=True),
+        premise=samples.loses("Regular"),
+    ),
+    *(
+        _claim(
+            f"{family.lower()}_no_bn_{what}",
+            f"Of the {shown} without batch norm only {which} train: share of the twelve that fare "
+            "as in the thesis, less what chance gives.",
+            "4.5 and Table 4.2",
+            (TABLE,),
+            samples.survivors(family),
+            "of twelve",
+            4 / 9,
+        )
+        for family, what, shown, which in (
+            ("DWS", "dies", "DWS-ConvNets",
+             "ModGlorotUni_Large, RandNorm_Large, RandNorm_Med and RandUni_Large"),
+            ("Regular", "lives", "Regular-ConvNets", "the four Glorot and He initializations"),
+        )
+    ),
+    _claim(
+        "batch_norm_lets_all_train",
+        "Batch norm alleviates vanishing and exploding: share of initializations that train with "
+        "it, less that without.",
+        "4.5 and Table 4.2",
+        (TABLE,),
+        samples.batch_norm_lets_train,
+        "of pairs",
+        2 / 3,
+    ),
+    _claim(
+        "glorot_uniform_leads",
+        "GlorotUni has the most success in fp32 accuracy: points above the mean of the other "
+        "initializations that train, over architectures.",
+        "4.4 and Table 4.2",
+        (TABLE,),
+        samples.glorot_leads,
+        "points",
+        samples.published_lead(),
+    ),
+)  # fmt: skip
+
+OF_LAYERS = (
+    _claim(
+        "vanishing_activations",
+        "DWS-ConvNets without batch norm that die have activations that vanish in the forward "
+        "pass: decades of range from first to last convolution, less those of the ones that "
+        "train. What kills them must be there before training.",
+        "4.5 and Figure 4.2",
+        (TABLE, LAYERS),
+        samples.vanishing,
+        "decades",
+        1.0,
+        published=False,
+        control=True,
+    ),
+    _at_layer_2(
+        "randuni_large_has_large_ranges",
+        "RandUni_Large has generally larger weights ranges than the other DWS-ConvNets with batch "
+        "norm (and, by `randuni_large_best`, quantizes better): mean log10 over convolutions.",
+        "4.3",
+        samples.one_against_others((BEST,), readings.average("weight_range", log=True), 1),
+        "decades",
+        0.1,
+    ),
+    _at_layer_2(
+        "he_range_spikes_at_layer_2",
+        "The two He networks have a spike in the BN-folded range at layer 2: log10 of layer 2 over "
+        "layer 1, less that of the other DWS-ConvNets with batch norm.",
+        "4.4",
+        samples.one_against_others(HE, samples.step_to_2("folded_range", log=True), 1),
+        "decades",
+        0.3,
+    ),
+    _at_layer_2(
+        "randuni_range_falls_at_layer_2",
+        "There RandUni_Large's range decreases: log10 of layer 1 over layer 2, less that of the "
+        "others.",
+        "4.4",
+        samples.one_against_others((BEST,), samples.step_to_2("folded_range", log=True), -1),
+        "decades",
+        0.3,
+    ),
+    _at_layer_2(
+        "randuni_precision_rises_at_layer_2",
+        "There the average precision of RandUni_Large's BN-folded weights increases where that of "
+        "the others drops: change from layer 1 to 2, less that of the others.",
+        "4.4",
+        samples.one_against_others((BEST,), samples.step_to_2("folded_precision", log=False), 1),
+        "average precision",
+        0.1,
+    ),
+    _at_layer_2(
+        "activation_ranges_rise_at_layer_2",
+        "All activation ranges increase at layer 2: log10 of layer 2 over layer 1, mean over the "
+        "DWS-ConvNets with batch norm.",
+        "4.5",
+        samples.step_of_all("activation_range", log=True, sign=1),
+        "decades",
+        0.1,
+    ),
+    _at_layer_2(
+        "activation_precisions_fall_at_layer_2",
+        "Activation precisions decrease there: layer 1 less layer 2, mean over the same networks.",
+        "4.5",
+        samples.step_of_all("activation_precision", log=False, sign=-1),
+        "average precision",
+        0.05,
+    ),
+    _at_layer_2(
+        "randuni_activations_keep_precision",
+        "RandUni_Large experiences a significantly smaller drop in activation precision: change "
+        "from layer 1 to 2, less that of the others.",
+        "4.5",
+        samples.one_against_others(
+            (BEST,), samples.step_to_2("activation_precision", log=False), 1
         ),
-        losses=TABLE,
+        "average precision",
+        0.05,
     ),
-    Claim(
-        "weight_init/dws_no_bn_dies",
-        "Of the DWS-ConvNets without batch norm only ModGlorotUni_Large, RandNorm_Large, "
-        "RandNorm_Med and RandUni_Large train. Rule: these four and no others.",
-        "Thesis, 4.5 and Table 4.2",
-        (TABLE,),
-        judging.survivors("DWS"),
+    *(
+        _claim(
+            f"{name}_more_robust",
+            f"Distributions of {what} tend to be more robust to quantization: rank correlation of "
+            f"the mean {shown} over layers with the loss, within each architecture of Table 4.2.",
+            "6.2.4",
+            (TABLE, LAYERS),
+            samples.robust(readings.average(column, log=log), sign),
+            "rank correlation",
+            0.5,
+            published=False,
+        )
+        for name, what, shown, column, log, sign in (
+            ("smaller_weights", "smaller range", "log10 range of BN-folded weights",
+             "folded_range", True, 1),
+            ("precise_weights", "higher average precision", "average precision of BN-folded "
+             "weights", "folded_precision", False, -1),
+            ("smaller_activations", "smaller range", "log10 range of activations",
+             "activation_range", True, 1),
+            ("precise_activations", "higher average precision", "average precision of activations",
+             "activation_precision", False, -1),
+        )
     ),
-    Claim(
-        "weight_init/regular_no_bn_lives",
-        "Of the Regular-ConvNets without batch norm only the four Glorot and He initializations "
-        "train. Rule: these four and no others.",
-        "Thesis, 4.5 and Table 4.2",
-        (TABLE,),
-        judging.survivors("Regular"),
-    ),
-    Claim(
-        "weight_init/batch_norm_lets_all_train",
-        "Batch norm alleviates vanishing and exploding. Rule: all 24 networks with it train.",
-        "Thesis, 4.5 and Table 4.2",
-        (TABLE,),
-        judging.all_train_with_batch_norm,
-    ),
-    Claim(
-        "weight_init/vanishing_activations",
-        "DWS-ConvNets without batch norm die of activations that vanish in the forward pass. "
-        "Rule: in DWS Conv No BN GlorotUni activation ranges of the convolutions fall with depth "
-        "(rank correlation, p <= 0.05), the last below all of a network's that trains.",
-        "Thesis, 4.5 and Figure 4.2",
-        (TABLE, VANISHING),
-        judging.vanishing,
-    ),
-    Claim(
-        "weight_init/weights_range_is_not_all",
-        "Weights ranges do not tell the whole story: RandUni_Large has generally larger ones than "
-        "the others and quantizes better. Rule: it loses least of the four networks of Figure "
-        "4.3, its ranges being above the others' mean; Wilcoxon over convolutions, p <= 0.05.",
-        "Thesis, 4.5 and Figure 4.3",
-        (TABLE, RANGES),
-        judging.weights_range_is_not_all,
-    ),
-    Claim(
-        "weight_init/folded_range_at_layer_2",
-        "The two He networks have a spike in the BN-folded range at layer 2, where that of "
-        "RandUni_Large decreases. Rule: layer 2 above layers 1 and 3; layer 2 below layer 1.",
-        "Thesis, 4.5 and Figure 4.4",
-        (TABLE, FOLDED),
-        judging.folded_range_at_layer_2,
-    ),
-    Claim(
-        "weight_init/folded_precision_at_layer_2",
-        "From layer 1 to 2 the average precision of BN-folded weights drops in all networks of "
-        "Figure 4.4 but RandUni_Large, where it increases. Rule: so in all four.",
-        "Thesis, 4.5 and Figure 4.4",
-        (TABLE, FOLDED),
-        judging.folded_precision_at_layer_2,
-    ),
-    Claim(
-        "weight_init/activations_at_layer_2",
-        "From layer 1 to 2 all activation ranges increase and average precisions decrease, that "
-        "of RandUni_Large least. Rule: so in all networks of Figure 4.5.",
-        "Thesis, 4.5 and Figure 4.5",
-        (TABLE, ACTIVATIONS),
-        judging.activations_at_layer_2,
-    ),
-    Claim(
-        "weight_init/epoch_5_says_nothing",
-        "Percent accuracy decrease and QMSE at epoch 5 are not representative of the trained "
-        "networks. Rule: over at least 20 networks neither has a positive rank correlation with "
-        "the final decrease at p <= 0.05.",
-        "Thesis, 4.6",
-        (course.EARLY,),
-        course.epoch_5_says_nothing,
-        losses=TABLE,
-    ),
-    Claim(
-        "weight_init/ranking_hard_to_predict",
-        "The ranking by quantized accuracy is hard to predict before the end of training. Rule: "
-        "over at least 20 networks the decrease at epochs 5, 50, 75 and 150 explains less than "
-        "half of the variance of the final ranks.",
-        "Thesis, 4.6",
-        (course.EARLY,),
-        course.ranking_is_hard_to_predict,
-        losses=TABLE,
-    ),
-    Claim(
-        "weight_init/worst_known_by_75",
-        "By epoch 75 the network that loses most in the end is apparent. Rule: the largest "
-        "percent accuracy decrease of Table 4.3 is the same network's at both epochs.",
-        "Thesis, 4.6 and Table 4.3",
-        (course.TABLE_3,),
-        course.known_by_75(course.TABLE_3, "percent_decrease", 1),
-        losses=TABLE,
-    ),
-    Claim(
-        "weight_init/two_worst_known_by_75",
-        "By epoch 75 QMSE tells the two worst networks. Rule: the two largest QMSE of Table 4.4 "
-        "are the same networks' at both epochs.",
-        "Thesis, 4.6 and Table 4.4",
-        (course.TABLE_4,),
-        course.known_by_75(course.TABLE_4, "qmse", 2),
-    ),
-    Claim(
-        "weight_init/statistics_converge",
-        "Dynamic ranges and average precisions converge. Rule: over all layers of Figures 4.6 to "
-        "4.8 the change an epoch is smaller in the last quarter of training than in the first; "
-        "Wilcoxon, p <= 0.05.",
-        "Thesis, 4.6",
-        course.FIGURES,
-        course.statistics_converge,
-    ),
-    Claim(
-        "weight_init/activations_vary_most",
-        "Early variation is most pronounced in the activation ranges. Rule: in the first half of "
-        "training a layer's activation range changes more an epoch, as a share of its mean, than "
-        "its weights range; Wilcoxon, p <= 0.05.",
-        "Thesis, 4.6",
-        course.FIGURES,
-        course.activations_vary_most,
-    ),
-)
+)  # fmt: skip

@@ -5,14 +5,15 @@
 The thesis finds its eight networks' final ranking hard to predict before the end of training, and
 asks for "some other more refined metric that can better predict" it, at more epochs. Here: over
 all networks of Table 4.2 that train, the rank correlation (Spearman) of each statistic at an epoch
-with the percent accuracy decrease at the end; p is two-sided and not corrected for the number of
-statistics. `rank_of_worst` is the place that the finally worst network has by the statistic at that
-epoch, of `networks` places: 1 is the worst one's (for precisions and fp32 accuracy: the smallest).
+with the loss at the end, the points that 8 bits take, with their sign; p is two-sided and not
+corrected for the number of statistics. `rank_of_worst` is the place that the finally worst network
+has by the statistic at that epoch, of `networks` places: 1 is the worst one's (for precisions and
+fp32 accuracy: the smallest).
 
 Statistics of `source` "analysis" come from the network quantized at the published epochs 5, 50, 75
 and 150 (as far into this scale's training) with one calibration draw, and at the end with all
-draws: `percent_decrease`, `qmse`, `qkl_div` of the output, `fp32_accuracy`, and means over layers
-of range and average precision of BN-folded weights and of activations. There `percent_decrease` at
+draws: `loss`, `qmse`, `qkl_div` of the output, `fp32_accuracy`, and means over layers
+of range and average precision of BN-folded weights and of activations. There `loss` at
 the end is what is predicted: 1 by definition. Those of `source` "dynamics" come from training
 itself, every epoch, nothing quantized: means over layers of range and average precision of weights
 (not folded) and of activations' range.
@@ -37,20 +38,24 @@ from experiments.engine.jobs import Analysis, analysis_of, training_of
 from experiments.engine.networks import WEIGHT_INIT, Network
 from experiments.engine.scales import CHECKPOINTS, PUBLISHED_EPOCHS
 from experiments.engine.store import Job, Store
-from experiments.evidence import display, ranktests
+from experiments.evidence import display
+from experiments.evidence.effects import spearman
 from experiments.evidence.layerwise import VALUES
 from experiments.evidence.outcomes import outcome
 from experiments.weight_init import checkpoints, dynamics
 from tfqdyn import results
 from tfqdyn.show import figures
 
-OUTPUT = ("percent_decrease", "qmse", "qkl_div", "fp32_accuracy")
+OUTPUT = ("loss", "qmse", "qkl_div", "fp32_accuracy")
 """Statistics of the whole network, columns of `outcomes.outcome`."""
 LAYERS = ("folded_range", "folded_precision", "activation_range", "activation_precision")
 """Statistics that are means over layers, of `layerwise.VALUES`."""
 DYNAMICS = tuple(dynamics.TITLES)
 """Statistics of training itself, means over layers."""
 LOW_IS_BAD = ("folded_precision", "activation_precision", "weight_precision", "fp32_accuracy")
+
+LEVEL = 0.05
+"""Of the p from which on a correlation is outside the grey band."""
 
 Statistics = Mapping[str, float]
 
@@ -81,9 +86,9 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     for network in scope.scale.networks(WEIGHT_INIT):
         found = analyses(network, scope)
         last = outcome(found[CHECKPOINTS[-1]], store)
-        if last["status"] != "finished" or last["percent_decrease"] is None:
+        if last["status"] != "finished" or last["loss"] is None:
             continue
-        final[network.name] = last["percent_decrease"]
+        final[network.name] = last["loss"]
         for epoch, analysis in found.items():
             analyzed[epoch][network.name] = of_analysis(analysis, store)
         training = training_of(network, scope.scale, scope.seed)
@@ -136,24 +141,24 @@ def foretold(
 
     Args:
         early: the statistic by network; those without it are left out.
-        final: percent accuracy decrease at the end of training, by network.
+        final: loss at the end of training, by network.
         statistic: its name; `LOW_IS_BAD` says which are bad where they are small.
 
     Returns:
-        `networks`, `rho` and `p` (None where undefined, see `ranktests.spearman`), `worst` and
+        `networks`, `rho` and `p` (None where undefined, see `effects.spearman`), `worst` and
         `rank_of_worst`.
     """
     values = {name: value for name, value in early.items() if value is not None}
     if not values:
         return {"networks": 0, "rho": None, "p": None, "worst": None, "rank_of_worst": None}
-    test = ranktests.spearman(list(values.values()), [final[name] for name in values])
+    rho, p = spearman(list(values.values()), [final[name] for name in values])
     worst = max(values, key=lambda name: final[name])
     sign = -1 if statistic in LOW_IS_BAD else 1
     worse = sum(sign * value > sign * values[worst] for value in values.values())
     return {
-        "networks": test.number,
-        "rho": test.figure,
-        "p": test.p,
+        "networks": len(values),
+        "rho": rho,
+        "p": p,
         "worst": worst,
         "rank_of_worst": 1 + worse,
     }
@@ -170,7 +175,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, source in zip(axes, ("analysis", "dynamics"), strict=True):
             _panel(ax, [row for row in rows if row["source"] == source])
-        axes[0].set_ylabel("rank correlation with final decrease")
+        axes[0].set_ylabel("rank correlation with final loss")
         axes[0].set_title("quantized in the course of training")
         axes[1].set_title("training itself")
     return figure
@@ -197,7 +202,7 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
 
 def _critical(number: int) -> float:
     """The correlation of so many pairs from which on p <= 0.05, two-sided, by Student's t."""
-    t = float(stats.t.ppf(1 - ranktests.LEVEL / 2, number - 2))
+    t = float(stats.t.ppf(1 - LEVEL / 2, number - 2))
     return t / float(np.sqrt(number - 2 + t * t))
 
 

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from experiments.engine.imagenet import SHOWN
 from experiments.engine.networks import STAGE_NAMES
 from experiments.engine.store import Store
-from experiments.engine.subjects import STAND_IN, Subject
-from experiments.evidence import drawtests
-from experiments.quantization_friendly import alpha, claims, retrained, sqnr, top5
+from experiments.engine.subjects import Subject
+from experiments.quantization_friendly import alpha, retrained, sqnr, top5
 from tfqdyn.config import AnalysisConfig
 
 REAL = SHOWN["mobilenet_v1"]
@@ -93,115 +91,3 @@ def test_alpha_is_drawn_in_two_panels() -> None:
     top, bottom = alpha.draw(rows).axes
     assert [list(line.get_xdata()) for line in top.lines[:2]] == [[0, 1], [2]]
     assert bottom.get_yscale() == "log"
-
-
-def test_above_is_welchs_test() -> None:
-    first = {"x": 3.0, "x_std": 1.0, "draws": 4}
-    second = {"x": 1.0, "x_std": 1.0, "draws": 4}
-    found = drawtests.above(first, second, "x")
-    # t = 2 / sqrt(1 / 4 + 1 / 4) = 2.828 with 6 degrees of freedom
-    assert (found.figure, found.number) == (2.0, 8)
-    assert found.p == pytest.approx(0.0150, abs=1e-4)
-    still = {"x": 1.0, "x_std": 0.0, "draws": 4}
-    assert drawtests.above(still, still, "x").p is None
-
-
-def test_loses_is_a_t_test() -> None:
-    row = {"fp32_accuracy": 70.0, "uint8_accuracy": 68.0, "uint8_accuracy_std": 2.0, "draws": 4}
-    found = drawtests.loses(row)
-    # t = 2 / (2 / sqrt(4)) = 2 with 3 degrees of freedom
-    assert (found.figure, found.number) == (2.0, 4)
-    assert found.p == pytest.approx(0.0697, abs=1e-4)
-
-
-def handled(handling: str, uint8: float, network: str = REAL) -> dict[str, Any]:
-    row = {"network": network, "status": "analyzed", "handling": handling, "draws": 3}
-    return row | {"fp32_accuracy": 90.0, "uint8_accuracy": uint8, "uint8_accuracy_std": 1.0}
-
-
-@pytest.mark.parametrize(
-    ("rows", "holds"),
-    [
-        ([handled("as it is", 4.0), handled("zero-variance handling", 60.0)], True),
-        ([handled("as it is", 4.0), handled("zero-variance handling", 40.0)], False),
-        ([handled("as it is", 4.0), {**MISSING, "handling": "zero-variance handling"}], None),
-        ([handled(h, 50.0, STAND_IN) for h in ("as it is", "zero-variance handling")], None),
-    ],
-)
-def test_zero_variance_must_give_half_back(rows: list[dict], holds: bool | None) -> None:
-    found = claims.zero_variance({"quantization_friendly/zero_variance": rows})
-    assert found.holds is holds
-    assert holds is None or "4.0 ± 1.0 ->" in found.effect
-
-
-def test_relu_must_raise_the_first_pointwise_layer() -> None:
-    def holds(relu: float, std: float = 0.2) -> bool | None:
-        rows = [
-            layer(3, "ReLU6", "as it is", 20.0, std),
-            layer(3, "ReLU", "as it is", relu, std),
-            layer(5, "ReLU6", "as it is", 0.0, std),
-            layer(5, "ReLU", "as it is", 50.0, std),
-        ]
-        return claims.relu_sqnr({"quantization_friendly/sqnr": rows}).holds
-
-    assert holds(25.0) is True
-    assert holds(15.0) is False
-    assert holds(20.1, std=5.0) is None
-    assert claims.relu_sqnr({"quantization_friendly/sqnr": [MISSING]}).holds is None
-
-
-def test_alpha_must_spread_where_variance_is_zero() -> None:
-    def holds(largest: float) -> bool | None:
-        rows = [
-            {
-                "network": REAL,
-                "status": "analyzed",
-                "number": number,
-                "alpha": largest if number < 6 and channel == 0 else 1.0 + number / 10,
-                "zero_variance": int(number < 6 and channel == 0),
-            }
-            for number in range(12)
-            for channel in range(5)
-        ]
-        return claims.alpha_spread({"quantization_friendly/alpha": rows}).holds
-
-    assert holds(1000.0) is True
-    assert holds(5.0) is False
-    assert claims.alpha_spread({"quantization_friendly/alpha": [MISSING]}).holds is None
-
-
-def stages(**lost: float) -> dict[str, list[dict[str, Any]]]:
-    """Rows of trained stages by the points that they lose."""
-    rows = [
-        {
-            "network": STAGE_NAMES[stage],
-            "status": "finished",
-            "fp32_accuracy": 70.0,
-            "uint8_accuracy": 70.0 - points,
-            "uint8_accuracy_std": 1.0,
-            "draws": 5,
-        }
-        for stage, points in lost.items()
-    ]
-    return {"quantization_friendly/retrained": rows}
-
-
-def test_removing_depthwise_batch_norm_must_halve_the_loss() -> None:
-    def holds(original: float, without: float) -> bool | None:
-        rows = stages(original=original, no_depthwise_bn_relu6=without)
-        return claims.depthwise_batch_norm(rows).holds
-
-    assert holds(60.0, 10.0) is True
-    assert holds(60.0, 40.0) is False
-    assert holds(0.5, 0.0) is None
-
-
-def test_further_stages_must_lose_less() -> None:
-    assert claims.relu_retrained(stages(no_depthwise_bn_relu6=10.0, relu=3.0)).holds is True
-    assert claims.relu_retrained(stages(no_depthwise_bn_relu6=3.0, relu=10.0)).holds is False
-    assert claims.l2_retrained(stages(relu=3.0, depthwise_l2=2.9)).holds is None
-    dead = stages(relu=3.0, depthwise_l2=2.0)
-    dead["quantization_friendly/retrained"][0]["status"] = "diverged"
-    found = claims.l2_retrained(dead)
-    assert found.holds is None
-    assert "Replace all ReLU6 by ReLU (diverged)" in found.note

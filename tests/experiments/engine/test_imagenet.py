@@ -14,7 +14,7 @@ from experiments.engine.jobs import Training
 from experiments.engine.scales import REDUCED, SMOKE
 from experiments.engine.store import DONE, Store, key_of
 from experiments.engine.subjects import Course, Subject, course_of, fitted, subject
-from experiments.mobilenets import imagenet_claims, imagenet_layers, table_2
+from experiments.mobilenets import imagenet_layers, table_2
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 
@@ -171,52 +171,3 @@ def test_figures_name_what_they_cannot_draw() -> None:
     assert len(figure.axes) == 2
     words = imagenet_layers.draw([MISSING], values)
     assert [text.get_text() for text in words.texts] == ["VGG-19: not available: no file"]
-
-
-def test_spikes_need_ranges_above_and_precision_below() -> None:
-    def holds(*rows: dict[str, Any]) -> bool | None:
-        return imagenet_claims.spikes({"mobilenets/figure_7": rows}).holds
-
-    assert holds(*layers(10.0, 0.1), MISSING) is True
-    assert holds(*layers(0.1, 0.1)) is False
-    assert holds(*layers(10.0, 0.9)) is False
-    assert holds(MISSING) is None
-
-
-def outcome(network: str, **figures: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"network": network, "status": "analyzed", "draws": 3}
-    return row | table_2.published(network) | figures
-
-
-def test_collapse_is_below_a_tenth() -> None:
-    def holds(**row: Any) -> bool | None:
-        found = [outcome(row.pop("network", REAL), fp32_accuracy=90.0, **row), MISSING]
-        return imagenet_claims.collapse({"mobilenets/table_2": found}).holds
-
-    assert holds(uint8_accuracy=4.0, uint8_accuracy_std=1.0) is True
-    assert holds(uint8_accuracy=8.0, uint8_accuracy_std=1.0) is False
-    stand_in = subjects.STAND_IN
-    assert holds(network=stand_in, uint8_accuracy=4.0, uint8_accuracy_std=1.0) is None
-
-
-def test_vgg_is_not_compared_where_it_is_missing() -> None:
-    errors = imagenet_claims.OUTPUT_ERRORS
-    large = {n: 2.0 for n in errors} | {f"{n}_std": 0.1 for n in errors}
-    less = {n: 1.0 for n in errors} | {f"{n}_std": 0.1 for n in errors}
-    judge = imagenet_claims.worse_than_vgg
-    found = judge({"mobilenets/table_2": [outcome(REAL, **large), MISSING]})
-    assert found.holds is None
-    assert "VGG-19: not available: no file" in found.note
-    both = [outcome(REAL, **large), outcome("VGG-19", **less)]
-    assert judge({"mobilenets/table_2": both}).holds is True
-    one_less = [outcome(REAL, **{**large, "qce": 0.5}), both[1]]
-    assert judge({"mobilenets/table_2": one_less}).holds is False
-
-
-def test_folding_must_widen() -> None:
-    def holds(folded: float) -> bool | None:
-        rows = [layer(n, "depthwise", folded + n / 100, 0.5, weight_range=1.0) for n in range(9)]
-        return imagenet_claims.folding({"mobilenets/figure_s8": rows}).holds
-
-    assert holds(10.0) is True
-    assert holds(0.1) is False
