@@ -24,6 +24,7 @@ RANKS = {
     "tfqdyn.config": 4,
     "tfqdyn.measurement": 4,
     "tfqdyn.report": 4,
+    "tfqdyn.deployment": 4.5,
     "tfqdyn.pipeline": 5,
     "tfqdyn.commands": 6,
     "tfqdyn.remedies": 6,

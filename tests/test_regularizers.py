@@ -1,6 +1,7 @@
 """Penalties on kernels: values by hand, against `metrics`, in a fit, in a saved file."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -100,7 +101,7 @@ def test_separable_layers_have_two_kernels() -> None:
 def test_a_regularized_model_is_read_again(network: keras.Model, tmp_path: Path) -> None:
     regularize(network, lambda axes: ChannelKURE(0.25, axes=axes))
     network.save(tmp_path / "net.keras")
-    read = keras.saving.load_model(tmp_path / "net.keras", compile=False)
+    read: Any = keras.saving.load_model(tmp_path / "net.keras", compile=False)
     assert read.get_layer("dw").depthwise_regularizer.get_config() == {
         "weight": 0.25, "target": 1.8, "axes": [2, 3],
     }  # fmt: skip

@@ -57,7 +57,7 @@ _SCHEME = flags.DEFINE_string(
     "scheme",
     "uint8",
     "What to convert to: uint8, int8, int8_per_tensor, int16x8, dynamic, float16 or float32; or "
-    "simulated, without a file; for qat: uint8 or int8.",
+    "simulated or graph_transform_tool, without a file; for qat: uint8 or int8.",
 )
 _TFLITE = flags.DEFINE_string("tflite", None, "A .tflite file of the model, made by any tool.")
 _SCHEMES = flags.DEFINE_list("schemes", [], "What the command `schemes` converts to; default all.")
@@ -92,6 +92,9 @@ _PER_CHANNEL = flags.DEFINE_list(
 _MIXED_BITS = flags.DEFINE_integer(
     "mixed_bits", 0, "Simulated: bits that a depthwise layer gains, group convolutions in part."
 )
+_WITHOUT = flags.DEFINE_list(
+    "without", [], "graph_transform_tool: which of its deviations from TFLite to leave out."
+)
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "qat: passes over the training images.")
 _TRAIN_BATCH = flags.DEFINE_integer("train_batch", 64, "qat: images in a training step.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "qat: Adam's in the first step.")
@@ -122,6 +125,7 @@ def _config(scheme: str) -> "AnalysisConfig":
         activation_bits=_ACTIVATION_BITS.value,
         per_channel=tuple(_PER_CHANNEL.value),
         mixed_bits=_MIXED_BITS.value,
+        without=tuple(_WITHOUT.value),
     )
 
 

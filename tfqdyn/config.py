@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from tfqdyn import datasets
 from tfqdyn.quantization import simulation
 from tfqdyn.quantization.calibration import DEFAULT_PERCENTILES, Calibrator
-from tfqdyn.schemes import OWN_RANGES, SCHEMES, SIMULATED
+from tfqdyn.schemes import (
+    DEVIATIONS,
+    GRAPH_TRANSFORM_TOOL,
+    OWN_RANGES,
+    SCHEMES,
+    SIMULATED,
+    WITHOUT_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,8 @@ class AnalysisConfig:
     `batch_size` is the largest number of images in one forward pass (fewer where activations
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
     sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
-    `mixed_bits` are those of `simulation.BitWidths`, for scheme "simulated" alone.
+    `mixed_bits` are those of `simulation.BitWidths`, for scheme "simulated" alone; `without` names
+    the `schemes.DEVIATIONS` that scheme "graph_transform_tool" leaves out.
     """
 
     preprocessing: str = "none"
@@ -37,21 +45,23 @@ class AnalysisConfig:
     activation_bits: int = 8
     per_channel: tuple[str, ...] = ()
     mixed_bits: int = 0
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, received {value}")
-        known = [*SCHEMES, SIMULATED]
+        known = [*SCHEMES, *WITHOUT_FILE]
         if self.scheme not in known:
             raise ValueError(f"scheme must be one of {known}, received {self.scheme!r}")
-        if self.widths != simulation.BitWidths() and not self.simulated:
+        if self.widths != simulation.BitWidths() and self.scheme != SIMULATED:
             raise ValueError(
                 f"bit widths need scheme={SIMULATED!r}, received {self.widths} with {self.scheme!r}"
             )
         if self.simulated and self.own_error:
             raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
+        self._check_deviations()
         if self.preprocessing not in datasets.PREPROCESSING:
             raise ValueError(
                 f"preprocessing must be one of {sorted(datasets.PREPROCESSING)}, received "
@@ -70,6 +80,20 @@ class AnalysisConfig:
             )
         Calibrator(self.calibrator, self.percentile or 0.0)
 
+    def _check_deviations(self) -> None:
+        by_tool = self.scheme == GRAPH_TRANSFORM_TOOL
+        if by_tool and self.float_layers:
+            raise ValueError(
+                f"float_layers: scheme {self.scheme!r} leaves in floats what the tool leaves so"
+            )
+        if self.without and not by_tool:
+            raise ValueError(
+                f"without needs scheme={GRAPH_TRANSFORM_TOOL!r}, received {list(self.without)} "
+                f"with {self.scheme!r}"
+            )
+        if unknown := sorted(set(self.without) - set(DEVIATIONS)):
+            raise ValueError(f"without takes {list(DEVIATIONS)}, received {unknown}")
+
     def _refuse_what_the_converter_decides(self) -> None:
         given = [name for name in ("float_layers", "own_error") if getattr(self, name)]
         own = AnalysisConfig.calibrator
@@ -87,12 +111,17 @@ class AnalysisConfig:
     @property
     def _calibrated_here(self) -> bool:
         """Whether our calibrators find the ranges, and not TensorFlow's converter."""
-        return self.scheme in (OWN_RANGES, SIMULATED)
+        return self.scheme in (OWN_RANGES, *WITHOUT_FILE)
 
     @property
     def simulated(self) -> bool:
         """Whether no file is made and values are rounded in fp32 arithmetic."""
-        return self.scheme == SIMULATED
+        return self.scheme in WITHOUT_FILE
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """In what the Graph Transform Tool deviates from TFLite here."""
+        return tuple(name for name in DEVIATIONS if name not in self.without)
 
     @property
     def widths(self) -> simulation.BitWidths:

@@ -5,7 +5,7 @@ lower -> fold -> calibrate -> convert and pair -> measure -> assemble
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn import datasets
+from tfqdyn import datasets, deployment
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import memory
 from tfqdyn.measurement import assembly, summary
-from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.layerstats import HistogramConfig
 from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own, with_own
 from tfqdyn.measurement.reference import Reference
@@ -33,12 +33,9 @@ from tfqdyn.quantization.conversion import (
     adopt,
     check_layers,
     to_cut_tflite,
-    to_scheme,
-    to_tflite,
 )
-from tfqdyn.quantization.simulation import Simulated, SimulatedTensors, simulate
 from tfqdyn.results import RunResult
-from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.schemes import GRAPH_TRANSFORM_TOOL, SCHEMES
 from tfqdyn.tflite.interpreter import rehearse
 
 CHUNK_BYTES = 64 * 2**20
@@ -209,18 +206,21 @@ def measure_draws(
     with ThreadPoolExecutor(config.threads) as executor:
         workers = Workers(executor, parts)
         trials, cuts = [], []
-        names = [graph.nodes[0].name, *(row.name for row in rows)]
+        names, observed = [graph.nodes[0].name, *(row.name for row in rows)], run
+        if config.scheme == GRAPH_TRANSFORM_TOOL:
+            names, observed = deployment.watched(graph)
         for k, (folded, drawn) in enumerate(zip(trials_of, draws, strict=True)):
             chunks = stream(images, drawn, f"calibrate {k + 1}/{len(draws)}")
             rule, bins = config.rule, config.bins
-            sites = calibrate(run, chunks, len(drawn), rule, bins, executor, names)
+            sites = calibrate(observed, chunks, len(drawn), rule, bins, executor, names)
             sites = [_learned(s, folded.ranges.get(n)) for n, s in zip(names, sites, strict=True)]
             by_name = dict(zip(names, sites, strict=True))
             singles = partial(datasets.chunks, images, drawn, 1, config.preprocessing)
-            converted = given or _converted(folded.deployed, by_name, kept[k], config, singles)
+            converted = given or deployment.convert(
+                folded.deployed, by_name, kept[k], config, singles
+            )
             at = [by_name[pair.row.name] for pair in converted.pairs]
-            network = SimulatedTensors if config.simulated else TfliteTensors
-            trials.append(Trial(folded, at, converted, network))
+            trials.append(Trial(folded, at, converted, deployment.runner(config)))
             if config.own_error:
                 ranges = {name: (site.low, site.high) for name, site in by_name.items()}
                 cut = to_cut_tflite(folded.deployed, ranges, kept[k])
@@ -295,21 +295,6 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         notes=(*notes, *dict.fromkeys(n for trial in trials for n in trial.converted.notes)),
         tflite=() if config.simulated else tuple(t.converted.content for t in trials),
     )
-
-
-def _converted(
-    graph: Graph,
-    sites: Mapping[str, SiteRange],
-    kept: set[str],
-    config: AnalysisConfig,
-    singles: Callable[[], Iterable[Any]],
-) -> Converted | Simulated:
-    """The network in the wanted scheme; `sites` are those of the input and of every row."""
-    if config.simulated:
-        return simulate(graph, sites, config.widths, kept)
-    if config.scheme == OWN_RANGES:
-        return to_tflite(graph, {name: (s.low, s.high) for name, s in sites.items()}, kept)
-    return to_scheme(graph, config.scheme, singles)
 
 
 def _learned(site: SiteRange, ends: tuple[float, float] | None) -> SiteRange:

@@ -51,6 +51,20 @@ OWN_RANGES = "uint8"
 """The scheme whose ranges are our calibrators'; the converter takes the extrema for the others."""
 SIMULATED = "simulated"
 """No file: any bit widths, rounded in fp32 arithmetic (`simulation`) on our calibrators' ranges."""
+GRAPH_TRANSFORM_TOOL = "graph_transform_tool"
+"""No file: the engine of the works, simulated on our calibrators' ranges."""
+DEVIATIONS: Mapping[str, str] = {
+    "bias_8bit": "biases in 8 bits",
+    "ranges_before_relu": "ranges of outputs are those before the ReLU",
+    "requantize_before_bias": "8 bits between a layer's sums and its bias, too",
+    "bias_add_offset": "one bias addition in seven is 1/64 of its range too low",
+    "unnudged_zero": "codes are rounded as if 0 needed none of its own",
+    "float_depthwise": "depthwise convolutions in floats, on 8-bit kernels",
+    "float_others": "additions, means, concatenations, softmax in floats",
+    "minimum_size": "arrays of fewer than 1,024 numbers stay in floats",
+}
+"""In what the Graph Transform Tool differs from TFLite, each a switch."""
+WITHOUT_FILE = (SIMULATED, GRAPH_TRANSFORM_TOOL)
 FLOAT_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
     "celu": ("alpha",),
     "elu": ("alpha",),
@@ -73,5 +87,5 @@ CONVERTER_OPS = frozenset((*FLOAT_ACTIVATIONS, "divide", "layer_norm"))
 
 
 def takes(scheme: str, op: str) -> bool:
-    """Whether a scheme, or `SIMULATED`, takes an op of `graph.Node`."""
-    return scheme not in (OWN_RANGES, SIMULATED) or op not in CONVERTER_OPS
+    """Whether a scheme, or one of `WITHOUT_FILE`, takes an op of `graph.Node`."""
+    return scheme not in (OWN_RANGES, *WITHOUT_FILE) or op not in CONVERTER_OPS

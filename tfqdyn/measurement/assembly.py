@@ -17,6 +17,7 @@ from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import CHANNEL_AXES, Graph, LayerNode, layers_of
 from tfqdyn.numerics import metrics
 from tfqdyn.quantization.conversion import Converted
+from tfqdyn.quantization.graph_transform_tool import Transformed
 from tfqdyn.quantization.simulation import Simulated
 from tfqdyn.results import (
     ActivationRow,
@@ -113,7 +114,7 @@ def _layer_result(
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
     batch_norm: BatchNorm | None,
-    converted: Converted | Simulated,
+    converted: Converted | Simulated | Transformed,
     pairs: Sequence[LayerPair],
 ) -> LayerResult:
     dtype, kernel_grid = _formats(converted, pairs[0])
@@ -188,7 +189,9 @@ def _histogram(sums: PairSums) -> HistogramRow:
     return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
 
 
-def _formats(converted: Converted | Simulated, pair: LayerPair) -> tuple[str, KernelGrid | None]:
+def _formats(
+    converted: Converted | Simulated | Transformed, pair: LayerPair
+) -> tuple[str, KernelGrid | None]:
     """dtype of a row's output, and how its kernel is stored; None without one."""
     if isinstance(converted, Converted):
         tensors = converted.model.tensors

@@ -22,6 +22,7 @@ from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.numerics.grid import QuantParams, dequantize
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.conversion import Converted
+from tfqdyn.quantization.graph_transform_tool import Transformed
 from tfqdyn.quantization.simulation import Simulated
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
@@ -49,7 +50,7 @@ class Trial:
 
     folded: Folded
     sites: Sequence[SiteRange]
-    converted: Converted | Simulated
+    converted: Converted | Simulated | Transformed
     network: Callable[[Any, int], Callable[[NDArray[np.float32]], list[NDArray]]] = TfliteTensors
 
 

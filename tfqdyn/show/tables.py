@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tfqdyn.results import Loss, RunResult, Spread
 from tfqdyn.results.estimates import not_estimated, worst_layers
+from tfqdyn.schemes import WITHOUT_FILE
 
 
 def percent(value: float | Spread) -> str:
@@ -42,7 +43,7 @@ def mcnemar(loss: Loss | None) -> str:
 
 def summary_table(results: Sequence[RunResult]) -> Table:
     """The summaries of one or several runs, side by side."""
-    simulated = any(result.config.get("scheme") == "simulated" for result in results)
+    simulated = any(result.config.get("scheme") in WITHOUT_FILE for result in results)
     title = "fp32 against simulated quantization" if simulated else "fp32 against 8 bits"
     table = Table(title=title, title_justify="left")
     table.add_column("")
