@@ -25,10 +25,10 @@ setup(
     },
     install_requires=[
         "absl-py>=1.4",
-        "ai-edge-litert>=2.0.2",
+        "ai-edge-litert>=2.1",
         "fastjsonschema>=2.19",
         "jinja2>=3.1",
-        "keras>=3.10",
+        "keras>=3.11",
         "matplotlib>=3.8.4",
         "numba>=0.61",
         "numpy>=2.0",
@@ -38,7 +38,7 @@ setup(
         "scipy>=1.13",
         "tensorflow>=2.20",
         "tensorflow-model-optimization>=0.8.1",
-        "tf-keras>=2.20",
+        "tf-keras>=2.20.1",
         "vl-convert-python>=1.9",
     ],
     extras_require={

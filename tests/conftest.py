@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:  # only the tests of experiments need them
     from experiments.engine.subjects import Subject
 
 SHARED = Path(__file__).parents[2] / "shared"
+UNASKED = ("WARNING: All log messages before absl::InitializeLog()", "I0000 ")
+"""Begin the lines in which TensorFlow 2.20, whatever the log level, tells of what it compiled."""
+
+
+def complaints(stderr: str) -> str:
+    """What a program wrote to stderr, without what nothing stops TensorFlow 2.20 from writing."""
+    if not version("tensorflow").startswith("2.20."):
+        return stderr
+    return "".join(line for line in stderr.splitlines(True) if not line.startswith(UNASKED))
 
 
 @pytest.fixture
