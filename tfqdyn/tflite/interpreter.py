@@ -1,8 +1,9 @@
 """TFLite's interpreter: which one, how it is pinned, and a first run in a process of its own.
 
 LiteRT's interpreter is the default and `tf.lite`'s the fallback. The op resolver is pinned:
-built-in kernels without default delegates, which equal TFLite's reference kernels bit for bit (with
-the default resolver, reading intermediate tensors runs XNNPACK op by op, dozens of codes away).
+built-in kernels without default delegates. TFLite's reference kernels and XNNPACK (the default, op
+by op where tensors are kept) round some codes to the neighbour, and such differences add up from
+layer to layer; `benchmarks/kernel_codes.py` counts them.
 """
 
 import json
