@@ -151,9 +151,10 @@ def _analyze(_: Sequence[str]) -> None:
     model, dataset, config, out = _inputs()
     from tfqdyn import pipeline, report, results
     from tfqdyn.show import figures, tables
+    from tfqdyn.tflite.file import read
 
     if _TFLITE.value:
-        content = Path(_TFLITE.value).read_bytes()
+        content = read(Path(_TFLITE.value))
         result = pipeline.analyze_file(model, content, dataset, config, progress_bar)
     else:
         result = pipeline.analyze(model, dataset, config, progress_bar)

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -322,6 +323,14 @@ def test_what_dies_apart_is_an_error_here(monkeypatch: pytest.MonkeyPatch) -> No
     }.items():
         with pytest.raises(apart.ApartError, match=message):
             apart.run_apart(f"dying:{name}", b"", 2 if name == "hang" else 60)
+
+
+def test_limits_that_the_user_set_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (7, 9))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: given.append(limits))
+    apart._limit(60)
+    assert given == [(9, 9), (9, 9), (0, 0)]
 
 
 def test_nothing_is_imported_from_the_working_directory(

@@ -1,7 +1,9 @@
 """Damaged and hostile .tflite files: what parsing refuses, and what only the interpreter sees."""
 
+import os
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
@@ -15,7 +17,7 @@ from tfqdyn.pipeline import analyze_file
 from tfqdyn.quantization.conversion import adopt
 from tfqdyn.tflite import file
 from tfqdyn.tflite.dataflow import Dataflow
-from tfqdyn.tflite.file import TfliteFileError, parse, schema
+from tfqdyn.tflite.file import TfliteFileError, parse, read, schema
 
 
 def changed(change: Callable[[Any, Any], Any]) -> bytes:
@@ -204,6 +206,17 @@ def test_tensors_have_the_size_that_the_file_states() -> None:
 
     with pytest.raises(TfliteFileError, match=r"should be int8 \(1, 12, 12, 8\); with \d+ images"):
         analyze_file(net(), changed(change), images(12), CONFIG)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (("pipe", "is no file"), ("", "is no file"), ("x", "does not exist")):
+        with pytest.raises(TfliteFileError, match=message):
+            read(tmp_path / name)
+    with (tmp_path / "huge").open("wb") as stream:
+        stream.truncate(2**31)
+    with pytest.raises(TfliteFileError, match=r"has 2,147,483,648 bytes; \.tflite"):
+        read(tmp_path / "huge")
 
 
 def test_long_chains_of_carriers_are_followed_at_once() -> None:

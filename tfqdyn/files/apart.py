@@ -76,12 +76,18 @@ def _serve() -> None:
 
 
 def _limit(seconds: int) -> None:
-    """No more processor time than the wait allows, and half of the memory that there is."""
+    """No more processor time than the wait allows, and half of the memory that there is; nor more
+    of either than this process may have at all.
+    """
     try:
         import resource  # POSIX only
     except ImportError:
         return
-    half = memory.total() // 2
-    resource.setrlimit(resource.RLIMIT_CPU, (4 * seconds, 4 * seconds))
-    resource.setrlimit(resource.RLIMIT_AS, (half, half))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for what, most in (
+        (resource.RLIMIT_CPU, 4 * seconds),
+        (resource.RLIMIT_AS, memory.total() // 2),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (most, most))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ _OPTIONS = {
 
 MOST_AXES = 8
 LARGEST = 2**31 - 1
-"""Most numbers in one tensor."""
+"""Most numbers in one tensor, and most bytes in a file."""
 OVERLAP = 16
 
 
@@ -92,6 +93,22 @@ class TfliteModel:
         """The shape of the first input for so many images, or for as many as the file fixes."""
         first = self.tensors[self.inputs[0]]
         return (images if first.any_batch else first.shape[0], *first.shape[1:])
+
+
+def read(path: Path) -> bytes:
+    """The content of a .tflite file, which `parse` takes.
+
+    Raises:
+        TfliteFileError: it is not there, no file, or larger than .tflite files can be.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise TfliteFileError(f"expected a .tflite file, but {str(path)!r} {what}")
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise TfliteFileError(f"{path} has {size:,} bytes; .tflite files have {LARGEST:,} at most")
+    return path.read_bytes()
 
 
 def parse(content: bytes) -> TfliteModel:

@@ -1,0 +1,83 @@
+"""What is done with a damaged file: what the commands do, on few and small images."""
+
+import math
+import random
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hostile.material import CONFIG, SIZE, Material
+
+from tfqdyn import datasets, pipeline
+from tfqdyn.commands import compare
+from tfqdyn.datasets import Dataset
+from tfqdyn.network import modelfile
+from tfqdyn.network.graph import layers_of
+from tfqdyn.network.lowering import lower
+from tfqdyn.tflite import file
+
+MOST_VALUES = 2_000_000
+"""Activations of an image beyond which a network is not run: that would only take long."""
+SCHEMES = ("uint8", "uint8", "uint8", "int8", "float32", "dynamic", "simulated")
+
+
+def analyze_model(path: Path, rng: random.Random) -> Any:
+    """Loads a model, and analyzes it where it is small."""
+    model = modelfile.load(path)
+    scheme = rng.choice(SCHEMES)
+    graph = lower(model, scheme)
+    if sum(math.prod(row.output_shape) for row in layers_of(graph)) > MOST_VALUES:
+        return pipeline.chunking(graph, layers_of(graph), CONFIG)
+    x = np.random.default_rng(0).uniform(-2, 2, (4, *graph.input_shape)).astype(np.float32)
+    data = Dataset("random", x, np.zeros(4, np.int64))
+    return pipeline.analyze(model, data, replace(CONFIG, scheme=scheme))
+
+
+def analyze_data(path: Path, material: Material) -> Any:
+    """Loads a data set, and analyzes the sound network on it."""
+    data = datasets.load(str(path), SIZE)
+    return pipeline.analyze(material.network, data, replace(CONFIG, max_images=6))
+
+
+def analyze_tflite(path: Path, material: Material) -> Any:
+    """Analyzes a `.tflite` file against the sound network."""
+    return pipeline.analyze_file(material.network, file.read(path), material.data, CONFIG)
+
+
+def compare_runs(folders: list[Path], out: Path) -> Any:
+    """Compares runs, and draws the tables of it."""
+    return compare.tables_of(compare.compare(folders, out))
+
+
+class CommandError(ValueError):
+    """What a command printed as its error."""
+
+
+def command(*arguments: str) -> None:
+    """A whole command, as the shell would start it.
+
+    Raises:
+        CommandError: it ended with status 1 and one message.
+        AssertionError: it ended otherwise.
+    """
+    from absl import flags
+    from absl.testing import flagsaver
+
+    from tfqdyn import cli
+
+    small = ["--trials=1", "--calibration_size=3", "--batch_size=4", "--threads=1"]
+    errors, status = StringIO(), 0
+    with flagsaver.flagsaver(), redirect_stderr(errors), redirect_stdout(StringIO()):
+        try:
+            cli.run(flags.FLAGS(["tfqdyn", *arguments, *small]))
+        except SystemExit as stop:
+            status = stop.code
+    message = errors.getvalue()
+    assert (status, bool(message)) in ((0, False), (1, True)), f"status {status}: {message}"
+    if status:
+        assert message.startswith("tfqdyn: "), message
+        assert "Traceback" not in message, message
+        raise CommandError(message)
