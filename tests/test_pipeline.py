@@ -15,9 +15,11 @@ from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
+from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.pipeline import analyze
 from tfqdyn.results import RunResult, estimates, spread
 from tfqdyn.show import figures, tables
+from tfqdyn.tflite.file import TfliteFileError
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=8)
 
@@ -237,6 +239,23 @@ def test_networks_that_are_no_classifiers_are_refused() -> None:
     model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3)])
     with pytest.raises((ValueError, DataError), match="one score a class"):
         analyze(model, images(4), CONFIG)
+
+
+def test_networks_that_compute_nothing_are_refused() -> None:
+    model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
+    data = Dataset("small", np.zeros((4, 2, 2, 1)), np.arange(4))
+    with pytest.raises(UnsupportedModelError, match="no layer that computes"):
+        analyze(model, data, CONFIG)
+
+
+def test_what_the_interpreter_refuses_is_told() -> None:
+    """Images at the end of float32 give a scale that the first bias does not fit to."""
+    x = images(12).x_test.astype(np.float32)
+    data = Dataset("huge", np.where(x > 250, np.float32(-3e38), x), images(12).y_test)
+    with pytest.raises(
+        TfliteFileError, match=r"interpreter refuses the \.tflite file: .*scale_diff"
+    ):
+        analyze(residual_net(), data, CONFIG)
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_any_work() -> None:

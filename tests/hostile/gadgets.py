@@ -203,7 +203,7 @@ def top(made: Entry) -> Entry:
 
 def beside(made: Entry) -> Entry:
     """A sound model that names the entry where only training or building would look."""
-    model = sequential(entry("Flatten", {"name": "e"}, **KERAS))
+    model = sequential(entry("GlobalAveragePooling2D", **KERAS))
     return {**model, "compile_config": {"loss": made}, "build_config": made}
 
 

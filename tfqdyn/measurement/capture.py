@@ -65,9 +65,10 @@ class TfliteTensors:
         self._indices = [*(pair.tensor for pair in converted.pairs), self.output]
         shape = model.input_shape(chunk)
         self._batch = shape[0]
-        self._interpreter = interpreter.observed(converted.content)
-        self._interpreter.resize_tensor_input(self._input, shape)
-        self._interpreter.allocate_tensors()
+        with interpreter.refusals():
+            self._interpreter = interpreter.observed(converted.content)
+            self._interpreter.resize_tensor_input(self._input, shape)
+            self._interpreter.allocate_tensors()
         self._check(self._input)
         self._unchecked = set(self._indices)
 
@@ -110,7 +111,8 @@ class TfliteTensors:
             flat = np.ascontiguousarray(images).reshape(-1)
             kernels.quantize(flat, *params.grid, held.reshape(-1))
         del held
-        self._interpreter.invoke()
+        with interpreter.refusals():
+            self._interpreter.invoke()
         while self._unchecked:  # some have a shape only now
             self._check(self._unchecked.pop())
 
@@ -127,7 +129,8 @@ class CutTensors:
             shape = [chunk, *detail["shape"][1:]]
             self._interpreter.resize_tensor_input(detail["index"], shape)
             self._feeds.append((detail["index"], source, params))
-        self._interpreter.allocate_tensors()
+        with interpreter.refusals():
+            self._interpreter.allocate_tensors()
         self._rows = [pair.tensor for pair in cut.converted.pairs]
 
     def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> list[NDArray]:
@@ -140,7 +143,8 @@ class CutTensors:
             flat = np.ascontiguousarray(values[source]).reshape(-1)
             kernels.quantize(flat, *params.grid, codes.reshape(-1))
             del codes
-        self._interpreter.invoke()
+        with interpreter.refusals():
+            self._interpreter.invoke()
         return [self._interpreter.tensor(index)() for index in self._rows]
 
 

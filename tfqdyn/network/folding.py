@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import KERNEL_OPS, Graph, Node, layers_of
+from tfqdyn.network.trace import UnsupportedModelError
 
 ORIGINAL = "original"
 """A row is held against the network that the user gave."""
@@ -126,6 +127,7 @@ def fold_batchnorm(graph: Graph) -> Folded:
 
     Raises:
         ValueError: a folded weight is NaN or infinite.
+        UnsupportedModelError: no layer computes anything.
     """
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # told here, with the layer
         folded = _folded(graph)
@@ -133,6 +135,10 @@ def fold_batchnorm(graph: Graph) -> Folded:
         raise ValueError(
             "folding batch norms makes weights NaN or infinite in: "
             f"{', '.join(folded.graph.non_finite)}; check gammas and variances (above -epsilon)"
+        )
+    if not layers_of(folded.graph):
+        raise UnsupportedModelError(
+            "the model has no layer that computes: it only passes its images on"
         )
     return folded
 

@@ -7,7 +7,8 @@ layer to layer; `benchmarks/kernel_codes.py` counts them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -46,6 +47,20 @@ def deployed(content: bytes, threads: int) -> Any:
     return _litert()[0].Interpreter(model_content=content, num_threads=threads)
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Around what an interpreter does with a file: what it says of one that it cannot run.
+
+    Raises:
+        TfliteFileError: it refuses the file.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        first = str(error).split("\n")[0]
+        raise TfliteFileError(f"TFLite's interpreter refuses the .tflite file: {first}") from error
+
+
 def rehearse(content: bytes, tensor: int, shape: Sequence[int]) -> None:
     """Runs a file from elsewhere in a process of its own, where it may crash.
 
@@ -61,7 +76,7 @@ def rehearse(content: bytes, tensor: int, shape: Sequence[int]) -> None:
     try:
         run_apart("tfqdyn.tflite.interpreter:rehearse_apart", header + b"\n" + content, _SECONDS)
     except ValueError as error:
-        raise TfliteFileError(f"TFLite's interpreter refuses the .tflite file: {error}") from error
+        raise TfliteFileError(str(error)) from error
     except ApartError as error:
         raise TfliteFileError(f"TFLite's interpreter cannot run the file: {error}") from error
 
@@ -70,7 +85,7 @@ def rehearse_apart(given: bytes) -> bytes:
     """`rehearse` in the process that it starts: on zeros, and on codes of every kind."""
     header, content = given.split(b"\n", 1)
     wanted = json.loads(header)
-    try:
+    with refusals():
         run = observed(content)
         run.resize_tensor_input(wanted["tensor"], wanted["shape"])
         run.allocate_tensors()
@@ -80,8 +95,6 @@ def rehearse_apart(given: bytes) -> bytes:
         held[...] = drawn / 128 - 1 if held.dtype.kind == "f" else drawn.astype(held.dtype)
         del held
         run.invoke()
-    except (RuntimeError, MemoryError) as error:
-        raise ValueError(str(error).split("\n")[0]) from error
     return b""
 
 
