@@ -17,6 +17,6 @@ ARTIFACT = tradeoffs.artifact(
     "QCE and percent accuracy decrease against the convolutions' MACs",
     (
         ("QCE of the output in nats", {"qce": "QCE"}),
-        ("percent accuracy decrease", {"percent_decrease": "percent accuracy decrease"}),
+        ("percent accuracy decrease, absolute", {"percent_decrease": "percent accuracy decrease"}),
     ),
 )
