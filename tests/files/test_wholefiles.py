@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys, time
 from pathlib import Path
-from tfqdyn.wholefiles import claimed
+from tfqdyn.files.wholefiles import claimed
 with claimed(Path(sys.argv[1])):
     print("claimed", flush=True)
     time.sleep(600)

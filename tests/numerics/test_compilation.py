@@ -16,7 +16,7 @@ from numba.core import caching
 for locator in caching.CacheImpl._locator_classes:
     locator.from_function = classmethod(lambda *given: None)
 import numpy as np
-from tfqdyn import kernels
+from tfqdyn.numerics import kernels
 from tfqdyn.remedies import adaround
 assert adaround._rounding_step.stats.cache_path is None
 print(kernels.squared_error(np.float32([1, 2]), np.float32([3, 5])))
