@@ -22,7 +22,11 @@ numbers) or a folder of class subfolders.
 
 --only, --seeds and --kinds say what is done now, of all that the artifacts need: networks by name
 or pattern, in this order; trainings by seed; jobs by kind (trainings, untrained, analyses, ...). An
-artifact is made when all that it needs is done.
+artifact is made when all that it needs is done; with --partial, from what there is: networks that
+are not done yet are named by their `status`.
+
+--judge=DIR computes nothing: it judges the rows of a folder that was published before by the rules
+of today, and writes its pages anew.
 
 --executor=local does one job at a time in this process, with --jobs=N so many side by side, each in
 a process of its own and of low priority; --minutes ends them after that time (exit status 75), and
@@ -85,6 +89,8 @@ def define_flags() -> None:
     flags.DEFINE_list("kinds", [], "Kinds of jobs that are done.")
     flags.DEFINE_string("ray_address", None, "Running Ray cluster; else a Ray of this machine.")
     flags.DEFINE_string("publish", None, "Folder for results beside the published ones.")
+    flags.DEFINE_bool("partial", False, "Make artifacts of which something is done.")
+    flags.DEFINE_string("judge", None, "Published folder whose rows are judged anew.")
     flags.DEFINE_string("imagenet_data", None, "Photographs with Keras' ImageNet class numbers.")
     flags.DEFINE_string("mobilenet_v1", None, "MobileNet-V1 trained on ImageNet; else a download.")
     flags.DEFINE_string("vgg19", None, "VGG-19 trained on ImageNet; else a download.")
@@ -137,8 +143,24 @@ def work() -> None:
     if FLAGS.list:
         print_tables([listing.catalogue_table(chosen)])
         return
+    if FLAGS.judge:
+        judge(Path(FLAGS.judge))
+        return
     scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
     produce(chosen, scope, Store(Path(FLAGS.workdir)))
+
+
+def judge(folder: Path) -> None:
+    """Judges a published folder by the rules of today."""
+    from experiments import catalogue
+    from experiments.engine import listing
+    from experiments.evidence import publication
+
+    try:
+        verdicts = publication.write(catalogue.GROUPS, catalogue.CLAIMS, folder)
+    except ValueError as error:
+        sys.exit(f"error: --judge: {error}")
+    print_tables([listing.claims_table(verdicts)], [f"Judged anew: {folder}"])
 
 
 def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
@@ -184,11 +206,12 @@ def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> Non
 
 
 def make(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:
-    """Makes the artifacts whose jobs are all done, and prints tables."""
+    """Makes the artifacts whose jobs are all done, in part if so asked, and prints tables."""
     from experiments.engine import artifact, listing
 
     for one in chosen:
-        if all(store.done(job) for job in one.jobs(scope)):
+        done = [store.done(job) for job in one.jobs(scope)]
+        if all(done) or (FLAGS.partial and any(done)):
             rows = artifact.make(one, scope, store)
             folder = artifact.folder_of(one.name, scope, store.root)
             print_tables([listing.rows_table(one, rows)] if one.draw is None else [])

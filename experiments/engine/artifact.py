@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from experiments.engine.execution import ordered
 from experiments.engine.imagenet import ImageNet
 from experiments.engine.networks import Network
+from experiments.engine.provenance import commit
 from experiments.engine.scales import Scale
 from experiments.engine.store import Job, Store, key_of, versions
 from tfqdyn.files import wholefiles
@@ -115,23 +116,38 @@ def make(artifact: Artifact, scope: Scope, store: Store) -> Sequence[Row]:
     runs = analyzed(artifact.jobs(scope), store)
     if runs:
         write_report(runs, folder / "report.html", title=f"{artifact.source}: {artifact.title}")
-    records = {key_of(job): store.record(job) for job in ordered(artifact.jobs(scope))}
+    needed = ordered(artifact.jobs(scope))
+    records = {key_of(job): store.record(job) for job in needed if store.done(job)}
     note = {
         "artifact": artifact.name,
         "source": artifact.source,
         "title": artifact.title,
         "command": command(artifact, scope),
         "seed": scope.seed,
-        "versions": versions(),
+        "versions": versions_of(records.values()),
         "scale": plain(scope.scale),
-        "jobs": {key: record["seconds"] for key, record in records.items()},
+        "pending": len(needed) - len(records),
+        "jobs": {
+            key: {"seconds": record.get("seconds"), "commit": record.get("commit")}
+            for key, record in records.items()
+        },
+        "drawn": {"commit": commit(), "versions": versions()},
         "seconds": {
-            "jobs": round(sum(record["seconds"] for record in records.values()), 1),
+            "jobs": round(sum(record.get("seconds") or 0 for record in records.values()), 1),
             "drawing": round(time.perf_counter() - began, 1),
         },
     }
     wholefiles.write(folder / NOTE, json.dumps(note, indent=1).encode())
     return rows
+
+
+def versions_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The versions that jobs were done with, several of a package side by side."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, version in record.get("versions", {}).items():
+            found.setdefault(name, []).append(version)
+    return {name: ", ".join(dict.fromkeys(of)) for name, of in found.items()}
 
 
 def analyzed(jobs: Sequence[Job], store: Store) -> dict[str, Any]:

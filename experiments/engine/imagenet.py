@@ -6,6 +6,7 @@ place in every table that asks for it. What is there is known by its SHA-256, so
 where they are when files move.
 """
 
+import dataclasses
 import functools
 import hashlib
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ SHOWN = {"mobilenet_v1": "MobileNet-V1-1.0-224", "vgg19": "VGG-19"}
 FAMILIES = {"mobilenet_v1": "MobileNet", "vgg19": "VGG-19"}
 """See `display.FAMILIES`."""
 CLASSES = 1000
+CALIBRATING_SHARE = 0.5
 IMAGE_SIZE = (224, 224)
 """Height and width of the photographs, in pixels."""
 
@@ -94,6 +96,9 @@ class Photographs:
 
     def load(self) -> Dataset:
         """The images, [N, 224, 224, 3] uint8, with Keras' class numbers; read once a process.
+
+        Where there are no training images, `CALIBRATING_SHARE` of the photographs stand in for
+        them, always the same ones: all draws score the same others.
 
         Raises:
             DataError: see `datasets.load`.
@@ -180,4 +185,20 @@ def _downloaded(arch: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: str) -> Dataset:
-    return datasets.load(path, image_size=IMAGE_SIZE)
+    return split(datasets.load(path, image_size=IMAGE_SIZE))
+
+
+def split(data: Dataset) -> Dataset:
+    """The data with a share of their test images, drawn once and for all, to calibrate on."""
+    if data.x_train is not None or len(data.x_test) < 2:
+        return data
+    order = np.random.default_rng(0).permutation(len(data.x_test))
+    kept = max(1, int(len(order) * CALIBRATING_SHARE))
+    calibrating, scored = np.sort(order[:kept]), np.sort(order[kept:])
+    return dataclasses.replace(
+        data,
+        x_train=data.x_test[calibrating],
+        y_train=data.y_test[calibrating],
+        x_test=data.x_test[scored],
+        y_test=data.y_test[scored],
+    )

@@ -29,9 +29,8 @@ from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.pipeline import calibration_split, silent
 
 STAND_IN = "MobileNet on digits (stand-in)"
-CALIBRATING_SHARE = 3
-"""Where there are no training images, a calibration draw takes at most one test image in so many;
-the others are scored."""
+LARGEST_SHARE = 2
+"""A draw takes at most one image in so many of those that it may take, so that draws differ."""
 
 
 SUBJECT_CODE = (
@@ -174,8 +173,7 @@ class Course:
 
     Attributes:
         subject: what is analyzed.
-        config: at most one image in `CALIBRATING_SHARE` calibrates where there are no training
-            images.
+        config: at most one in `LARGEST_SHARE` of the images that may calibrate does.
         activation: see `Subject.folded`.
         remedies: names of `tfqdyn.remedies.REMEDIES`, applied in this order.
     """
@@ -202,7 +200,7 @@ class Course:
     @property
     def code(self) -> str:
         """The analysis, the remedies and all that they are made of."""
-        return code_of(Course, Subject, Begun, fitted, *SUBJECT_CODE)
+        return code_of(Course, Subject, Begun, fitted, imagenet.split, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Applies the remedies, every draw on its own images, and analyzes."""
@@ -248,9 +246,8 @@ def config_of(found: Subject, scope: Scope) -> AnalysisConfig:
 def fitted(config: AnalysisConfig, data: Dataset) -> AnalysisConfig:
     """The configuration with no larger calibration draws than the data allow."""
     available = len(getattr(data, calibration_split(data)))
-    if calibration_split(data) == "x_test":
-        available = max(1, available // CALIBRATING_SHARE)
-    return dataclasses.replace(config, calibration_size=min(config.calibration_size, available))
+    largest = max(1, available // LARGEST_SHARE)
+    return dataclasses.replace(config, calibration_size=min(config.calibration_size, largest))
 
 
 def course_columns(job: Course, store: Store) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def artifacts(
                 **provenance(job, scope, store),
             }
             for network, job in analyses(scope, study, 0)
+            if store.done(job)
         ],
         columns=BEGUN,
     )
@@ -62,6 +63,8 @@ def layers(
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found: list[Row] = []
         for network, job in analyses(scope, study, epoch):
+            if not store.done(job):
+                continue
             result = store.result(job)
             same = {"network": network.name, "family": network.family, "seed": seed_of(job)}
             same["status"] = result["status"]

@@ -130,7 +130,7 @@ def artifact(
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found: list[Row] = []
         for network, job in analyses(scope):
-            if store.result(job)["summary"] is not None:
+            if store.done(job) and store.result(job)["summary"] is not None:
                 record = results.read(store.folder(job))
                 same = {"network": network.name, "family": network.family}
                 own = layer_rows(record, values, **same)

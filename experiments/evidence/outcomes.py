@@ -17,6 +17,8 @@ FIGURES = {
     "qkl_div": "qkl_div",
 }
 """Columns by the summary's names of the spreads over calibration draws."""
+PENDING = "not done yet"
+"""The status of a network whose training or analysis is not done."""
 IN_PERCENT = ("uint8_accuracy",)
 
 
@@ -55,9 +57,12 @@ def table(
             {
                 "network": network.name,
                 **traits(network),
-                **outcome(analysis, store),
+                **(
+                    {**outcome(analysis, store), **provenance(analysis, scope, store)}
+                    if store.done(analysis)
+                    else {"status": PENDING, "seed": analysis.training.initial.seed}
+                ),
                 **published(network),
-                **provenance(analysis, scope, store),
             }
             for network, analysis in analyses(scope)
         ]

@@ -47,7 +47,11 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     where its training diverged), `full_width_mmacs` those at the published width; dense layers are
     left out, as in the thesis.
     """
-    return [_row(network, seed, scope, store) for network, seed in scope.replicates(SPECTRUM)]
+    return [
+        _row(network, seed, scope, store)
+        for network, seed in scope.replicates(SPECTRUM)
+        if store.done(analysis_of(network, scope.scale, seed)) and store.done(sizing_of(network))
+    ]
 
 
 def _row(network: Network, seed: int, scope: Scope, store: Store) -> Row:

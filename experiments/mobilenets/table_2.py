@@ -5,9 +5,9 @@
 
 Published: three calibration draws of 2,000 images; MobileNet-V1 falls to 3 %, VGG-19 loses 8.58 %
 of its accuracy. Accuracies are in percent; the published ones are those of slim's checkpoints, ours
-those of the files named, or Keras'. Where the photographs named include no training images, a draw
-calibrates on a third of them at most and scores the others. A network that is neither in a file nor
-to be downloaded has a row that says so.
+those of the files named, or Keras'. Where the photographs named include no training images, half of
+them stand in for these: a draw calibrates on half of that half at most, and all draws score the
+other half. A network that is neither in a file nor to be downloaded has a row that says so.
 
 Cost: full networks at every scale, no training: MobileNet-V1 about 15 ms an image and draw on two
 cores, VGG-19 far more. smoke without photographs: a stand-in trained on digits, 10 seconds.

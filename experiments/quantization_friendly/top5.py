@@ -59,14 +59,15 @@ SHOWN = {"as it is": "uint8", "zero-variance handling": "uint8_handled"}
 class TopFive:
     """Shows one image to a network in fp32 and in 8 bits.
 
-    Result: `image` (its index), `label`, and `fp32` and `uint8`, each a list of `BEST`
+    Result: `image` (its index among those), `label`, and `fp32` and `uint8`, each a list of `BEST`
     [class, probability], best first; `uint8` is None, with a `reason`, where a remedy refuses.
 
     Attributes:
         subject: the network.
         config: of the calibration.
         remedies: see `subjects.Course`.
-        wanted: class of the image; the first image of all where there is none of it.
+        wanted: class of the image, looked for among those that are scored, then among those that
+            may calibrate; the first image of all where there is none of it.
     """
 
     KIND: ClassVar[str] = "top_five"
@@ -102,13 +103,17 @@ class TopFive:
 
         folded, data = self.subject.folded(store), self.subject.dataset()
         config, split = fitted(self.config, data), calibration_split(data)
-        image = int(np.argmax(data.y_test == self.wanted))
+        own, labels = "x_test", data.y_test
+        calibrating = data.y_train
+        if calibrating is not None and self.wanted not in labels and self.wanted in calibrating:
+            own, labels = "x_train", calibrating
+        image = int(np.argmax(labels == self.wanted))
         drawn = draw(len(getattr(data, split)), config.calibration_size, config.seed, 0)
-        if split == "x_test":
+        if split == own:
             drawn = np.setdiff1d(drawn, [image])
         material = course.material_of(data, drawn, config, silent)
-        shown = course.Material(data.x_test, np.array([image]), config)
-        found: dict[str, Any] = {"image": image, "label": int(data.y_test[image])}
+        shown = course.Material(getattr(data, own), np.array([image]), config)
+        found: dict[str, Any] = {"image": image, "label": int(labels[image])}
         found |= {"fp32": best(shown.logits(folded.graph)[0]), "uint8": None, "reason": ""}
         try:
             for name in self.remedies:

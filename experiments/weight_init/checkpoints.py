@@ -46,6 +46,8 @@ def artifact(
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found = []
         for network, epoch, analysis in analyses(scope):
+            if not store.done(analysis):
+                continue
             obtained = outcome(analysis, store)
             kept = [column for column in obtained if column.removesuffix("_std") in figures]
             columns = [f"published_{figure}" for figure in figures]

@@ -47,7 +47,10 @@ def artifact(
         for network in scope.scale.networks(networks):
             same = {"network": network.name, "family": network.family}
             kept = ("epoch", "number", "layer", *values)
-            of_layers = recorded(training_of(network, scope.scale, scope.seed), store)
+            training = training_of(network, scope.scale, scope.seed)
+            if not store.done(training):
+                continue
+            of_layers = recorded(training, store)
             own = [{**same, **{key: row[key] for key in kept}} for row in of_layers]
             found += own or [{**same, **dict.fromkeys(kept)}]
         return found

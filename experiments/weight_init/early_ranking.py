@@ -85,6 +85,8 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     watched: dict[int, dict[str, Statistics]] = {}
     for network in scope.scale.networks(WEIGHT_INIT):
         found = analyses(network, scope)
+        if not all(map(store.done, found.values())):
+            continue
         last = outcome(found[CHECKPOINTS[-1]], store)
         if last["status"] != "finished" or last["loss"] is None:
             continue

@@ -11,6 +11,7 @@ from experiments.evidence.claims import Found
 from experiments.evidence.effects import Contrast, Correlation, Group, Missing, Sample, Values, mean
 from experiments.evidence.effects import difference as contrast
 from experiments.evidence.named import Place, Seeds, agreement, excess_variance, measured
+from experiments.evidence.outcomes import PENDING
 from experiments.evidence.readings import Layer
 from experiments.weight_init import table_4_2
 from experiments.weight_init.selection import DISCUSSED
@@ -153,7 +154,9 @@ def survivors(family: str) -> Callable[[Found], Sample | Missing]:
 
     def effect(found: Found) -> Sample | Missing:
         rows = [
-            row for row in found[TABLE] if (row["family"], row["batch_norm"]) == (family, WITHOUT)
+            row
+            for row in found[TABLE]
+            if (row["family"], row["batch_norm"]) == (family, WITHOUT) and row["status"] != PENDING
         ]
         seed = min((readings.key_of(row)[1] for row in rows), default=0)
         first = [row for row in rows if readings.key_of(row)[1] == seed]
@@ -172,6 +175,8 @@ def batch_norm_lets_train(found: Found) -> Sample | Missing:
     """Share of initializations that train with batch norm, less that without, paired."""
     trains: dict[str, dict[tuple[str, str], bool]] = {WITH: {}, WITHOUT: {}}
     for row in reversed(found[TABLE]):  # of several seeds the first one stays
+        if row["status"] == PENDING:
+            continue
         pair = (row["family"], row["initializer"])
         trains[row["batch_norm"]][pair] = row["status"] == "finished"
     pairs = [pair for pair in trains[WITH] if pair in trains[WITHOUT]]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from experiments import catalogue
+from experiments.evidence import publication
+from experiments.evidence.effects import Estimate
+from experiments.evidence.verdicts import HOLDS, judged_all
 
 ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 360
@@ -63,13 +67,41 @@ def test_artifacts_bring_a_report_of_their_networks(smoke: tuple[Path, Path, flo
 
 
 def test_published_results_name_every_artifact_and_claim(smoke: tuple[Path, Path, float]) -> None:
-    text = (smoke[1] / "README.md").read_text()
-    for artifact in catalogue.ARTIFACTS.values():
-        assert f"### {artifact.source}: {artifact.title}" in text
-        assert (smoke[1] / artifact.name / "rows.csv").is_file()
-    assert "Not made." not in text
+    for group, artifacts in catalogue.GROUPS.items():
+        text = (smoke[1] / group / "README.md").read_text()
+        for artifact in artifacts:
+            assert f"## {artifact.source}: {artifact.title}" in text
+            assert (smoke[1] / artifact.name / "rows.csv").is_file()
+        assert "Not made." not in text
+    assert "Not made" not in (smoke[1] / "README.md").read_text()
     claims = (smoke[1] / "claims.csv").read_text()
     assert all(claim.name in claims for claim in catalogue.CLAIMS)
+
+
+def test_untrained_networks_hold_no_claim(smoke: tuple[Path, Path, float]) -> None:
+    rows = {name: publication.rows_in(smoke[1] / name) for name in catalogue.ARTIFACTS}
+    claims = [claim for claim in catalogue.CLAIMS if claim.controls]
+    begun = dict(rows)
+    for claim in claims:
+        begun |= {name: rows[control] for name, control in claim.controls.items()}
+    verdicts = judged_all(claims, begun.get)
+    assert not [one.claim.name for one in verdicts if one.verdict == HOLDS]
+    assert any(isinstance(one.effect, Estimate) for one in verdicts)
+
+
+def test_published_rows_are_judged_anew_without_a_workdir(
+    smoke: tuple[Path, Path, float], tmp_path: Path
+) -> None:
+    again = tmp_path / "results"
+    shutil.copytree(smoke[1], again)
+    (again / "claims.csv").unlink()
+    done = command(tmp_path / "none", f"--judge={again}")
+    assert done.returncode == 0, done.stderr
+    assert (again / "claims.csv").read_text() == (smoke[1] / "claims.csv").read_text()
+    assert (again / "README.md").read_text() == (smoke[1] / "README.md").read_text()
+    refused = command(tmp_path / "none", f"--judge={tmp_path / 'nothing'}")
+    assert refused.returncode == 1
+    assert "holds no published artifact" in refused.stderr
 
 
 def test_a_second_run_computes_nothing(smoke: tuple[Path, Path, float]) -> None:

@@ -87,12 +87,18 @@ def test_real_networks_and_the_stand_in(files: ImageNet) -> None:
         assert (real.name, real.preprocessing, real.needs) == (REAL, "tf", ())
 
 
-def test_calibration_takes_a_third_where_there_are_no_training_images() -> None:
-    x, y = np.zeros((600, 2, 2, 3)), np.zeros(600, np.int64)
-    wanted = AnalysisConfig(calibration_size=2000)
-    assert fitted(wanted, Dataset("d", x, y)).calibration_size == 200
-    assert fitted(wanted, Dataset("d", x, y, x, y)).calibration_size == 600
-    assert fitted(AnalysisConfig(calibration_size=64), Dataset("d", x, y)).calibration_size == 64
+def test_draws_take_half_of_a_half_that_is_never_scored() -> None:
+    x, y = np.arange(600.0).reshape(600, 1, 1, 1), np.arange(600)
+    data = imagenet.split(Dataset("d", x, y))
+    assert data.x_train is not None
+    assert data.y_train is not None
+    assert sorted([*data.y_train, *data.y_test]) == list(range(600))
+    assert len(data.x_test) == 300
+    np.testing.assert_array_equal(data.x_train[:, 0, 0, 0], data.y_train)
+    np.testing.assert_array_equal(imagenet.split(Dataset("d", x, y)).y_test, data.y_test)
+    assert fitted(AnalysisConfig(calibration_size=2000), data).calibration_size == 150
+    assert fitted(AnalysisConfig(calibration_size=64), data).calibration_size == 64
+    assert imagenet.split(data) is data
 
 
 def test_a_course_cures_and_scores_what_did_not_calibrate(small: Subject, tmp_path: Path) -> None:
@@ -100,13 +106,11 @@ def test_a_course_cures_and_scores_what_did_not_calibrate(small: Subject, tmp_pa
     course = Course(small, config, "relu", ("zero_variance",))
     store = Store(tmp_path / "store")
     found = store.finish(course)["result"]
-    assert (found["status"], found["images"], found["calibration_images"]) == ("analyzed", 16, 8)
+    assert (found["status"], found["images"], found["calibration_images"]) == ("analyzed", 12, 6)
     assert found["changes"] == {"zero_variance": 1}
     record = json.loads((store.folder(course) / "results.json").read_text())
-    for drawn, scored in zip(
-        record["data"]["calibration_images"], record["data"]["scored"], strict=True
-    ):
-        assert sorted(drawn + scored) == list(range(24))
+    assert [len(set(drawn)) for drawn in record["data"]["calibration_images"]] == [6, 6]
+    assert record["data"]["scored"] == list(range(12))  # by every draw
     depthwise = next(row for row in record["layers"] if row["kind"] == "depthwise")
     assert depthwise["channels"]["folded_weight_range"][1] == 0.0
     columns = subjects.course_columns(course, store)
