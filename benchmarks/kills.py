@@ -47,7 +47,7 @@ TEMPORARY = (".tfqdyn-", ".tfqdyn.lock")
 
 _KILLS = flags.DEFINE_integer("kills", 20, "Kills of each command.", lower_bound=1)
 _CHOSEN = flags.DEFINE_list("commands", list(COMMANDS), "Which commands.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+_SEED = flags.DEFINE_integer("moments", 0, "Seed of the moments.")
 _LONGEST = flags.DEFINE_integer("longest", 3600, "Seconds after which no command is started.")
 
 
@@ -66,7 +66,8 @@ def main(argv: list[str]) -> None:
                 found.append(f"{name}: not run, {_LONGEST.value} s are over")
                 continue
             moments = random.Random(f"{_SEED.value} {name}")
-            found += [f"{name}: {problem}" for problem in disturbed(name, files, number, moments)]
+            problems = disturbed(name, files, number, moments, _KILLS.value)
+            found += [f"{name}: {problem}" for problem in problems]
     print("\n".join(found) or "nothing half-written, every command completed")
     sys.exit(1 if found else 0)
 
@@ -87,13 +88,13 @@ def make_files(folder: Path) -> None:
     subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
 
 
-def disturbed(name: str, files: Path, number: int, moments: random.Random) -> list[str]:
+def disturbed(name: str, files: Path, number: int, moments: random.Random, times: int) -> list[str]:
     """Problems that kills of one command brought to light."""
     whole, out = files / f"{number}-whole", files / f"{number}-killed"
     first, last = undisturbed(name, files, whole)
     read = ended = 0
     problems = check(whole)
-    for _ in range(_KILLS.value):
+    for _ in range(times):
         process = start(name, files, out)
         try:
             process.wait(timeout=moments.uniform(first, last))
@@ -110,7 +111,7 @@ def disturbed(name: str, files: Path, number: int, moments: random.Random) -> li
     if process.returncode:
         problems.append(f"the last run: exit status {process.returncode}: {errors}")
     problems += check(out) + differences(whole, out)
-    print(f"| {name} | {last:.0f} | {_KILLS.value - ended} | {ended} | {read} | {len(problems)} |")
+    print(f"| {name} | {last:.0f} | {times - ended} | {ended} | {read} | {len(problems)} |")
     return list(dict.fromkeys(problems))
 
 
