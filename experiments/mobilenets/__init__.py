@@ -3,6 +3,7 @@
 from experiments.engine.networks import ABLATION
 from experiments.evidence import controls
 from experiments.mobilenets import (
+    engines,
     figure_1,
     figure_2,
     figure_4,
@@ -31,6 +32,7 @@ ARTIFACTS = (
     figure_4.ARTIFACT,
     figure_5.ARTIFACT,
     table_2.ARTIFACT,
+    *engines.ARTIFACTS,
     figure_6.ARTIFACT,
     figure_7.ARTIFACT,
     figure_s1.ARTIFACT,

@@ -9,11 +9,12 @@ import pytest
 from experiments import mobilenets
 from experiments.engine.artifact import Scope
 from experiments.engine.imagenet import ImageNet
-from experiments.engine.jobs import analysis_of
+from experiments.engine.jobs import Analysis, analysis_of
 from experiments.engine.networks import ABLATION
 from experiments.engine.scales import PAPER, SMOKE
 from experiments.engine.store import Store
-from experiments.mobilenets import table_1
+from experiments.mobilenets import engines, table_1
+from tfqdyn.schemes import DEVIATIONS
 
 
 def test_figures_show_all_networks_of_the_ablation():
@@ -76,3 +77,36 @@ def test_published_figures_are_the_supplements():
         if network in table_1.PUBLISHED
     }
     assert found == table_1.PUBLISHED
+
+
+def test_points_of_every_switch(finish: Callable[..., Store]):
+    """Losses by hand: 10 points with all deviations, 1 without any, 6 but for one, 3 by one."""
+    scope = Scope(SMOKE, 0, ImageNet())
+    found = engines.switched(scope)
+    assert isinstance(found, dict)
+    assert len(found) == 3 + 2 * len(DEVIATIONS)
+    losses = {"TFLite's uint8": 0.5, "all": 10.0, "none": 1.0}
+    spread = {"mean": 0.5, "std": None, "trials": [0.5]}
+    for name, course in found.items():
+        lost = losses.get(name, 6.0 if name.startswith("all but") else 3.0)
+        names = ("quantized_accuracy", "percent_accuracy_decrease", "qmse", "qce", "qkl_div")
+        summary = {"fp32_accuracy": 0.75, **dict.fromkeys(names, spread)}
+        points = {"mean": lost, "std": None, "trials": [lost]}
+        summary["loss"] = {"points": points, "interval": [lost - 1, lost + 1]}
+        done = {"status": "analyzed", "reason": "", "summary": summary, "changes": {}}
+        store = finish(course, {**done, "images": 64, "calibration_images": 32})
+    rows = {row["deviations"]: row for row in engines.switch_rows(scope, store)}
+    assert [rows[name]["points_of_switch"] for name in losses] == [None, None, None]
+    assert rows["all but unnudged_zero"]["points_of_switch"] == 4.0
+    assert rows["unnudged_zero alone"]["points_of_switch"] == 2.0
+    left = {name: course.config.deviations for name, course in found.items() if name != "none"}
+    assert left["unnudged_zero alone"] == ("unnudged_zero",)
+    assert set(DEVIATIONS) - set(left["all but minimum_size"]) == {"minimum_size"}
+    assert left["all"] == tuple(DEVIATIONS)
+
+
+def test_both_engines_have_a_row_for_every_network():
+    scope = Scope(PAPER, 0, ImageNet())
+    jobs = engines.jobs(scope)
+    schemes = [job.config.scheme for job in jobs if isinstance(job, Analysis)]
+    assert schemes == ["uint8", "graph_transform_tool"] * 16
