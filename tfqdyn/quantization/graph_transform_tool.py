@@ -194,14 +194,14 @@ def _plan(
     integer = node.op in INTEGER_OPS or in_floats not in on
     bias = _bias(node)
     sums = None
-    if bias is not None and "requantize_before_bias" in on:
-        bare = sites[points.before_bias or points.output]
-        sums = frozen(bare.low, bare.high, unnudged) if integer else dynamic(bare.low, bare.high)
     if bias is not None:
+        bare = sites[points.before_bias or points.output]
+        codes = frozen(bare.low, bare.high, unnudged) if integer else dynamic(bare.low, bare.high)
+        sums = codes if "requantize_before_bias" in on else None
         grid = constant(bias, minimum)
         bias = grid(tf.constant(bias)).numpy() if "bias_8bit" in on else bias
-        if sums is not None and "bias_add_offset" in on:
-            bias = bias + np.float32(bias_shift(sums, grid))
+        if "bias_add_offset" in on:
+            bias = bias + np.float32(bias_shift(codes, grid))
     inherits = node.op in INHERITING or (node.op == "relu" and "ranges_before_relu" in on)
     output: Rounding | None = None
     if inherits:
