@@ -278,10 +278,7 @@ def test_the_offset_of_a_bias_addition_reaches_the_sums() -> None:
         Node("in", "input", (), (1, 1, 1)), Node("c", "conv", ("in",), (1, 1, 1), config, weights),
     ))  # fmt: skip
     sites = {name: site(-1.0, HIT) for name in ("in", "c", "c/before_bias")}
-    biases = [
-        transform(graph, sites, on).plans["c"].bias
-        for on in ((), ("bias_add_offset",))
-    ]
+    biases = [transform(graph, sites, on).plans["c"].bias for on in ((), ("bias_add_offset",))]
     assert np.ravel(biases) == pytest.approx([1.0, 1.0 - HIT / 64])
 
 
