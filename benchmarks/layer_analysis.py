@@ -44,7 +44,8 @@ def main(argv: list[str]) -> None:
     from tfqdyn.network.folding import fold_batchnorm
     from tfqdyn.network.graph import layers_of
     from tfqdyn.network.lowering import lower
-    from tfqdyn.quantization.calibration import Calibrator, calibrate
+    from tfqdyn.numerics.calibrators import Calibrator
+    from tfqdyn.quantization.calibration import calibrate
     from tfqdyn.quantization.conversion import to_tflite
 
     untrained: Any = keras.applications.MobileNet

@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from experiments.engine.store import Store
 
 FLAGS = flags.FLAGS
-SCALES = ("smoke", "reduced", "long", "paper")
 EXECUTORS = ("local", "ray")
 INTERRUPTED = 130
 """Exit status of a command that Ctrl-C ended, by the shells' convention."""
@@ -78,7 +77,7 @@ def define_flags() -> None:
     """Defines the command line; a function, so that importing this module defines nothing."""
     flags.DEFINE_string("artifact", "all", "GROUP/NAME, GROUP, or all.")
     flags.DEFINE_bool("list", False, "List the artifacts and stop.")
-    flags.DEFINE_enum("scale", "smoke", SCALES, "How large.")
+    flags.DEFINE_string("scale", "smoke", "How large: a name in experiments/engine/scales.py.")
     flags.DEFINE_string("workdir", "runs/works", "Folder of all results.")
     flags.DEFINE_integer("seed", 0, "Seed of training and calibration.", lower_bound=0)
     flags.DEFINE_enum("executor", "local", EXECUTORS, "One job at a time, or side by side by Ray.")
@@ -131,10 +130,11 @@ def work() -> None:
     from experiments import catalogue
     from experiments.engine import artifact, listing
     from experiments.engine.imagenet import ImageNet
-    from experiments.engine.scales import SCALES as ALL
+    from experiments.engine.scales import scale_named
     from experiments.engine.store import Store
 
     try:
+        scale = scale_named(FLAGS.scale)
         chosen = catalogue.chosen(FLAGS.artifact)
         named = (FLAGS.imagenet_data, FLAGS.mobilenet_v1, FLAGS.vgg19)
         imagenet = ImageNet(*(path and str(Path(path).absolute()) for path in named))
@@ -146,7 +146,7 @@ def work() -> None:
     if FLAGS.judge:
         judge(Path(FLAGS.judge))
         return
-    scope = artifact.Scope(ALL[FLAGS.scale], FLAGS.seed, imagenet)
+    scope = artifact.Scope(scale, FLAGS.seed, imagenet)
     produce(chosen, scope, Store(Path(FLAGS.workdir)))
 
 

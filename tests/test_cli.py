@@ -11,6 +11,7 @@ from absl.testing import flagsaver
 from conftest import complaints, images, residual_net
 
 from tfqdyn import cli, results
+from tfqdyn.config import AnalysisConfig
 
 
 @pytest.fixture
@@ -44,6 +45,17 @@ def analyze(files: Path, capfd: pytest.CaptureFixture) -> Analyze:
         return status, out, complaints(err)
 
     return call
+
+
+def test_every_setting_is_a_flag_with_its_default_and_type() -> None:
+    given = ["tfqdyn", "--percentile=2", "--max_images=7", "--own_error", "--float_layers=a,b"]
+    with flagsaver.flagsaver():
+        flags.FLAGS(["tfqdyn"])
+        assert cli._config("uint8") == AnalysisConfig()
+        flags.FLAGS(given)
+        assert cli._config("uint8") == AnalysisConfig(
+            percentile=2.0, max_images=7, own_error=True, float_layers=("a", "b")
+        )
 
 
 def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path) -> None:

@@ -30,19 +30,22 @@ fine-tunes with rounding in the loop; the network before and after in DIR/0_ptq 
 `tfqdyn --help` lists the flags.
 """
 
+import dataclasses
 import os
 import sys
+import types
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import app, flags
 
+from tfqdyn.config import HELP, AnalysisConfig
 from tfqdyn.console import failure, print_tables, progress_bar, quiet_tensorflow
 from tfqdyn.files.wholefiles import claimed
 
 if TYPE_CHECKING:
-    from tfqdyn.config import AnalysisConfig
     from tfqdyn.datasets import Dataset
 
 _MODEL = flags.DEFINE_string("model", None, "The trained model: a .keras or .h5 file.")
@@ -50,86 +53,46 @@ _DATA = flags.DEFINE_string(
     "data", None, "An .npz file, a folder of class subfolders, 'cifar10' or 'digits'."
 )
 _OUT = flags.DEFINE_string("out", None, "The folder for the results.")
-_PREPROCESSING = flags.DEFINE_string(
-    "preprocessing", "none", "What the network expects: none, unit, tf, caffe or torch."
-)
-_SCHEME = flags.DEFINE_string(
-    "scheme",
-    "uint8",
-    "What to convert to: uint8, int8, int8_per_tensor, int16x8, dynamic, float16 or float32; or "
-    "simulated or graph_transform_tool, without a file; for qat: uint8 or int8.",
-)
 _TFLITE = flags.DEFINE_string("tflite", None, "A .tflite file of the model, made by any tool.")
 _SCHEMES = flags.DEFINE_list("schemes", [], "What the command `schemes` converts to; default all.")
 _RUNS = flags.DEFINE_integer("runs", 20, "Runs that a latency is the median of.")
-_CALIBRATOR = flags.DEFINE_string(
-    "calibrator", "percentile_of_runs", "minmax, percentile, percentile_of_runs or mse."
-)
-_PERCENTILE = flags.DEFINE_float(
-    "percentile", None, "What the percentile calibrators cut at each end, in percent."
-)
-_CALIBRATION_SIZE = flags.DEFINE_integer("calibration_size", 64, "Images in a calibration draw.")
-_TRIALS = flags.DEFINE_integer("trials", 5, "How many calibration draws.")
-_MAX_IMAGES = flags.DEFINE_integer("max_images", None, "Score at most this many test images.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 50, "Most images in one forward pass.")
-_THREADS = flags.DEFINE_integer("threads", 2, "Threads.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seeds the draws of images.")
-_BINS = flags.DEFINE_integer("bins", 128, "Bins of the layers' histograms.")
-_EPSILON = flags.DEFINE_float("epsilon", 1e-9, "What each bin's probability gains.")
-_OWN_ERROR = flags.DEFINE_bool(
-    "own_error", False, "Measure each layer's own error and its sources too."
-)
 _REMEDIES = flags.DEFINE_list(
     "remedies", ["auto"], "Remedies in the order of application, or 'auto' to follow the diagnosis."
-)
-_WEIGHT_BITS = flags.DEFINE_integer("weight_bits", 8, "Simulated: bits of kernels, 2 to 16.")
-_ACTIVATION_BITS = flags.DEFINE_integer(
-    "activation_bits", 8, "Simulated: bits of layer outputs, 2 to 16."
-)
-_PER_CHANNEL = flags.DEFINE_list(
-    "per_channel", [], "Simulated: what has a grid for every channel: weights, activations."
-)
-_MIXED_BITS = flags.DEFINE_integer(
-    "mixed_bits", 0, "Simulated: bits that a depthwise layer gains, group convolutions in part."
-)
-_WITHOUT = flags.DEFINE_list(
-    "without", [], "graph_transform_tool: which of its deviations from TFLite to leave out."
 )
 _EPOCHS = flags.DEFINE_integer("epochs", 3, "qat: passes over the training images.")
 _TRAIN_BATCH = flags.DEFINE_integer("train_batch", 64, "qat: images in a training step.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "qat: Adam's in the first step.")
 _LAYER_LOSS = flags.DEFINE_float("layer_loss", 0.0, "qat: weight of the layerwise QMSE.")
 _TRAIN_IMAGES = flags.DEFINE_integer("train_images", None, "qat: train on this many at most.")
-_FLOAT_LAYERS = flags.DEFINE_list("float_layers", [], "Layers that stay in fp32.")
+_DEFINE: dict[Any, Callable[..., Any]] = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_bool,
+    tuple[str, ...]: flags.DEFINE_list,
+}
+"""How a flag of a type of `AnalysisConfig`'s fields is defined."""
 
 
-def _config(scheme: str) -> "AnalysisConfig":
-    from tfqdyn.config import AnalysisConfig
-
-    return AnalysisConfig(
-        preprocessing=_PREPROCESSING.value,
-        scheme=scheme,
-        calibrator=_CALIBRATOR.value,
-        percentile=_PERCENTILE.value,
-        calibration_size=_CALIBRATION_SIZE.value,
-        trials=_TRIALS.value,
-        max_images=_MAX_IMAGES.value,
-        batch_size=_BATCH_SIZE.value,
-        threads=_THREADS.value,
-        seed=_SEED.value,
-        bins=_BINS.value,
-        epsilon=_EPSILON.value,
-        float_layers=tuple(_FLOAT_LAYERS.value),
-        own_error=_OWN_ERROR.value,
-        weight_bits=_WEIGHT_BITS.value,
-        activation_bits=_ACTIVATION_BITS.value,
-        per_channel=tuple(_PER_CHANNEL.value),
-        mixed_bits=_MIXED_BITS.value,
-        without=tuple(_WITHOUT.value),
-    )
+def _define(setting: dataclasses.Field) -> flags.FlagHolder:
+    """A flag for a field, with its default; an optional field's flag is of the type it may have."""
+    kind = setting.type
+    if isinstance(kind, types.UnionType):
+        (kind,) = set(typing.get_args(kind)) - {types.NoneType}
+    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    return _DEFINE[kind](setting.name, default, setting.metadata[HELP])
 
 
-def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig", Path]:
+_SETTINGS = {setting.name: _define(setting) for setting in dataclasses.fields(AnalysisConfig)}
+
+
+def _config(scheme: str) -> AnalysisConfig:
+    given = {name: flag.value for name, flag in _SETTINGS.items()}
+    given = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+    return AnalysisConfig(**{**given, "scheme": scheme})
+
+
+def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", AnalysisConfig, Path]:
     """Model, data, configuration and folder for the results; TensorFlow is loaded after this."""
     for flag in (_MODEL, _DATA):
         if not flag.value:
@@ -138,7 +101,7 @@ def _inputs(scheme: str | None = None) -> tuple[Any, "Dataset", "AnalysisConfig"
     from tfqdyn import datasets
     from tfqdyn.network import modelfile
 
-    config = _config(scheme or _SCHEME.value)
+    config = _config(scheme or _SETTINGS["scheme"].value)
     model = modelfile.load(_MODEL.value)
     shape = getattr(model, "input_shape", None)  # models that are not built have none
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
@@ -207,7 +170,7 @@ def _qat(_: Sequence[str]) -> None:
         _TRAIN_IMAGES.value,
         config.seed,
     )
-    done = qat.qat(model, dataset, schedule, _SCHEME.value, config, out, progress_bar)
+    done = qat.qat(model, dataset, schedule, _SETTINGS["scheme"].value, config, out, progress_bar)
     stages = list(qat.named(done).values())
     notes = (f"Wrote {out / 'trained.tflite'}, {len(done.tflite):,} bytes.",)
     shown = [qat.history_table(done), tables.summary_table(stages)]
@@ -235,7 +198,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 def _start_tensorflow() -> None:
     """Keras on TensorFlow, with as many threads as asked for; quiet unless --verbosity=1."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(_THREADS.value))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(_SETTINGS["threads"].value))
     if flags.FLAGS.verbosity < 1:
         quiet_tensorflow()
 

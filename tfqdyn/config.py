@@ -1,51 +1,94 @@
-"""What an analysis does, as one record; the command line's flags become it."""
+"""What an analysis does, as one record; the command line's flags become it.
 
-from dataclasses import dataclass, replace
+Light: neither TensorFlow nor Keras nor Numba is loaded, so that flags and experiments can name
+settings before there is any need of them.
+"""
 
-from tfqdyn import datasets
-from tfqdyn.quantization import simulation
-from tfqdyn.quantization.calibration import DEFAULT_PERCENTILES, Calibrator
+from dataclasses import dataclass, field, replace
+
+from tfqdyn.datasets import PREPROCESSING
+from tfqdyn.numerics.calibrators import CALIBRATORS, Calibrator
 from tfqdyn.schemes import (
     DEVIATIONS,
     GRAPH_TRANSFORM_TOOL,
+    NARROWEST_BITS,
     OWN_RANGES,
     SCHEMES,
     SIMULATED,
+    TENSORS,
+    WIDEST_BITS,
     WITHOUT_FILE,
+    BitWidths,
 )
+
+HELP = "help"
+"""Key of a field's metadata: what its flag says of it."""
+_BITS = f"{NARROWEST_BITS} to {WIDEST_BITS}"
 
 
 @dataclass(frozen=True)
 class AnalysisConfig:
-    """What an analysis does; every field is a flag of `tfqdyn analyze`.
+    """What an analysis does; every field is a flag of `tfqdyn analyze`, with the same default.
 
     `percentile` is None for the calibrator's own default; `max_images` None for all;
     `batch_size` is the largest number of images in one forward pass (fewer where activations
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
     sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
-    `mixed_bits` are those of `simulation.BitWidths`, for scheme "simulated" alone; `without` names
+    `mixed_bits` are those of `schemes.BitWidths`, for scheme "simulated" alone; `without` names
     the `schemes.DEVIATIONS` that scheme "graph_transform_tool" leaves out.
     """
 
-    preprocessing: str = "none"
-    scheme: str = "uint8"
-    calibrator: str = "percentile_of_runs"
-    percentile: float | None = None
-    calibration_size: int = 64
-    trials: int = 5
-    max_images: int | None = None
-    batch_size: int = 50
-    threads: int = 2
-    seed: int = 0
-    bins: int = 128
-    epsilon: float = 1e-9
-    float_layers: tuple[str, ...] = ()
-    own_error: bool = False
-    weight_bits: int = 8
-    activation_bits: int = 8
-    per_channel: tuple[str, ...] = ()
-    mixed_bits: int = 0
-    without: tuple[str, ...] = ()
+    preprocessing: str = field(
+        default="none", metadata={HELP: f"What the network expects: {', '.join(PREPROCESSING)}."}
+    )
+    scheme: str = field(
+        default="uint8",
+        metadata={
+            HELP: f"What to convert to: {', '.join(SCHEMES)}; or {' or '.join(WITHOUT_FILE)}, "
+            "without a file; for qat: uint8 or int8."
+        },
+    )
+    calibrator: str = field(
+        default="percentile_of_runs", metadata={HELP: f"One of {', '.join(CALIBRATORS)}."}
+    )
+    percentile: float | None = field(
+        default=None,
+        metadata={HELP: "What the percentile calibrators cut at each end, in percent."},
+    )
+    calibration_size: int = field(default=64, metadata={HELP: "Images in a calibration draw."})
+    trials: int = field(default=5, metadata={HELP: "How many calibration draws."})
+    max_images: int | None = field(
+        default=None, metadata={HELP: "Score at most this many test images."}
+    )
+    batch_size: int = field(default=50, metadata={HELP: "Most images in one forward pass."})
+    threads: int = field(default=2, metadata={HELP: "Threads."})
+    seed: int = field(default=0, metadata={HELP: "Seeds the draws of images."})
+    bins: int = field(default=128, metadata={HELP: "Bins of the layers' histograms."})
+    epsilon: float = field(default=1e-9, metadata={HELP: "What each bin's probability gains."})
+    float_layers: tuple[str, ...] = field(default=(), metadata={HELP: "Layers that stay in fp32."})
+    own_error: bool = field(
+        default=False, metadata={HELP: "Measure each layer's own error and its sources too."}
+    )
+    weight_bits: int = field(default=8, metadata={HELP: f"Simulated: bits of kernels, {_BITS}."})
+    activation_bits: int = field(
+        default=8, metadata={HELP: f"Simulated: bits of layer outputs, {_BITS}."}
+    )
+    per_channel: tuple[str, ...] = field(
+        default=(),
+        metadata={HELP: f"Simulated: what has a grid for every channel: {', '.join(TENSORS)}."},
+    )
+    mixed_bits: int = field(
+        default=0,
+        metadata={
+            HELP: "Simulated: bits that a depthwise layer gains, group convolutions in part."
+        },
+    )
+    without: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            HELP: f"{GRAPH_TRANSFORM_TOOL}: which of its deviations from TFLite to leave out."
+        },
+    )
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
@@ -55,16 +98,16 @@ class AnalysisConfig:
         known = [*SCHEMES, *WITHOUT_FILE]
         if self.scheme not in known:
             raise ValueError(f"scheme must be one of {known}, received {self.scheme!r}")
-        if self.widths != simulation.BitWidths() and self.scheme != SIMULATED:
+        if self.widths != BitWidths() and self.scheme != SIMULATED:
             raise ValueError(
                 f"bit widths need scheme={SIMULATED!r}, received {self.widths} with {self.scheme!r}"
             )
         if self.simulated and self.own_error:
             raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         self._check_deviations()
-        if self.preprocessing not in datasets.PREPROCESSING:
+        if self.preprocessing not in PREPROCESSING:
             raise ValueError(
-                f"preprocessing must be one of {sorted(datasets.PREPROCESSING)}, received "
+                f"preprocessing must be one of {sorted(PREPROCESSING)}, received "
                 f"{self.preprocessing!r}"
             )
         if not 0 < self.epsilon < 1 or self.seed < 0:
@@ -73,12 +116,14 @@ class AnalysisConfig:
             )
         if not self._calibrated_here:
             self._refuse_what_the_converter_decides()
-        elif self.percentile is not None and self.calibrator not in DEFAULT_PERCENTILES:
+            return
+        rule = Calibrator(self.calibrator, self.percentile or 0.0).rule
+        if self.percentile is not None and rule.percentile is None:
+            cutting = sorted(n for n, r in CALIBRATORS.items() if r.percentile is not None)
             raise ValueError(
-                f"percentile is for calibrators {sorted(DEFAULT_PERCENTILES)}, received "
+                f"percentile is for calibrators {cutting}, received "
                 f"{self.percentile} with {self.calibrator!r}, which cuts no percentile"
             )
-        Calibrator(self.calibrator, self.percentile or 0.0)
 
     def _check_deviations(self) -> None:
         by_tool = self.scheme == GRAPH_TRANSFORM_TOOL
@@ -124,18 +169,16 @@ class AnalysisConfig:
         return tuple(name for name in DEVIATIONS if name not in self.without)
 
     @property
-    def widths(self) -> simulation.BitWidths:
+    def widths(self) -> BitWidths:
         """The bit widths of a simulation."""
-        return simulation.BitWidths(
-            self.weight_bits, self.activation_bits, self.per_channel, self.mixed_bits
-        )
+        return BitWidths(self.weight_bits, self.activation_bits, self.per_channel, self.mixed_bits)
 
     @property
     def rule(self) -> Calibrator:
         """The calibrator with its percentile; the extrema where the converter calibrates."""
         if not self._calibrated_here:
             return Calibrator("minmax", 0.0)
-        own = DEFAULT_PERCENTILES.get(self.calibrator, 0.0)
+        own = CALIBRATORS[self.calibrator].percentile or 0.0
         return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
 
     def in_scheme(self, scheme: str) -> "AnalysisConfig":

@@ -89,3 +89,38 @@ CONVERTER_OPS = frozenset((*FLOAT_ACTIVATIONS, "divide", "layer_norm"))
 def takes(scheme: str, op: str) -> bool:
     """Whether a scheme, or one of `WITHOUT_FILE`, takes an op of `graph.Node`."""
     return scheme not in (OWN_RANGES, *WITHOUT_FILE) or op not in CONVERTER_OPS
+
+
+NARROWEST_BITS, WIDEST_BITS = 2, 16
+TENSORS = ("weights", "activations")
+
+
+@dataclass(frozen=True)
+class BitWidths:
+    """How finely to round.
+
+    Attributes:
+        weights: bits of kernels, 2 to 16.
+        activations: bits of row outputs, 2 to 16.
+        per_channel: which of `TENSORS` have a grid for every output channel.
+        extra: bits that a depthwise layer gains, at least 0; `WIDEST_BITS` is the most.
+    """
+
+    weights: int = 8
+    activations: int = 8
+    per_channel: tuple[str, ...] = ()
+    extra: int = 0
+
+    def __post_init__(self) -> None:
+        for name in TENSORS:
+            bits = getattr(self, name)
+            if not NARROWEST_BITS <= bits <= WIDEST_BITS:
+                raise ValueError(
+                    f"{name} take {NARROWEST_BITS} to {WIDEST_BITS} bits, received {bits}"
+                )
+        unknown = sorted(set(self.per_channel) - set(TENSORS))
+        if unknown or self.extra < 0:
+            raise ValueError(
+                f"per_channel takes {list(TENSORS)} and mixed bits are at least 0, received "
+                f"{list(self.per_channel)} and {self.extra}"
+            )

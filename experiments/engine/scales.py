@@ -213,3 +213,14 @@ SMOKE = Scale(
 )  # fmt: skip
 
 SCALES: Mapping[str, Scale] = MappingProxyType({s.name: s for s in (SMOKE, REDUCED, LONG, PAPER)})
+
+
+def scale_named(name: str) -> Scale:
+    """A scale by its name.
+
+    Raises:
+        ValueError: there is none; the message lists them.
+    """
+    if name not in SCALES:
+        raise ValueError(f"--scale must be one of {', '.join(SCALES)}; received {name!r}")
+    return SCALES[name]

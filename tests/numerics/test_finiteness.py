@@ -18,11 +18,12 @@ from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.numerics import kernels
+from tfqdyn.numerics.calibrators import Calibrator
 from tfqdyn.numerics.classification import top_k_accuracy
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.numerics.grid import from_range, quantize
 from tfqdyn.pipeline import analyze
-from tfqdyn.quantization.calibration import Calibrator, Observer, SiteRange
+from tfqdyn.quantization.calibration import Observer, SiteRange
 from tfqdyn.quantization.checks import ConversionError, check_kernels
 from tfqdyn.quantization.conversion import adopt, to_tflite
 from tfqdyn.schemes import SCHEMES, SIMULATED

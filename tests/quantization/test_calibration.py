@@ -3,16 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tfqdyn.numerics.calibrators import Calibrator, mse_range
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.numerics.histogram import RangeHistogram
-from tfqdyn.quantization.calibration import (
-    Calibrator,
-    Observer,
-    calibrate,
-    draw,
-    mse_range,
-    records_kept,
-)
+from tfqdyn.quantization.calibration import Observer, calibrate, draw, records_kept
 
 # TensorFlow's freeze_requantization_ranges, run for N records: (lo, hi) at 5 % and at 1 %
 OBSERVED = {

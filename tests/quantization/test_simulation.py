@@ -19,16 +19,11 @@ from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.fakequant import compute
-from tfqdyn.quantization.simulation import (
-    BitWidths,
-    SimulatedTensors,
-    factorization,
-    grid,
-    mean_bits,
-    simulate,
-)
+from tfqdyn.quantization.simulation import SimulatedTensors, grid, simulate
+from tfqdyn.quantization.widths import bits_of, factorization, mean_bits
 from tfqdyn.report.facts import facts
 from tfqdyn.results import restore
+from tfqdyn.schemes import BitWidths
 from tfqdyn.show import tables
 
 TRUE = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
@@ -81,8 +76,8 @@ def test_mixed_widths_follow_the_depth_factorization(
     layer: Node, rate: float, weights: int
 ) -> None:
     assert factorization(layer) == pytest.approx(rate)
-    assert BitWidths(4, 3, extra=4).of(layer) == (weights, weights - 1)
-    assert BitWidths(15, 15, extra=4).of(layer) == (16 if rate else 15, 16 if rate else 15)
+    assert bits_of(layer, BitWidths(4, 3, extra=4)) == (weights, weights - 1)
+    assert bits_of(layer, BitWidths(15, 15, extra=4)) == (16 if rate else 15, 16 if rate else 15)
 
 
 def test_mean_bits_by_hand() -> None:

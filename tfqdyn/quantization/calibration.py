@@ -1,15 +1,9 @@
 """Ranges of every layer's activations from a seeded draw of images: one streaming pass.
 
 Every site (the input and each row's output) gets an `Observer`, which keeps the smallest and the
-largest values of each image and a histogram. All calibrators read the same observers; what they
+largest values of each image and a histogram. All `calibrators` read the same observers; what they
 keep does not grow with the number of images, but for the share of records that a percentile of
 runs may drop.
-
-Calibrators
-    minmax               the extrema of all images
-    percentile           of the values: top and bottom p % (thesis section 3.1: 1 %)
-    percentile_of_runs   TensorFlow's Graph Transform Tool: of the images' extrema (Yun & Wong: 5 %)
-    mse                  the range that minimizes the 8-bit quantization MSE
 
 Every range is widened to contain 0 when it is made into parameters; here it is as observed.
 """
@@ -23,30 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.numerics import kernels
+from tfqdyn.numerics.calibrators import Calibrator
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.histogram import CHANNEL_BINS, TENSOR_BINS, RangeHistogram
-
-DEFAULT_PERCENTILES = {"percentile": 1.0, "percentile_of_runs": 5.0}
-LEVELS = 255
-
-
-@dataclass(frozen=True)
-class Calibrator:
-    """How ranges are chosen.
-
-    Attributes:
-        name: one of `CALIBRATORS`.
-        percentile: what the two percentile calibrators cut at each end, in percent, 0 to 50.
-    """
-
-    name: str = "percentile_of_runs"
-    percentile: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.name not in CALIBRATORS:
-            raise ValueError(f"calibrator must be one of {sorted(CALIBRATORS)}, got {self.name!r}")
-        if not 0 <= self.percentile < 50:
-            raise ValueError(f"percentile must lie in [0, 50), received {self.percentile}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +90,8 @@ class Observer:
         self.minimum = np.full(channels + 1, np.inf)
         self.maximum = np.full(channels + 1, -np.inf)
         self.values = RangeHistogram(1, TENSOR_BINS)
-        by_values = calibrator.name in ("percentile", "mse")
-        self.channel_values = RangeHistogram(channels, CHANNEL_BINS) if by_values else None
+        wanted = calibrator.rule.by_values
+        self.channel_values = RangeHistogram(channels, CHANNEL_BINS) if wanted else None
 
     def add(self, activations: NDArray[np.float32]) -> None:
         """Takes in fp32 activations [N, ..., C].
@@ -142,7 +115,7 @@ class Observer:
 
     def site_range(self, calibrator: Calibrator, bins: int) -> SiteRange:
         """The ranges under a calibrator, and the histogram [bins] between the observed extrema."""
-        low, high = CALIBRATORS[calibrator.name](self, calibrator.percentile)
+        low, high = calibrator.rule.ends(self, calibrator.percentile)
         return SiteRange(
             low=float(low[-1]),
             high=float(high[-1]),
@@ -165,75 +138,6 @@ class Observer:
 def _smallest(records: NDArray, keep: int) -> NDArray:
     """The `keep` smallest records of every column, unordered."""
     return records if len(records) <= keep else np.partition(records, keep - 1, axis=0)[:keep]
-
-
-def _minmax(observer: Observer, percentile: float) -> tuple[NDArray, NDArray]:
-    return observer.minimum, observer.maximum
-
-
-def _percentile_of_runs(observer: Observer, percentile: float) -> tuple[NDArray, NDArray]:
-    low = np.sort(observer.lowest, axis=0)[-1]
-    high = np.sort(observer.highest, axis=0)[0]
-    return low, high
-
-
-def _by_rows(
-    observer: Observer, rule: Callable[[RangeHistogram, int], tuple[float, float]]
-) -> tuple[NDArray, NDArray]:
-    """Applies a rule to every channel's histogram, then to the tensor's."""
-    if observer.channel_values is None:
-        rows = [(np.nan, np.nan)] * (len(observer.minimum) - 1)
-    else:
-        channels = observer.channel_values
-        rows = [rule(channels, row) for row in range(len(channels.zeros))]
-    ends = np.array([*rows, rule(observer.values, 0)])
-    bounded = np.clip(ends, observer.minimum[:, None], observer.maximum[:, None])
-    return bounded[:, 0], bounded[:, 1]
-
-
-def _percentile(observer: Observer, percentile: float) -> tuple[NDArray, NDArray]:
-    share = percentile / 100.0
-    return _by_rows(observer, lambda h, row: (h.quantile(share, row), h.quantile(1 - share, row)))
-
-
-def _mse(observer: Observer, percentile: float) -> tuple[NDArray, NDArray]:
-    return _by_rows(observer, lambda h, row: mse_range(*h.points(row)))
-
-
-def mse_range(centres: NDArray, counts: NDArray, rounds: int = 3) -> tuple[float, float]:
-    """The 8-bit range with the least quantization MSE over weighted points.
-
-    Shrinks both ends together, then each alone, on a grid of fractions that is refined around the
-    best one in every round.
-    """
-    if not centres.size:
-        return 0.0, 0.0
-    ends = np.array([min(centres[0], 0.0), max(centres[-1], 0.0)])
-    if ends[0] == ends[1]:
-        return float(ends[0]), float(ends[1])
-    best = ends
-    error = kernels.error_of_range(centres, counts, best[0], best[1], LEVELS)
-    spread = 0.5
-    for _ in range(rounds):
-        for moved in ((True, True), (True, False), (False, True)):
-            middle = best
-            for factor in np.linspace(1.0 - spread, 1.0 + spread, 17):
-                tried = np.where(moved, middle * factor, middle)
-                tried = np.array([max(tried[0], ends[0]), min(tried[1], ends[1])])
-                if tried[0] < tried[1]:
-                    found = kernels.error_of_range(centres, counts, tried[0], tried[1], LEVELS)
-                    if found < error:
-                        best, error = tried, found
-        spread /= 4.0
-    return float(best[0]), float(best[1])
-
-
-CALIBRATORS: dict[str, Callable[[Observer, float], tuple[NDArray, NDArray]]] = {
-    "minmax": _minmax,
-    "mse": _mse,
-    "percentile": _percentile,
-    "percentile_of_runs": _percentile_of_runs,
-}
 
 
 def _first_non_finite(observer: Observer, values: NDArray[np.float32]) -> int | None:

@@ -5,14 +5,6 @@ Kernels, the input and every row's output are rounded to asymmetric grids that h
 from true uint8. Widths of kernels and of outputs are given separately, each per tensor (raw extrema
 of the kernel, calibrated range of the output) or per output channel. The image keeps 8 bits at
 least, and so do outputs of a range that TFLite fixes (softmax, sigmoid, tanh: lookup tables).
-
-Mixed widths (Yun's thesis, section 6.2.5: "layers with greater depth factorization can be allocated
-a greater number of bits as their computational cost is lower"): a layer of factorization rate f,
-1 for a regular and C for a depthwise convolution of C channels (thesis Eq. 5.1), gains
-
-    round(extra * log f / log C)
-
-bits, for its kernel and its output. `mean_bits` says what that costs.
 """
 
 import math
@@ -35,68 +27,11 @@ from tfqdyn.quantization.fakequant import (
     on_grid,
 )
 from tfqdyn.quantization.stepwise import Step, steps_of
+from tfqdyn.quantization.widths import bits_of, mean_bits
+from tfqdyn.schemes import TENSORS, BitWidths
 from tfqdyn.tflite.pairs import LayerPair, SimulatedGrid
 
-NARROWEST_BITS, WIDEST_BITS = 2, 16
 FLOAT_BITS = 32
-TENSORS = ("weights", "activations")
-
-
-@dataclass(frozen=True)
-class BitWidths:
-    """How finely to round.
-
-    Attributes:
-        weights: bits of kernels, 2 to 16.
-        activations: bits of row outputs, 2 to 16.
-        per_channel: which of `TENSORS` have a grid for every output channel.
-        extra: bits that a depthwise layer gains, at least 0; `WIDEST_BITS` is the most.
-    """
-
-    weights: int = 8
-    activations: int = 8
-    per_channel: tuple[str, ...] = ()
-    extra: int = 0
-
-    def __post_init__(self) -> None:
-        for name in TENSORS:
-            bits = getattr(self, name)
-            if not NARROWEST_BITS <= bits <= WIDEST_BITS:
-                raise ValueError(
-                    f"{name} take {NARROWEST_BITS} to {WIDEST_BITS} bits, received {bits}"
-                )
-        unknown = sorted(set(self.per_channel) - set(TENSORS))
-        if unknown or self.extra < 0:
-            raise ValueError(
-                f"per_channel takes {list(TENSORS)} and mixed bits are at least 0, received "
-                f"{list(self.per_channel)} and {self.extra}"
-            )
-
-    def of(self, node: Node) -> tuple[int, int]:
-        """Bits of a layer's kernel and of its output."""
-        gained = round(self.extra * factorization(node))
-        return min(self.weights + gained, WIDEST_BITS), min(self.activations + gained, WIDEST_BITS)
-
-
-def factorization(node: Node) -> float:
-    """log f / log C of a layer with a kernel, in [0, 1]: 1 for depthwise, 0 for regular layers."""
-    if node.op == "depthwise":
-        return 1.0
-    groups = node.config.get("groups", 1) if node.op == "conv" else 1
-    channels = groups * node.weights["kernel"].shape[2] if groups > 1 else 2
-    return math.log(groups) / math.log(channels)
-
-
-def mean_bits(graph: Graph, widths: BitWidths) -> dict[str, float]:
-    """What the widths cost on average: bits a weight, and bits of weights a multiplication."""
-    layers = [node for node in graph if node.op in KERNEL_OPS]
-    bits = np.array([widths.of(node)[0] for node in layers], np.float64)
-    sizes = np.array([node.weights["kernel"].size for node in layers])
-    macs = np.array([node.macs for node in layers])
-    return {
-        "per_weight": float((bits * sizes).sum() / sizes.sum()),
-        "per_mac": float((bits * macs).sum() / macs.sum()),
-    }
 
 
 def describe(graph: Graph, widths: BitWidths) -> str:
@@ -233,13 +168,13 @@ def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
 
 
 def _kernel_bits(node: Node, widths: BitWidths) -> int:
-    return widths.of(node)[0] if node.op in KERNEL_OPS else widths.weights
+    return bits_of(node, widths)[0] if node.op in KERNEL_OPS else widths.weights
 
 
 def _output_bits(node: Node, widths: BitWidths) -> int:
     if node.op in FIXED_RANGES:
         return max(8, widths.activations)
-    return widths.of(node)[1] if node.op in KERNEL_OPS else widths.activations
+    return bits_of(node, widths)[1] if node.op in KERNEL_OPS else widths.activations
 
 
 def _with_rounded_kernel(node: Node, widths: BitWidths) -> Node:
