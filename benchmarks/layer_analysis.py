@@ -64,9 +64,10 @@ def main(argv: list[str]) -> None:
     executor = ThreadPoolExecutor(_THREADS.value)
     sites = calibrate(run, chunks[:4], 4 * batch, Calibrator(), 128, executor, names)
     ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-    trial = Trial(folded, sites[1:], to_tflite(graph, ranges))
+    converted = to_tflite(graph, ranges)
+    trial = Trial(folded, sites[1:], converted)
     interpreter = Interpreter(
-        model_content=trial.converted.content,
+        model_content=converted.content,
         num_threads=_THREADS.value,
         experimental_preserve_all_tensors=True,
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> None:
     def interpreter_pass() -> None:
         for _chunk in chunks:
             interpreter.invoke()
-            views = [interpreter.tensor(pair.tensor)() for pair in trial.converted.pairs]
+            views = [interpreter.tensor(pair.tensor)() for pair in converted.pairs]
             del views
 
     def analysis() -> None:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
+from tfqdyn.measurement.runs import assemble
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.graph import Node
 from tfqdyn.network.lowering import lower
-from tfqdyn.pipeline import analyze_draws
+from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies import Material
 from tfqdyn.results import RunResult
 
@@ -80,7 +81,8 @@ class Ward:
         data = Dataset("images", self.images, np.zeros(len(self.images), np.int64))
         fitted = self.material.indices
         judged = np.setdiff1d(np.arange(len(self.images)), fitted)
-        return analyze_draws([folded], data, [fitted], judged, config)
+        part = measure_draws([folded], data, [fitted], judged, config)
+        return assemble([part], data, config)
 
     def qkl(self, folded: Folded) -> float:
         quick = replace(CONFIG, own_error=False)

@@ -24,12 +24,11 @@ RANKS = {
     "tfqdyn.show": 3,
     "tfqdyn.measurement": 4,
     "tfqdyn.report": 4,
-    "tfqdyn.deployment": 4.5,
     "tfqdyn.pipeline": 5,
     "tfqdyn.commands": 6,
     "tfqdyn.remedies": 6,
-    "tfqdyn.qat": 7,
-    "tfqdyn.cli": 8,
+    "tfqdyn.qat": 6,
+    "tfqdyn.cli": 7,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.quantization.conversion"},

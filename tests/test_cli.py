@@ -191,7 +191,7 @@ def test_commands_are_listed(capfd: pytest.CaptureFixture) -> None:
 def test_help_is_the_manual() -> None:
     script = Path(sys.executable).with_name("tfqdyn")
     shown = subprocess.run([script, "--help"], capture_output=True, text=True, check=False).stdout
-    for expected in ("tfqdyn analyze --model=", "--calibrator: minmax", "--trials"):
+    for expected in ("tfqdyn analyze --model=", "--calibrator: One of minmax", "--trials"):
         assert expected in shown
 
 

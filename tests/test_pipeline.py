@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from conftest import images, residual_net
 
-from tfqdyn import pipeline, results
+from tfqdyn import results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.measurement import sampling
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
@@ -75,9 +76,9 @@ def test_chunks_can_be_cut_into_their_parts(threads: int, batch_size: int) -> No
     rows = layers_of(graph)
     config = dataclasses.replace(CONFIG, threads=threads, batch_size=batch_size)
     for factor in (1, 2, 3):
-        size, parts = pipeline.chunking(graph, rows, config, factor * pipeline.CHUNK_BYTES)
+        size, parts = sampling.chunking(graph, rows, config, factor * sampling.CHUNK_BYTES)
         assert (size % parts, size >= 2, parts <= threads) == (0, True, True)
-        assert parts == pipeline.chunking(graph, rows, config)[1]
+        assert parts == sampling.chunking(graph, rows, config)[1]
 
 
 def test_seeds_draw_other_images(result: RunResult) -> None:

@@ -152,7 +152,7 @@ def test_schemes_that_do_not_take_a_model_say_so_before_any_slow_work(
     def slow(*_: object) -> None:
         raise AssertionError("calibrated")
 
-    monkeypatch.setattr(pipeline, "calibrate", slow)
+    monkeypatch.setattr(pipeline, "Bench", slow)
     for scheme in ("uint8", "simulated"):
         config = dataclasses.replace(CONFIG, scheme=scheme)
         with pytest.raises(UnsupportedModelError, match=f"{scheme!r} does not take.* may:\n"):

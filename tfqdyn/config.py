@@ -181,6 +181,27 @@ class AnalysisConfig:
         own = CALIBRATORS[self.calibrator].percentile or 0.0
         return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
 
+    @property
+    def with_trials_that_differ(self) -> "AnalysisConfig":
+        """The same analysis; of one trial where every draw gives the same file."""
+        alike = self.scheme in SCHEMES and not SCHEMES[self.scheme].calibrated
+        return replace(self, trials=1) if alike else self
+
+    @property
+    def of_given_file(self) -> "AnalysisConfig":
+        """The same analysis of a .tflite file that is there already: one trial.
+
+        Raises:
+            ValueError: a simulation or own errors are asked for.
+        """
+        if self.simulated or self.own_error:
+            raise ValueError(
+                "a given .tflite file runs as it is: scheme='simulated' and own_error need a "
+                f"network that we round, received scheme={self.scheme!r}, "
+                f"own_error={self.own_error}"
+            )
+        return replace(self, trials=1)
+
     def in_scheme(self, scheme: str) -> "AnalysisConfig":
         """The same analysis in another scheme, without what only `OWN_RANGES` takes."""
         if scheme == OWN_RANGES:

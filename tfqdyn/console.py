@@ -3,17 +3,26 @@
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Any
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 PIPED_WIDTH = 120
 """Columns of a table that does not go to a terminal."""
+
+
+Progress = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""Wraps a loop: (items, what they are, how many); yields the items."""
+
+
+def silent(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
+    """No progress bar."""
+    return items
 
 
 def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
@@ -23,12 +32,12 @@ def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
         yield from items
         return
     columns = (
-        TextColumn("{task.description:<20}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        bars.TextColumn("{task.description:<20}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with bars.Progress(*columns, console=console, transient=True) as progress:
         yield from progress.track(items, total, description=what)
 
 

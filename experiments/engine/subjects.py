@@ -23,10 +23,11 @@ from experiments.engine.store import Job, Store
 from experiments.evidence.outcomes import figures_of
 from tfqdyn import datasets, results
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import assembly
+from tfqdyn.measurement.sampling import calibration_split, disjoint_draws
 from tfqdyn.network.folding import Folded, fold_batchnorm
-from tfqdyn.pipeline import calibration_split, silent
 
 STAND_IN = "MobileNet on digits (stand-in)"
 LARGEST_SHARE = 2
@@ -208,7 +209,7 @@ class Course:
 
         folded, data = self.subject.folded(store, self.activation), self.subject.dataset()
         config = fitted(self.config, data)
-        drawn = course.draws(data, config)
+        drawn = disjoint_draws(data, config)
         materials = [course.material_of(data, d.calibration, config, silent) for d in drawn]
         current, changes = [folded] * len(drawn), {}
         try:

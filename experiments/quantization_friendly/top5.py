@@ -96,8 +96,8 @@ class TopFive:
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Calibrates on the first draw without the image, converts, and runs both networks."""
-        from tfqdyn.pipeline import calibration_split, silent
-        from tfqdyn.quantization.calibration import draw
+        from tfqdyn.console import silent
+        from tfqdyn.measurement.sampling import calibration_split, draw
         from tfqdyn.remedies import REMEDIES, RemedyError, course
         from tfqdyn.remedies.mixed_precision import quantized_logits
 

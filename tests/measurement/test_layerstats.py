@@ -5,9 +5,8 @@ import pytest
 
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums, weight_stats
 from tfqdyn.numerics import metrics
-from tfqdyn.numerics.grid import QuantParams, dequantize, from_range, quantize
+from tfqdyn.numerics.grid import QuantParams, RealGrid, dequantize, from_range, quantize
 from tfqdyn.quantization.calibration import SiteRange
-from tfqdyn.tflite.pairs import SimulatedGrid
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -135,8 +134,8 @@ def test_only_what_saturates_is_clipped() -> None:
     sums = PairSums(site(0.0, 255.0), params, 5, HistogramConfig())
     sums.add(x, quantize(x, params))
     assert sums.clipped_share == 2 / 5
-    rounded = SimulatedGrid(0.0, 3.0, 2)  # 0, 1, 2, 3
-    sums = PairSums(site(0.0, 3.0), None, 5, HistogramConfig(), rounded)
+    rounded = RealGrid(0.0, 3.0, 1.0)  # 0, 1, 2, 3
+    sums = PairSums(site(0.0, 3.0), rounded, 5, HistogramConfig())
     sums.add(np.array([-0.6, -0.4, 2.0, 3.4, 3.6], np.float32).reshape(1, 1, 5), x * 0)
     assert sums.clipped_share == 2 / 5
 

@@ -182,8 +182,8 @@ def test_bias_share_by_hand() -> None:
 
 def test_emulation_is_the_interpreter_up_to_ties() -> None:
     """The fp32 emulation that remedies use, against the codes of the true uint8 network."""
-    from tfqdyn.measurement.capture import TfliteTensors
     from tfqdyn.quantization.conversion import to_tflite
+    from tfqdyn.tflite.running import TfliteTensors
 
     folded, ward = patients.healthy(), patients.ward()
     material = replace(ward.material, indices=np.arange(40, 48))

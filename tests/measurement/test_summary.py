@@ -115,10 +115,9 @@ def test_the_headline_says_what_is_known(
 def test_a_gain_that_the_absolute_decrease_hides() -> None:
     """fp32 is right about 1 of 4 images, the quantized network about 3: -50 points, not 200 %."""
     logits = np.eye(4, dtype=np.float32)
-    row = SimpleNamespace(row=SimpleNamespace(kind="dense"))
-    converted = SimpleNamespace(output_params=None, pairs=[row])
+    deployed = SimpleNamespace(output_params=None, rows=[SimpleNamespace(kind="dense")])
     part = Measured(
-        trials=[SimpleNamespace(converted=converted)], scored=np.arange(4), values=[],
+        trials=[SimpleNamespace(deployed=deployed)], scored=np.arange(4), values=[],
         pairs=[], logits=logits, changed_logits=None, powers=np.ones(4),
         quantized_logits=[logits.astype(np.float64)],
         scores=[np.eye(4, dtype=np.float32)[[0, 2, 3, 3]]], digests=[],

@@ -3,10 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tfqdyn.measurement.sampling import draw
 from tfqdyn.numerics.calibrators import Calibrator, mse_range
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.numerics.histogram import RangeHistogram
-from tfqdyn.quantization.calibration import Observer, calibrate, draw, records_kept
+from tfqdyn.quantization.calibration import Observer, calibrate, records_kept
 
 # TensorFlow's freeze_requantization_ranges, run for N records: (lo, hi) at 5 % and at 1 %
 OBSERVED = {

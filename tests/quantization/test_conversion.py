@@ -9,15 +9,17 @@ import pytest
 from conftest import forked_net, randomize, residual_net
 from numpy.typing import NDArray
 
-from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import Graph, LayerNode, layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
 from tfqdyn.quantization import checks, conversion, fakequant
-from tfqdyn.quantization.conversion import Converted, to_tflite
+from tfqdyn.quantization.conversion import to_tflite
+from tfqdyn.quantization.converted import Converted
 from tfqdyn.tflite import interpreter, pairing, provenance
 from tfqdyn.tflite.file import TfliteFileError, TfliteModel, parse
+from tfqdyn.tflite.running import TfliteTensors
 
 
 def convert(model: keras.Model, float_layers: tuple[str, ...] = ()) -> tuple[Graph, Converted]:

@@ -245,7 +245,7 @@ def test_every_deviation_does_what_it_says() -> None:
 
     def of(*on: str) -> tuple[Transformed, dict[str, float]]:
         made = transform(graph, sites, on)
-        names = [pair.row.name for pair in made.pairs]
+        names = [row.name for row in made.rows]
         found = zip(names, TransformedTensors(made, 4)(images), strict=False)
         return made, {n: float(np.mean((x - exact[n]) ** 2)) for n, x in found}
 
@@ -266,7 +266,7 @@ def test_every_deviation_does_what_it_says() -> None:
     assert np.abs(np.rint(bias / step) - bias / step).max() < 1e-3
     assert 0 < np.abs(bias - fine).max() <= step / 2 + 1e-6
     floats, _ = of("float_others")
-    assert [p.row.kind for p in floats.pairs if p.simulated is None] == ["mean", "softmax"]
+    assert [row.kind for row in floats.rows if floats.grid(row.name) is None] == ["mean", "softmax"]
     assert plain.plans[pointwise].integer
     assert not of("float_depthwise")[0].plans[depthwise].integer
 

@@ -11,13 +11,14 @@ import pytest
 from tfqdyn import pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.measurement.runs import assemble
+from tfqdyn.measurement.sampling import disjoint_draws
 from tfqdyn.network import modelfile
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.remedies import Material, Remedied, RemedyError, choose, remedy, runner
 from tfqdyn.remedies.auto import Attempt, Choice
 from tfqdyn.remedies.catalogue import REMEDIES
-from tfqdyn.remedies.course import draws
 from tfqdyn.remedies.report import attempts_table, findings_table, named
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=48, calibrator="minmax")
@@ -32,21 +33,21 @@ def labelled(model: keras.Model) -> Dataset:
 
 def test_images_that_calibrate_are_never_scored() -> None:
     data = labelled(patients.small_net())
-    drawn = draws(data, CONFIG)
+    drawn = disjoint_draws(data, CONFIG)
     assert len(drawn) == 2
     for d in drawn:
         assert len(d.calibration) == 48
         assert sorted([*d.calibration, *d.scored]) == list(range(72))
-    few = draws(data, replace(CONFIG, max_images=10))
+    few = disjoint_draws(data, replace(CONFIG, max_images=10))
     assert all(len(d.scored) == 10 and not np.isin(d.scored, d.calibration).any() for d in few)
     with pytest.raises(DataError, match="all of which calibrate"):
-        draws(data, replace(CONFIG, calibration_size=72))
+        disjoint_draws(data, replace(CONFIG, calibration_size=72))
 
 
 def test_training_images_calibrate_where_there_are_any() -> None:
     data = labelled(patients.small_net())
     both = replace(data, x_train=data.x_test[:30], y_train=data.y_test[:30])
-    assert [len(d.scored) for d in draws(both, CONFIG)] == [72, 72]
+    assert [len(d.scored) for d in disjoint_draws(both, CONFIG)] == [72, 72]
     done = remedy(patients.small_net(), both, ["bias_correction"], CONFIG)
     assert done.stages[1].result.data["calibration_split"] == "x_train"
     assert len(done.stages[1].result.summary.qmse.trials) == 2
@@ -103,7 +104,7 @@ def test_every_trial_chooses_on_its_own_images() -> None:
     model = patients.dead_model()
     data = labelled(model)
     done = remedy(model, data, config=CONFIG)
-    drawn = draws(data, CONFIG)
+    drawn = disjoint_draws(data, CONFIG)
     assert len(done.choices) == len(drawn) == 2
     for k, (choice, own) in enumerate(zip(done.choices, drawn, strict=True)):
         assert len(choice.held_out) == 12  # a quarter of 48
@@ -221,8 +222,8 @@ def test_trials_that_score_different_images_are_one_run() -> None:
         pipeline.measure_draws([folded], data, [ward.material.indices[k::2]], indices, config)
         for k, indices in enumerate(scored)
     ]
-    both = pipeline.assemble(parts, data, config)
-    one, two = (pipeline.assemble([part], data, config) for part in parts)
+    both = assemble(parts, data, config)
+    one, two = (assemble([part], data, config) for part in parts)
     for read in (lambda r: r.summary.qmse, lambda r: r.layers[0].own_qmse):
         assert read(both).trials == (*read(one).trials, *read(two).trials)
     assert both.data["scored"] == [indices.tolist() for indices in scored]

@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tfqdyn.datasets import Dataset
-from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.runs import assemble
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.graph import alike
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.classification import compare_outputs, top_k_accuracy
-from tfqdyn.pipeline import analyze_draws
+from tfqdyn.pipeline import measure_draws
 from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu
@@ -23,6 +24,7 @@ from tfqdyn.remedies.mixed_precision import mixed_precision
 from tfqdyn.remedies.zero_variance import zero_variance
 from tfqdyn.report.facts import facts
 from tfqdyn.results import RunResult
+from tfqdyn.tflite.running import TfliteTensors
 
 QUICK = replace(patients.CONFIG, own_error=False)
 FITTED, SCORED = np.arange(40), np.arange(40, 72)
@@ -60,7 +62,7 @@ def labels() -> NDArray[np.int64]:
 
 def analyzed(folded: Folded) -> RunResult:
     data = Dataset("images", patients.photographs(), labels())
-    return analyze_draws([folded], data, [FITTED], SCORED, QUICK)
+    return assemble([measure_draws([folded], data, [FITTED], SCORED, QUICK)], data, QUICK)
 
 
 def quantized(folded: Folded) -> list[NDArray]:

@@ -168,7 +168,8 @@ def test_what_converters_do_differently(name: str, quantized: bool) -> None:
     assert found.unpaired == unpaired
     assert not [note for note in found.notes if "operators" in note]
     if not quantized:  # then the file's values are the model's, layer by layer
-        from tfqdyn.measurement.capture import KerasActivations, TfliteTensors
+        from tfqdyn.measurement.capture import KerasActivations
+        from tfqdyn.tflite.running import TfliteTensors
 
         graph = graph_of(model)
         x = np.random.default_rng(2).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)

@@ -14,12 +14,12 @@ from rich.table import Table
 
 from tfqdyn import pipeline, results
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.measurement.capture import latency_ms
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError
-from tfqdyn.pipeline import Progress, silent
 from tfqdyn.quantization.checks import ConversionError
 from tfqdyn.results import RunResult, Spread, plain
 from tfqdyn.schemes import SCHEMES

@@ -11,29 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tfqdyn
+from tfqdyn import datasets
+from tfqdyn.datasets import Dataset
 from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import CHANNEL_AXES, Graph, LayerNode, layers_of
+from tfqdyn.network.lowering import lower
 from tfqdyn.numerics import metrics
-from tfqdyn.quantization.conversion import Converted
-from tfqdyn.quantization.graph_transform_tool import Transformed
-from tfqdyn.quantization.simulation import Simulated
+from tfqdyn.numerics.grid import QuantParams, RealGrid
+from tfqdyn.quantization.deployed import Format
 from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
     HistogramRow,
-    KernelGrid,
     LayerResult,
     WeightRow,
     spread,
 )
+from tfqdyn.schemes import OWN_RANGES
 from tfqdyn.tflite import interpreter
-from tfqdyn.tflite.file import Tensor
-from tfqdyn.tflite.pairs import LayerPair
-
-FLOATS = "float32"
-"""dtype of what a simulation rounds."""
 
 
 def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
@@ -70,6 +67,17 @@ def num_classes(graph: Graph) -> int:
     return max(2, int(np.prod(graph.output.output_shape)))
 
 
+def checked(model: Any, dataset: Dataset, scheme: str | None = OWN_RANGES) -> Graph:
+    """A Keras model, lowered, that a scheme takes (None for any) and whose images these are.
+
+    Raises:
+        UnsupportedModelError, DataError: it is not, or they are not.
+    """
+    graph = lower(model, scheme)
+    datasets.validate(dataset, graph.input_shape, num_classes(graph))
+    return graph
+
+
 def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ...]:
     """The rows of the layer table, in graph order.
 
@@ -82,17 +90,17 @@ def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ..
     folded = trials[0].folded
     return tuple(
         _layer_result(
-            pair.row,
-            folded.held_against[pair.row.name],
+            row,
+            folded.held_against[row.name],
             [trial.sites[i] for trial in trials],
             [sums[i] for sums in pairs],
             reduce(ValueSums.merge, [part.values[i] for part in parts]),
-            _kernels(folded, pair.row, bins),
-            folded.batch_norms.get(pair.row.name),
-            trials[0].converted,
-            [trial.converted.pairs[i] for trial in trials],
+            _kernels(folded, row, bins),
+            folded.batch_norms.get(row.name),
+            trials[0].deployed.format(row.name),
+            [_scale_and_zero(trial.deployed.grid(row.name)) for trial in trials],
         )
-        for i, pair in enumerate(trials[0].converted.pairs)
+        for i, row in enumerate(trials[0].deployed.rows)
     )
 
 
@@ -114,10 +122,9 @@ def _layer_result(
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
     batch_norm: BatchNorm | None,
-    converted: Converted | Simulated | Transformed,
-    pairs: Sequence[LayerPair],
+    held: Format,
+    quantization: Sequence[tuple[float, int] | None],
 ) -> LayerResult:
-    dtype, kernel_grid = _formats(converted, pairs[0])
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
     precisions = [
@@ -150,7 +157,7 @@ def _layer_result(
         sparsity=values.sparsity,
         kurtosis=values.kurtosis,
         kl_to_uniform=spread([metrics.kl_to_uniform(site.histogram) for site in sites]),
-        quantization=tuple(_scale_and_zero(pair) for pair in pairs),
+        quantization=tuple(quantization),
         channels=ChannelRow(
             weight_range=None if weights is None else _numbers(weights.channel_ranges),
             folded_weight_range=(
@@ -166,50 +173,27 @@ def _layer_result(
                 None if folded_weights is None else _numbers(folded_weights.channel_lows)
             ),
         ),
-        dtype=dtype,
-        kernel_grid=kernel_grid,
+        dtype=held.dtype,
+        kernel_grid=held.kernel,
         flags=_flags(folded_weights, ranges),
-        weight_bits=pairs[0].simulated.weight_bits if pairs[0].simulated else None,
-        activation_bits=pairs[0].simulated.activation_bits if pairs[0].simulated else None,
+        weight_bits=held.weight_bits,
+        activation_bits=held.activation_bits,
         histogram=_histogram(sums[0]),
     )
 
 
-def _scale_and_zero(pair: LayerPair) -> tuple[float, int] | None:
-    if pair.simulated is not None:
-        step = pair.simulated.step
-        return step, round(-pair.simulated.low / step)
-    params = pair.params
-    return None if params is None else (float(params.scale), int(params.zero_point))
+def _scale_and_zero(grid: QuantParams | RealGrid | None) -> tuple[float, int] | None:
+    if grid is None:
+        return None
+    if isinstance(grid, RealGrid):
+        return grid.step, round(-grid.low / grid.step)
+    return float(grid.scale), int(grid.zero_point)
 
 
 def _histogram(sums: PairSums) -> HistogramRow:
     p, q = sums.histograms
     low, high = map(float, sums.edges)
     return HistogramRow(low, high, tuple(map(int, p)), tuple(map(int, q)))
-
-
-def _formats(
-    converted: Converted | Simulated | Transformed, pair: LayerPair
-) -> tuple[str, KernelGrid | None]:
-    """dtype of a row's output, and how its kernel is stored; None without one."""
-    if isinstance(converted, Converted):
-        tensors = converted.model.tensors
-        grid = None if pair.kernel is None else _grid(tensors[pair.kernel])
-        return tensors[pair.tensor].dtype, grid
-    rounded = pair.simulated
-    if rounded is None:
-        return FLOATS, KernelGrid(FLOATS, (), ()) if pair.row.has_kernel else None
-    if rounded.weight_bits is None:
-        return FLOATS, None
-    return FLOATS, KernelGrid(FLOATS, rounded.weight_scales, rounded.weight_zero_points)
-
-
-def _grid(kernel: Tensor) -> KernelGrid:
-    if kernel.params is None:
-        return KernelGrid(kernel.dtype, (), ())
-    scale, zero_point = (np.atleast_1d(a) for a in (kernel.params.scale, kernel.params.zero_point))
-    return KernelGrid(kernel.dtype, _numbers(scale), tuple(int(z) for z in zero_point))
 
 
 def _weight_row(stats: WeightStats | None) -> WeightRow | None:
@@ -262,8 +246,8 @@ def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
         "parameters": parameters,
         "macs": sum(node.macs for node in graph),
         "bytes_fp32": 4 * parameters,
-        "bytes_quantized": trials[0].converted.size,
-        "weight_ties": [trial.converted.ties for trial in trials],
+        "bytes_quantized": trials[0].deployed.size,
+        "weight_ties": [trial.deployed.ties for trial in trials],
     }
 
 

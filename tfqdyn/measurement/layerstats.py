@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tfqdyn.numerics import kernels, metrics
 from tfqdyn.numerics.finiteness import refuse_non_finite
-from tfqdyn.numerics.grid import LIMITS, QuantParams, dequantize
+from tfqdyn.numerics.grid import LIMITS, QuantParams, RealGrid, dequantize
 from tfqdyn.quantization.calibration import SiteRange
-from tfqdyn.tflite.pairs import SimulatedGrid
 
 
 @dataclass(frozen=True)
@@ -120,27 +119,25 @@ class PairSums:
 
     Args:
         site: the layer's calibrated range and extrema.
-        params: the tensor's quantization; None where the layer runs in fp32.
+        grid: what the layer's values are, see `deployed.Deployed.grid`.
         channels: C.
         config: bins and epsilon of the histograms.
-        simulated: the grid that values lie on, where the tensor has no `params` but is rounded.
     """
 
     def __init__(
         self,
         site: SiteRange,
-        params: QuantParams | None,
+        grid: QuantParams | RealGrid | None,
         channels: int,
         config: HistogramConfig,
-        simulated: SimulatedGrid | None = None,
     ) -> None:
         self.config = config
-        self.params = params
+        self.params = grid if isinstance(grid, QuantParams) else None
         low, high, step = -np.inf, np.inf, 0.0
-        if params is not None:
-            (low, high), step = map(float, params.range), float(params.scale)
-        elif simulated is not None:
-            low, high, step = simulated.low, simulated.high, simulated.step
+        if isinstance(grid, QuantParams):
+            (low, high), step = map(float, grid.range), float(grid.scale)
+        elif grid is not None:
+            low, high, step = grid.low, grid.high, grid.step
         observed = [site.minimum, site.maximum]
         ends = [*observed, low, high] if step else observed
         first, last = min(ends), max(ends)
@@ -150,7 +147,7 @@ class PairSums:
         self.channels = np.zeros((2, channels))
         self.totals = np.zeros(kernels.CLIPPED + 1)
         self.p_counts = np.zeros((kernels.LANES, config.bins), np.int64)
-        width = 256 if _counts_codes(params) else config.bins
+        width = 256 if _counts_codes(self.params) else config.bins
         self.q_counts = np.zeros((kernels.LANES, width), np.int64)
 
     def add(self, x: NDArray[np.float32], q: NDArray, values: ValueSums | None = None) -> None:

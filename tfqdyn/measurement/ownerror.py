@@ -19,7 +19,7 @@ The bound of a ReLU6 is part of the fp32 network and no error; what it cuts off 
 (`saturated_share`), for it may hold the range that a remedy needs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -35,7 +35,9 @@ from tfqdyn.numerics import kernels, metrics
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
 from tfqdyn.quantization import fakequant
-from tfqdyn.quantization.conversion import Converted, CutModel
+from tfqdyn.quantization.calibration import SiteRange
+from tfqdyn.quantization.conversion import CutModel, to_cut_tflite
+from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.results import SOURCES, LayerResult, spread
 from tfqdyn.tflite.dataflow import real_values
@@ -52,6 +54,14 @@ class OwnTrial:
 
     deployed: Graph
     cut: CutModel
+
+    @classmethod
+    def of(
+        cls, graph: Graph, sites: Mapping[str, SiteRange], float_layers: Collection[str]
+    ) -> "OwnTrial":
+        """Converts a folded graph, every row cut off from the others, with calibrated ranges."""
+        ranges = {name: (site.low, site.high) for name, site in sites.items()}
+        return cls(graph, to_cut_tflite(graph, ranges, float_layers))
 
 
 class OwnSums:

@@ -8,12 +8,10 @@ memory holds one chunk, and figures depend neither on the chunk's size nor on th
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.measurement.capture import TfliteTensors
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.measurement.reference import Fp32
 from tfqdyn.network.folding import Folded
@@ -21,9 +19,7 @@ from tfqdyn.numerics import kernels
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.numerics.grid import QuantParams, dequantize
 from tfqdyn.quantization.calibration import SiteRange
-from tfqdyn.quantization.conversion import Converted
-from tfqdyn.quantization.graph_transform_tool import Transformed
-from tfqdyn.quantization.simulation import Simulated
+from tfqdyn.quantization.deployed import Deployed, Run
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 Chunk = tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]
@@ -39,19 +35,17 @@ class Workers:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One calibration draw: the network, ranges of its sites, its converted form, what runs that.
+    """One calibration draw: the network, ranges of its sites, and what is deployed of it.
 
     Attributes:
         folded: the network in fp32.
-        sites: the range of every paired row.
-        converted: the network with these ranges.
-        network: makes what runs it on chunks of one size.
+        sites: the range of every deployed row.
+        deployed: the network with these ranges.
     """
 
     folded: Folded
     sites: Sequence[SiteRange]
-    converted: Converted | Simulated | Transformed
-    network: Callable[[Any, int], Callable[[NDArray[np.float32]], list[NDArray]]] = TfliteTensors
+    deployed: Deployed
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +90,7 @@ def measure(
 
     Args:
         reference: gives the fp32 values for a chunk of images.
-        trials: at least one; their pairs list the same rows.
+        trials: at least one; of the same rows.
         logits_row: position of the row whose quantized output are the logits.
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
@@ -119,13 +113,13 @@ class _Comparison:
         self, trials: Sequence[Trial], logits_row: int, workers: Workers, config: HistogramConfig
     ) -> None:
         self._trials, self._logits_row, self._workers = trials, logits_row, workers
-        rows = [pair.row for pair in trials[0].converted.pairs]
+        rows = trials[0].deployed.rows
         self._names = [row.name for row in rows]
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
             [
-                PairSums(site, pair.params, pair.row.output_shape[-1], config, pair.simulated)
-                for site, pair in zip(trial.sites, trial.converted.pairs, strict=True)
+                PairSums(site, trial.deployed.grid(row.name), row.output_shape[-1], config)
+                for site, row in zip(trial.sites, trial.deployed.rows, strict=True)
             ]
             for trial in trials
         ]
@@ -136,14 +130,14 @@ class _Comparison:
         self._changed_logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
         self._scores: list[list[NDArray]] = [[] for _ in trials]
-        self._networks: list[list[Callable[[NDArray[np.float32]], list[NDArray]]]] = []
+        self._networks: list[list[Run]] = []
 
     def run(self, images: NDArray[np.float32]) -> list[list[list[NDArray]]]:
         """What every trial's interpreters hold after a chunk: by trial, part and row."""
         parts = np.split(images, self._workers.parts)
         if not self._networks:
             size = len(parts[0])
-            self._networks = [[t.network(t.converted, size) for _ in parts] for t in self._trials]
+            self._networks = [[t.deployed.runner(size) for _ in parts] for t in self._trials]
         submit = self._workers.executor.submit
         jobs = [
             [submit(network, part) for network, part in zip(networks, parts, strict=True)]
@@ -190,10 +184,10 @@ class _Comparison:
         if fp32.changed_logits is not None:
             self._changed_logits.append(_flat(fp32.changed_logits[:valid]).copy())
         for trial, parts in enumerate(codes):
-            params = self._trials[trial].converted.pairs[self._logits_row].params
+            grid = self.pairs[trial][self._logits_row].params
             for part, cut in enumerate(cuts):
                 count = cut.stop - cut.start
-                logits = _real(parts[part][self._logits_row][:count], params)
+                logits = _real(parts[part][self._logits_row][:count], grid)
                 self._quantized_logits[trial].append(logits)
                 self._scores[trial].append(_flat(parts[part][-1][:count]).copy())
         rows.clear()

@@ -141,8 +141,8 @@ def _two_classes(scores: NDArray, threshold: float) -> NDArray:
 
 def _decision_code(trial: Trial) -> float:
     """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
-    params = trial.converted.output_params
-    threshold = 0.5 if trial.converted.pairs[-1].row.kind == "sigmoid" else 0.0
+    params = trial.deployed.output_params
+    threshold = 0.5 if trial.deployed.rows[-1].kind == "sigmoid" else 0.0
     if params is None:
         return threshold
     return float(threshold / params.scale + params.zero_point)

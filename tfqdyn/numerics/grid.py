@@ -71,6 +71,18 @@ class QuantParams:
         return self.scale * (low - self.zero_point), self.scale * (high - self.zero_point)
 
 
+@dataclass(frozen=True)
+class RealGrid:
+    """Where real values lie that are rounded without becoming codes: ends, and distance between.
+
+    Of several grids, one a channel, the ends are the outermost.
+    """
+
+    low: float
+    high: float
+    step: float
+
+
 def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> QuantParams:
     """Per-tensor asymmetric parameters whose grid spans a range and holds 0 exactly.
 

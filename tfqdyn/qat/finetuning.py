@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfqdyn.console import Progress, silent
 from tfqdyn.files.steps import NOTHING_KEPT, Steps
-from tfqdyn.pipeline import Progress, silent
 from tfqdyn.qat.rounding import tf_keras
 from tfqdyn.training.inputs import Batches
 

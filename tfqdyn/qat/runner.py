@@ -21,20 +21,21 @@ from rich.table import Table
 
 from tfqdyn import datasets, report, results
 from tfqdyn.config import DEFAULTS, AnalysisConfig
+from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
 from tfqdyn.measurement import assembly
+from tfqdyn.measurement.bench import Bench
+from tfqdyn.measurement.sampling import draw
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
-from tfqdyn.pipeline import Progress, analyze, analyze_file, analyze_folded, silent
+from tfqdyn.pipeline import analyze, analyze_file, analyze_folded
 from tfqdyn.qat import finetuning, twin
 from tfqdyn.qat.finetuning import Epoch, Schedule
-from tfqdyn.quantization.calibration import draw
 from tfqdyn.quantization.conversion import to_tflite_as_trained
-from tfqdyn.remedies.material import Material
 from tfqdyn.results import RunResult, plain
 from tfqdyn.show import figures
 from tfqdyn.training.inputs import Batches
@@ -107,8 +108,7 @@ def qat(
             "float_layers and own_error need --scheme=uint8, received "
             f"{list(config.float_layers)} and {config.own_error} with int8"
         )
-    original = lower(model)
-    datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
+    original = assembly.checked(model, dataset)
     batches = _batches(dataset, schedule, config)
     config = config.in_scheme(scheme)
     identity = {
@@ -181,7 +181,9 @@ def _uint8(
     before = _before(partial(analyze_folded, folded, dataset, config, progress), out, steps)
     graph = folded.graph
     drawn: NDArray[np.int64] = draw(len(dataset.x_train), config.calibration_size, config.seed, 0)
-    ranges = Material(dataset.x_train, drawn, config, progress).ranges(folded)
+    with Bench(graph, config) as bench:
+        sites = bench.calibrate(dataset.x_train, drawn)
+    ranges = {name: (site.low, site.high) for name, site in sites.items()}
     layers = [row.output for row in layers_of(graph)] if schedule.layer_loss else []
     outputs = [assembly.logits_node(graph), *layers]
     share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0

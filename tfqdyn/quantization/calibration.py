@@ -11,7 +11,7 @@ Every range is widened to contain 0 when it is made into parameters; here it is 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,19 +41,9 @@ class SiteRange:
     channel_high: NDArray[np.float64]
     histogram: NDArray[np.int64]
 
-
-def draw(available: int, size: int, seed: int, trial: int) -> NDArray[np.int64]:
-    """Sorted indices of a trial's calibration images, drawn without replacement.
-
-    Raises:
-        ValueError: no images, or size < 1.
-    """
-    if available < 1 or size < 1:
-        raise ValueError(
-            f"calibration needs at least one image, received {available} images, size {size}"
-        )
-    generator = np.random.default_rng((seed, trial))
-    return np.sort(generator.choice(available, min(size, available), replace=False))
+    def between(self, low: float, high: float) -> "SiteRange":
+        """The same site with other ends."""
+        return replace(self, low=low, high=high)
 
 
 def records_kept(images: int, percentile: float) -> tuple[int, int]:

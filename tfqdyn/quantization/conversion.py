@@ -9,7 +9,7 @@ quantization gives (`filechecks`).
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -28,6 +28,7 @@ from tfqdyn.quantization.checks import (
     left_in_floats,
     listed,
 )
+from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.tflite.file import TfliteModel, parse
@@ -43,42 +44,6 @@ OUR_FAULT = (
 )
 FLOATS = 2e-3
 """`kernels.distance` that half precision, and no more, may bring about."""
-
-
-@dataclass(frozen=True, eq=False)
-class Converted:
-    """A converted model.
-
-    Attributes:
-        content: the .tflite file.
-        model: the same, parsed.
-        pairs: every row with its tensor.
-        ties: weights whose code differs from ours by one unit at an exact tie.
-        unpaired: rows without a tensor of their own, with the reason.
-        notes: remarks in words.
-    """
-
-    content: bytes
-    model: TfliteModel
-    pairs: tuple[LayerPair, ...]
-    ties: int = 0
-    unpaired: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        return len(self.content)
-
-    @property
-    def input_params(self) -> QuantParams | None:
-        """Quantization of the input; None where it is in floats."""
-        return self.model.tensors[self.model.inputs[0]].params
-
-    @property
-    def output_params(self) -> QuantParams | None:
-        """Quantization of the output; None for fp32."""
-        return self.model.tensors[self.model.outputs[0]].params
 
 
 def to_tflite(

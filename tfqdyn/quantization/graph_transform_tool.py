@@ -37,13 +37,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
-from tfqdyn.numerics.grid import QuantParams
+from tfqdyn.numerics.grid import RealGrid
 from tfqdyn.quantization.calibration import SiteRange
+from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import FIXED_RANGES, INHERITING, WITH_KERNEL, compute, kernel_of
 from tfqdyn.quantization.stepwise import Step, steps_of
-from tfqdyn.quantization.toolrounding import Rounding, bias_shift, constant, dynamic, frozen
+from tfqdyn.quantization.toolrounding import LEVELS, Rounding, bias_shift, constant, dynamic, frozen
+from tfqdyn.results import KernelGrid
 from tfqdyn.schemes import DEVIATIONS
-from tfqdyn.tflite.pairs import LayerPair, SimulatedGrid
 
 MINIMUM_SIZE = 1024
 """Numbers in the smallest array that `quantize_weights` stores in 8 bits."""
@@ -123,13 +124,14 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Transformed:
-    """A network as the tool leaves it, in the place of a `conversion.Converted`.
+    """A network as the tool leaves it; what `deployed.Deployed` asks of it.
 
     Attributes:
         graph: the folded graph, kernels as the engine sees them, without biases.
         image: rounds the input.
         plans: of every row, by name.
-        pairs: every row with its grid; rows that hand on floats have none.
+        rows: all rows.
+        formats: how each is held, by name.
         size: bytes of its constants.
         notes: that, and how, this is simulated.
     """
@@ -137,13 +139,30 @@ class Transformed:
     graph: Graph
     image: Rounding
     plans: Mapping[str, Plan]
-    pairs: tuple[LayerPair, ...]
+    rows: tuple[LayerNode, ...]
+    formats: Mapping[str, Format]
     size: int
     notes: tuple[str, ...]
-    content: bytes = b""
     unpaired: Mapping[str, str] = field(default_factory=dict)
     ties: int = 0
-    output_params: QuantParams | None = None
+    file: None = None
+    output_params: None = None
+
+    def grid(self, row: str) -> RealGrid | None:
+        """Where a row's values lie; None for rows that hand on floats."""
+        output = self.plans[row].output
+        if output is None:
+            return None
+        low, high = output.ends
+        return RealGrid(low, high, (high - low) / LEVELS)
+
+    def format(self, row: str) -> Format:
+        """Bits of a row's output and of its kernel."""
+        return self.formats[row]
+
+    def runner(self, chunk: int) -> Run:
+        """TensorFlow, in fp32."""
+        return TransformedTensors(self, chunk)
 
 
 def transform(
@@ -161,8 +180,9 @@ def transform(
     image = sites[graph.nodes[0].name]
     read = {graph.nodes[0].name: dynamic(image.low, image.high)}
     nodes = {node.name: node for node in graph}
-    plans, pairs, size = {}, [], 0
-    for row in layers_of(graph):
+    plans, formats, size = {}, {}, 0
+    rows = layers_of(graph)
+    for row in rows:
         node = graph.by_name[row.name]
         before = read[row.producers[0]]
         plan = _plan(node, points_of(graph, row), sites, on, minimum, before)
@@ -173,9 +193,9 @@ def transform(
                 bits, kernel = 8, constant(kernel_of(node), minimum)
             nodes[row.name] = _with_constants(node, kernel)
             size += sum(w.size * (1 if w.size >= minimum else 4) for w in node.weights.values())
-        pairs.append(_pair(row, plan.output, bits, kernel))
+        formats[row.name] = _format(row, plan.output, bits, kernel)
     made, first = replace(graph, nodes=tuple(nodes.values())), read[graph.nodes[0].name]
-    return Transformed(made, first, plans, tuple(pairs), size, (describe(on),))
+    return Transformed(made, first, plans, rows, formats, size, (describe(on),))
 
 
 def _plan(
@@ -213,15 +233,16 @@ def _plan(
     return Plan(integer, sums, bias, output, dynamic(low, high))
 
 
-def _pair(
+def _format(
     row: LayerNode, output: Rounding | None, bits: int | None, kernel: Rounding | None
-) -> LayerPair:
-    simulated = None
-    if output is not None:
-        steps = () if kernel is None else (kernel.step,)
-        zeros = () if kernel is None else (int(kernel.zero),)
-        simulated = SimulatedGrid(*output.ends, 8, bits, steps, zeros)
-    return LayerPair(row, -1, "SIMULATED", None, None, simulated=simulated)
+) -> Format:
+    if output is None:
+        return Format(FLOATS, KernelGrid(FLOATS, (), ()) if row.has_kernel else None)
+    if bits is None:
+        return Format(FLOATS, activation_bits=8)
+    steps = () if kernel is None else (kernel.step,)
+    zeros = () if kernel is None else (int(kernel.zero),)
+    return Format(FLOATS, KernelGrid(FLOATS, steps, zeros), bits, 8)
 
 
 def _bias(node: Node) -> NDArray[np.float32] | None:
@@ -251,7 +272,7 @@ def describe(deviations: Collection[str]) -> str:
 
 
 class TransformedTensors:
-    """fp32 values of every row of a transformed network; the counterpart of `TfliteTensors`."""
+    """fp32 values of every row of a transformed network."""
 
     def __init__(self, transformed: Transformed, chunk: int) -> None:
         self._network = transformed
@@ -261,7 +282,7 @@ class TransformedTensors:
         )
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Runs preprocessed images [chunk, H, W, C]; the values of every pair, then the output."""
+        """Runs preprocessed images [chunk, H, W, C]; the values of every row, then the output."""
         return [np.asarray(memoryview(value)) for value in self._run(tf.constant(images))]
 
     def _values(self, images: tf.Tensor) -> list[tf.Tensor]:

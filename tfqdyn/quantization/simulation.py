@@ -16,8 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import CHANNEL_AXES, KERNEL_OPS, Graph, LayerNode, Node, layers_of
-from tfqdyn.numerics.grid import NARROWEST, QuantParams
+from tfqdyn.numerics.grid import NARROWEST, RealGrid
 from tfqdyn.quantization.calibration import SiteRange
+from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import (
     FIXED_RANGES,
     INHERITING,
@@ -28,8 +29,8 @@ from tfqdyn.quantization.fakequant import (
 )
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.quantization.widths import bits_of, mean_bits
+from tfqdyn.results import KernelGrid
 from tfqdyn.schemes import TENSORS, BitWidths
-from tfqdyn.tflite.pairs import LayerPair, SimulatedGrid
 
 FLOAT_BITS = 32
 
@@ -97,13 +98,14 @@ def grid(low: NDArray | float, high: NDArray | float, bits: int) -> Grid:
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """A simulated network, in the place of a `conversion.Converted`.
+    """A simulated network; what `deployed.Deployed` asks of it.
 
     Attributes:
         graph: its kernels are rounded already.
         grids: of the input and of what every row hands on, by name.
         float_layers: rows that compute in fp32.
-        pairs: every row with its grid.
+        rows: all rows.
+        formats: how each is held, by name.
         size: bytes that weights of these widths and int32 biases take.
         notes: that, and how, all this is simulated.
     """
@@ -111,13 +113,30 @@ class Simulated:
     graph: Graph
     grids: Mapping[str, Grid]
     float_layers: frozenset[str]
-    pairs: tuple[LayerPair, ...]
+    rows: tuple[LayerNode, ...]
+    formats: Mapping[str, Format]
     size: int
     notes: tuple[str, ...]
-    content: bytes = b""
     unpaired: Mapping[str, str] = field(default_factory=dict)
     ties: int = 0
-    output_params: QuantParams | None = None
+    file: None = None
+    output_params: None = None
+
+    def grid(self, row: str) -> RealGrid | None:
+        """Where a row's values lie; None for rows in fp32."""
+        if row in self.float_layers:
+            return None
+        found = self.grids[row]
+        lows, highs = (float(end) for end in (found.ends[0].min(), found.ends[1].max()))
+        return RealGrid(lows, highs, (highs - lows) / (2**found.bits - 1))
+
+    def format(self, row: str) -> Format:
+        """Bits of a row's output and of its kernel."""
+        return self.formats[row]
+
+    def runner(self, chunk: int) -> Run:
+        """TensorFlow, in fp32."""
+        return SimulatedTensors(self, chunk)
 
 
 def simulate(
@@ -145,7 +164,10 @@ def simulate(
         grids[row.name] = grids[before] if inherits else _output_grid(node, sites[row.name], widths)
     kept = frozenset(float_layers)
     nodes = [n if n.name in kept else _with_rounded_kernel(n, widths) for n in graph]
-    pairs = tuple(_pair(graph, row, grids, widths, row.name in kept) for row in rows)
+    formats = {
+        row.name: _float_format(row) if row.name in kept else _format(graph, row, grids, widths)
+        for row in rows
+    }
     bits = sum(
         (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * kernel_of(node).size
         for node in graph
@@ -154,7 +176,7 @@ def simulate(
     biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r in ("bias", "offset"))
     size = math.ceil(bits / 8) + biases
     rounded = replace(graph, nodes=tuple(nodes))
-    return Simulated(rounded, grids, kept, pairs, size, (describe(graph, widths),))
+    return Simulated(rounded, grids, kept, rows, formats, size, (describe(graph, widths),))
 
 
 def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
@@ -214,28 +236,22 @@ def _channels_last(node: Node) -> list[int]:
     return [a for a in range(kernel_of(node).ndim) if a not in last] + list(last)
 
 
-def _pair(
-    graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths, in_fp32: bool
-) -> LayerPair:
-    simulated = None
-    if not in_fp32:
-        found = grids[row.name]
-        lows, highs = found.ends
-        simulated = SimulatedGrid(float(lows.min()), float(highs.max()), found.bits)
-        node = graph.by_name[row.name]
-        if node.op in WITH_KERNEL:
-            kernel = _kernel_grid(node, widths)
-            simulated = replace(
-                simulated,
-                weight_bits=kernel.bits,
-                weight_scales=tuple(kernel.steps.tolist()),
-                weight_zero_points=tuple(np.rint(-kernel.low / kernel.steps).astype(int).tolist()),
-            )
-    return LayerPair(row, -1, "SIMULATED", None, None, simulated=simulated)
+def _float_format(row: LayerNode) -> Format:
+    return Format(FLOATS, KernelGrid(FLOATS, (), ()) if row.has_kernel else None)
+
+
+def _format(graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths) -> Format:
+    node, bits = graph.by_name[row.name], grids[row.name].bits
+    if node.op not in WITH_KERNEL:
+        return Format(FLOATS, activation_bits=bits)
+    kernel = _kernel_grid(node, widths)
+    zero_points = np.rint(-kernel.low / kernel.steps).astype(int)
+    stored = KernelGrid(FLOATS, tuple(kernel.steps.tolist()), tuple(zero_points.tolist()))
+    return Format(FLOATS, stored, kernel.bits, bits)
 
 
 class SimulatedTensors:
-    """fp32 values of every row of a simulated network; the counterpart of `TfliteTensors`."""
+    """fp32 values of every row of a simulated network."""
 
     def __init__(self, simulated: Simulated, chunk: int) -> None:
         self._simulated = simulated
@@ -245,7 +261,7 @@ class SimulatedTensors:
         )
 
     def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Runs preprocessed images [chunk, H, W, C]; the values of every pair, then the output."""
+        """Runs preprocessed images [chunk, H, W, C]; the values of every row, then the output."""
         return [np.asarray(memoryview(value)) for value in self._run(tf.constant(images))]
 
     def _values(self, images: tf.Tensor) -> list[tf.Tensor]:

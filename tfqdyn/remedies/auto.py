@@ -15,8 +15,9 @@ import numpy as np
 
 from tfqdyn.datasets import Dataset
 from tfqdyn.files.steps import NOTHING_KEPT, Steps
+from tfqdyn.measurement.runs import assemble
 from tfqdyn.network.folding import Folded
-from tfqdyn.pipeline import analyze_draws
+from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import output_qkl
@@ -173,7 +174,8 @@ class _Judge:
         data = Dataset("unlabeled", self._fitting.images, labels)
         config = replace(self._fitting.config, trials=1, own_error=True)
         scored = self._held_out.indices
-        return diagnose(analyze_draws([folded], data, [self._fitting.indices], scored, config))
+        part = measure_draws([folded], data, [self._fitting.indices], scored, config)
+        return diagnose(assemble([part], data, config))
 
 
 def _split(material: Material) -> tuple[Material, Material]:

@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.console import Progress, silent
+from tfqdyn.datasets import Dataset
 from tfqdyn.files.steps import NOTHING_KEPT, Steps
+from tfqdyn.measurement.runs import assemble
+from tfqdyn.measurement.sampling import (
+    Drawn,
+    calibration_images,
+    calibration_split,
+    disjoint_draws,
+)
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import alike
-from tfqdyn.pipeline import (
-    Progress,
-    analyze_draws,
-    assemble,
-    calibration_split,
-    measure_draws,
-    silent,
-)
-from tfqdyn.quantization.calibration import draw
+from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES, check_names
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Remedied, RemedyError
@@ -51,39 +51,6 @@ class Stage:
     result: RunResult
     remedied: tuple[Remedied | None, ...]
     folded: tuple[Folded, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The images of one trial: indices of those that calibrate, and of those that are scored."""
-
-    calibration: NDArray[np.int64]
-    scored: NDArray[np.int64]
-
-
-def draws(dataset: Dataset, config: AnalysisConfig) -> list[Drawn]:
-    """Every trial's images; no image both calibrates and is scored.
-
-    Raises:
-        DataError: nothing is left to score.
-    """
-    split = calibration_split(dataset)
-    available = len(getattr(dataset, split))
-    found = []
-    for trial in range(config.trials):
-        chosen = draw(available, config.calibration_size, config.seed, trial)
-        scored = np.arange(len(dataset.x_test))
-        if split == "x_test":
-            scored = np.setdiff1d(scored, chosen)
-        if not scored.size:
-            raise DataError(
-                f"{dataset.name!r} holds {available} images, all of which calibrate: give a "
-                f"calibration_size below that, received {config.calibration_size}"
-            )
-        if config.max_images is not None and config.max_images < len(scored):
-            scored = scored[draw(len(scored), config.max_images, config.seed, -1 % 2**32)]
-        found.append(Drawn(chosen, scored))
-    return found
 
 
 def treat(
@@ -115,7 +82,7 @@ def treat(
     for names in courses:
         if names:  # `auto` may have found none
             check_names(names)
-    drawn = draws(dataset, config)
+    drawn = disjoint_draws(dataset, config)
     materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
     current: Sequence[Folded] = [folded] * len(drawn)
     first = replace(config, own_error=config.own_error or not chosen)
@@ -163,7 +130,7 @@ def material_of(
     dataset: Dataset, indices: NDArray[np.int64], config: AnalysisConfig, progress: Progress
 ) -> Material:
     """What the remedies of one trial may look at."""
-    return Material(getattr(dataset, calibration_split(dataset)), indices, config, progress)
+    return Material(calibration_images(dataset), indices, config, progress)
 
 
 def analyze_stage(
@@ -180,7 +147,9 @@ def analyze_stage(
     together = all(alike(current[0].graph, folded.graph) for folded in current)
     if calibration_split(dataset) == "x_train" and together:
         calibrations = [d.calibration for d in drawn]
-        return analyze_draws(current, dataset, calibrations, drawn[0].scored, config, progress)
+        scored = drawn[0].scored
+        part = measure_draws(current, dataset, calibrations, scored, config, progress)
+        return assemble([part], dataset, config)
     parts = [
         measure_draws([folded], dataset, [d.calibration], d.scored, config, progress)
         for folded, d in zip(current, drawn, strict=True)

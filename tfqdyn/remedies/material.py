@@ -1,7 +1,6 @@
 """What remedies may look at: unlabeled calibration images, and the ranges drawn from them."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,14 +9,15 @@ from numpy.typing import NDArray
 
 from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import Progress, silent
 from tfqdyn.measurement.assembly import logits_node
+from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.sampling import chunking
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
 from tfqdyn.numerics.classification import compare_outputs
 from tfqdyn.numerics.grid import QuantParams
-from tfqdyn.pipeline import Progress, chunking, silent
-from tfqdyn.quantization.calibration import calibrate
 from tfqdyn.quantization.fakequant import quantization_of
 from tfqdyn.quantization.stepwise import channel_means
 
@@ -67,18 +67,9 @@ class Material:
         """Calibrated ranges of the input and of every row of the fp32 network, by name."""
         graph = folded.graph
         if graph not in self._ranges:
-            rows = layers_of(graph)
-            source = graph.nodes[0].name
-            run = KerasActivations(graph, [source, *(row.output for row in rows)])
-            size, _ = chunking(graph, rows, self.config)
-            chunks = datasets.chunks(self.images, self.indices, size, self.config.preprocessing)
-            with ThreadPoolExecutor(self.config.threads) as executor:
-                names = [source, *(row.name for row in rows)]
-                config = self.config
-                sites = calibrate(
-                    run, chunks, len(self.indices), config.rule, config.bins, executor, names
-                )
-            self._ranges[graph] = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
+            with Bench(graph, self.config) as bench:
+                sites = bench.calibrate(self.images, self.indices)
+            self._ranges[graph] = {name: (site.low, site.high) for name, site in sites.items()}
         return self._ranges[graph]
 
     def params(self, folded: Folded) -> dict[str, QuantParams]:

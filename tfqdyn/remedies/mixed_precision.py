@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.measurement.assembly import logits_row
-from tfqdyn.measurement.capture import TfliteTensors
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import layers_of
 from tfqdyn.numerics.classification import compare_outputs
@@ -22,6 +21,7 @@ from tfqdyn.numerics.grid import dequantize
 from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.remedies.material import Material, Ranges
 from tfqdyn.remedies.record import Change, Remedied
+from tfqdyn.tflite.running import TfliteTensors
 
 MOST_LAYERS = 3
 TRIED = 4

@@ -15,18 +15,18 @@ from typing import Any
 
 from tfqdyn import datasets, report, results
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
 from tfqdyn.measurement import assembly
+from tfqdyn.measurement.sampling import disjoint_draws
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import Graph
-from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
-from tfqdyn.pipeline import Progress, silent
 from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
-from tfqdyn.remedies.course import Stage, draws, material_of, treat
+from tfqdyn.remedies.course import Stage, material_of, treat
 from tfqdyn.results import plain
 from tfqdyn.results.diagnosis import Finding, diagnose
 from tfqdyn.schemes import OWN_RANGES
@@ -77,14 +77,13 @@ def remedy(
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)
-    original = lower(model)
-    datasets.validate(dataset, original.input_shape, assembly.num_classes(original))
+    original = assembly.checked(model, dataset)
     folded = fold_batchnorm(original)
     steps = Steps(out, _identity(original, dataset, remedies, config))
     choices: tuple[Choice, ...] = ()
     courses: list[Sequence[str]] = [remedies] * config.trials
     if automatic:
-        for trial, drawn in enumerate(draws(dataset, config)):
+        for trial, drawn in enumerate(disjoint_draws(dataset, config)):
             name = f"choice_{trial}"
             material = material_of(dataset, drawn.calibration, config, progress)
             choice = partial(choose, folded, material, steps, name)

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from tfqdyn.network.folding import Folded
+from tfqdyn.numerics.calibrators import LEVELS, mse_range
 from tfqdyn.numerics.kernels import error_of_range
-from tfqdyn.quantization.calibration import LEVELS, mse_range
 from tfqdyn.quantization.fakequant import WITH_KERNEL
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied

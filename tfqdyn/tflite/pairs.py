@@ -36,31 +36,6 @@ ORDERED = ("concatenate", "divide", "subtract")
 """Ops whose inputs' order counts."""
 
 
-@dataclass(frozen=True)
-class SimulatedGrid:
-    """Where a simulated row's output is rounded: ends of its grid, and bits.
-
-    Attributes:
-        low, high: ends of the grid, the widest of all channels.
-        activation_bits: of the output.
-        weight_bits: of the kernel; None for rows without one.
-        weight_scales: steps of the kernel's grid, one, or one a channel; () without a kernel.
-        weight_zero_points: where 0 lies on it, in steps.
-    """
-
-    low: float
-    high: float
-    activation_bits: int
-    weight_bits: int | None = None
-    weight_scales: tuple[float, ...] = ()
-    weight_zero_points: tuple[int, ...] = ()
-
-    @property
-    def step(self) -> float:
-        """Distance of neighbouring values."""
-        return (self.high - self.low) / (2**self.activation_bits - 1)
-
-
 @dataclass(frozen=True, eq=False)
 class LayerPair:
     """A row and the tensor that holds its output.
@@ -74,7 +49,6 @@ class LayerPair:
         distance: of the kernel in the file from the layer's, see `kernels.distance`.
         most_steps: largest difference of a weight in steps of its grid; rounding makes up to 0.5.
             0 for kernels in floats.
-        simulated: set where there is no tensor, but a simulation's values.
     """
 
     row: LayerNode
@@ -84,4 +58,3 @@ class LayerPair:
     kernel: int | None
     distance: float = 0.0
     most_steps: float = 0.0
-    simulated: SimulatedGrid | None = None

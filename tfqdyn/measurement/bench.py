@@ -1,0 +1,108 @@
+"""Passes over images: one network in fp32, chunks that fit into memory, threads, progress."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn import datasets
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import Progress, silent
+from tfqdyn.measurement import assembly
+from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.layerstats import HistogramConfig
+from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own
+from tfqdyn.measurement.reference import Reference
+from tfqdyn.measurement.sampling import SCORED_BYTES, chunking
+from tfqdyn.measurement.streaming import Activations, Measured, Trial, Workers, measure
+from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.quantization.calibration import SiteRange, calibrate
+from tfqdyn.quantization.deployment import watched
+
+
+class Bench:
+    """Runs a graph in fp32 to calibrate, and to hold what is deployed of it against it.
+
+    Use it as a context: it holds threads.
+
+    Args:
+        graph: a folded graph.
+        config: preprocessing, chunks, threads, calibrator, histograms.
+        progress: wraps the long loops.
+    """
+
+    def __init__(self, graph: Graph, config: AnalysisConfig, progress: Progress = silent) -> None:
+        rows = layers_of(graph)
+        self._graph, self._config, self._progress = graph, config, progress
+        self._chunk, parts = chunking(graph, rows, config)
+        self._larger, _ = chunking(graph, rows, config, SCORED_BYTES)
+        self._names = [graph.nodes[0].name, *(row.name for row in rows)]
+        self._run = KerasActivations(graph, [self._names[0], *(row.output for row in rows)])
+        self._observed: Activations = self._run
+        if (sites := watched(graph, config)) is not None:
+            run = KerasActivations(graph, sites.nodes)
+            self._names = list(sites.names)
+            self._observed = lambda images: sites(run.by_node(images))
+        self._workers = Workers(ThreadPoolExecutor(config.threads), parts)
+
+    def __enter__(self) -> "Bench":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._workers.executor.shutdown()
+
+    def calibrate(
+        self, images: Any, indices: NDArray[np.int64], what: str = "calibrate"
+    ) -> dict[str, SiteRange]:
+        """Ranges of the input and of every row, or of `watched` sites, over images, by name."""
+        config, executor = self._config, self._workers.executor
+        chunks = self._stream(images, indices, what, self._chunk)
+        rule, names = config.rule, self._names
+        sites = calibrate(self._observed, chunks, len(indices), rule, config.bins, executor, names)
+        return dict(zip(names, sites, strict=True))
+
+    def singles(self, images: Any, indices: NDArray[np.int64]) -> Callable[[], Iterable[Any]]:
+        """Gives the same images, one in a chunk."""
+        return partial(datasets.chunks, images, indices, 1, self._config.preprocessing)
+
+    def compare(self, trials: Sequence[Trial], images: Any, indices: NDArray[np.int64]) -> Measured:
+        """Every trial's rows against the fp32 network that the user gave, on the same images."""
+        rows = trials[0].deployed.rows
+        config, logits = self._config, assembly.logits_node(self._graph)
+        return measure(
+            Reference(trials[0].folded, rows, logits, self._run),
+            trials,
+            assembly.logits_row(self._graph, rows),
+            self._stream(images, indices, "compare layers", self._larger),
+            self._workers,
+            HistogramConfig(config.bins, config.epsilon),
+        )
+
+    def own_errors(
+        self, trials: Sequence[OwnTrial], images: Any, indices: NDArray[np.int64]
+    ) -> list[list[OwnSums]]:
+        """Every trial's own errors, row by row; nothing where there are no trials."""
+        if not trials:
+            return []
+        chunks = self._stream(images, indices, "own errors", self._chunk)
+        return measure_own(self._run, self._graph, trials, chunks, self._workers)
+
+    def _stream(
+        self, images: Any, indices: NDArray[np.int64], what: str, size: int
+    ) -> Iterable[Any]:
+        chunks = datasets.chunks(images, indices, size, self._config.preprocessing)
+        return self._progress(chunks, what, math.ceil(len(indices) / size))
+
+
+def learned(
+    sites: Mapping[str, SiteRange], ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, SiteRange]:
+    """Calibrated ranges, with the ends that training learned where it did."""
+    return {
+        name: site if name not in ranges else site.between(*ranges[name])
+        for name, site in sites.items()
+    }

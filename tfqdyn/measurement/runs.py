@@ -1,0 +1,95 @@
+"""What trials measured -> one `RunResult`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
+from tfqdyn.measurement import assembly, summary
+from tfqdyn.measurement.ownerror import OwnSums, with_own
+from tfqdyn.measurement.sampling import calibration_split
+from tfqdyn.measurement.streaming import Measured
+from tfqdyn.network.folding import REMEDIED
+from tfqdyn.results import RunResult
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Trials that score the same images.
+
+    Attributes:
+        measured: fp32 against every trial's quantized network.
+        own: for every trial and row the own error; empty unless asked for.
+        drawn: for every trial the indices of its calibration images.
+    """
+
+    measured: Measured
+    own: Sequence[Sequence[OwnSums]]
+    drawn: Sequence[NDArray[np.int64]]
+
+    @property
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Every paired row's name, and what it is held against."""
+        (first, *_) = self.measured.trials
+        against = first.folded.held_against
+        return tuple((row.name, against[row.name]) for row in first.deployed.rows)
+
+
+def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) -> RunResult:
+    """One result of all trials of some parts; `data` lists scored images and digests by part.
+
+    Where the trials' networks differ in their rows, layers are of those that most of them have.
+    """
+    measured = [part.measured for part in parts]
+    trials = [trial for part in measured for trial in part.trials]
+    folded, deployed = trials[0].folded, trials[0].deployed
+    ((most, _),) = Counter(part.rows for part in parts).most_common(1)
+    alike = [part for part in parts if part.rows == most]
+    layers = assembly.layer_results([part.measured for part in alike], config.bins)
+    if config.own_error:
+        layers = with_own(layers, [own for part in alike for own in part.own])
+    split = calibration_split(dataset)
+    digests = [assembly.digest_of(m.digests, dataset.y_test[m.scored]) for m in measured]
+    scored = [m.scored.tolist() for m in measured]
+    overlap = split == "x_test" and any(
+        np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
+    )
+    notes = ("Calibration drew from the scored images: no x_train.",) if overlap else ()
+    if len(alike) < len(parts):
+        shown = ", ".join(str(k) for k, part in enumerate(parts, start=1) if part.rows == most)
+        notes += (f"Networks of trials differ in their rows; layers are of trials {shown}.",)
+    rescaled = sum(layer.reference == REMEDIED for layer in layers)
+    if rescaled:
+        notes += (
+            f"{rescaled} of {len(layers)} rows are held against the remedied network's fp32 "
+            "values, which are on another scale than those of the network that was given.",
+        )
+    return RunResult(
+        config=asdict(replace(config, trials=len(trials)))
+        | {"calibrator": config.rule.name, "percentile": config.rule.percentile},
+        seed=config.seed,
+        versions=assembly.versions(),
+        model=assembly.model_record(folded.graph, trials),
+        data={
+            "name": dataset.name,
+            "images": round(float(np.mean([len(indices) for indices in scored]))),
+            "sha256": digests[0] if len(parts) == 1 else digests,
+            "input": assembly.input_record(measured),
+            "scored": scored[0] if len(parts) == 1 else scored,
+            "calibration_split": split,
+            "calibration_images": [drawn.tolist() for part in parts for drawn in part.drawn],
+        },
+        summary=summary.summarize(measured, dataset.y_test),
+        layers=layers,
+        skipped={
+            **folded.graph.skipped,
+            **{n: f"affine: {why}" for n, why in folded.affine.items()},
+            **{n: f"no tensor: {why}" for n, why in deployed.unpaired.items()},
+        },
+        notes=(*notes, *dict.fromkeys(n for trial in trials for n in trial.deployed.notes)),
+        tflite=tuple(t.deployed.file for t in trials if t.deployed.file is not None),
+    )

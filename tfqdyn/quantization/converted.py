@@ -1,0 +1,97 @@
+"""A .tflite file as a deployed network: rows, their tensors, and the interpreter that runs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from tfqdyn.network.graph import LayerNode
+from tfqdyn.numerics.grid import QuantParams
+from tfqdyn.quantization.deployed import Format, Run
+from tfqdyn.results import KernelGrid
+from tfqdyn.tflite.file import Tensor, TfliteModel
+from tfqdyn.tflite.interpreter import rehearse
+from tfqdyn.tflite.pairs import LayerPair
+from tfqdyn.tflite.running import TfliteTensors
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A converted model.
+
+    Attributes:
+        content: the .tflite file.
+        model: the same, parsed.
+        pairs: every row with its tensor.
+        ties: weights whose code differs from ours by one unit at an exact tie.
+        unpaired: rows without a tensor of their own, with the reason.
+        notes: remarks in words.
+    """
+
+    content: bytes
+    model: TfliteModel
+    pairs: tuple[LayerPair, ...]
+    ties: int = 0
+    unpaired: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def _by_row(self) -> Mapping[str, LayerPair]:
+        return {pair.row.name: pair for pair in self.pairs}
+
+    @property
+    def rows(self) -> tuple[LayerNode, ...]:
+        """The rows that have a tensor."""
+        return tuple(pair.row for pair in self.pairs)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.content)
+
+    @property
+    def file(self) -> bytes:
+        """The file."""
+        return self.content
+
+    def grid(self, row: str) -> QuantParams | None:
+        """Quantization of a row's output; None where it runs in fp32."""
+        return self._by_row[row].params
+
+    def format(self, row: str) -> Format:
+        """dtype of a row's output, and how its kernel is stored."""
+        pair, tensors = self._by_row[row], self.model.tensors
+        kernel = None if pair.kernel is None else _kernel_grid(tensors[pair.kernel])
+        return Format(tensors[pair.tensor].dtype, kernel)
+
+    def rehearse(self, chunk: int) -> None:
+        """Runs a file once in a process of its own, where it may crash.
+
+        Raises:
+            TfliteFileError: it does.
+        """
+        rehearse(self.content, self.model.inputs[0], self.model.input_shape(chunk))
+
+    def runner(self, chunk: int) -> Run:
+        """An interpreter with one thread."""
+        return TfliteTensors(self, chunk)
+
+    @property
+    def input_params(self) -> QuantParams | None:
+        """Quantization of the input; None where it is in floats."""
+        return self.model.tensors[self.model.inputs[0]].params
+
+    @property
+    def output_params(self) -> QuantParams | None:
+        """Quantization of the output; None for fp32."""
+        return self.model.tensors[self.model.outputs[0]].params
+
+
+def _kernel_grid(kernel: Tensor) -> KernelGrid:
+    if kernel.params is None:
+        return KernelGrid(kernel.dtype, (), ())
+    scale, zero_point = (np.atleast_1d(a) for a in (kernel.params.scale, kernel.params.zero_point))
+    return KernelGrid(
+        kernel.dtype, tuple(float(x) for x in scale), tuple(int(z) for z in zero_point)
+    )
