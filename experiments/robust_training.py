@@ -140,7 +140,7 @@ def schemes(trials: int, seed: int) -> dict[str, Any]:
 def figures_of(name: str, network: Any, data: Any, flag: Any) -> Figures:
     """Analyzes a trained network under every scheme and writes the results."""
     from tfqdyn import pipeline, results
-    from tfqdyn.network.graph import CHANNEL_AXES, KERNEL_OPS
+    from tfqdyn.network.graph import channel_axes
     from tfqdyn.network.lowering import lower
     from tfqdyn.numerics import metrics
 
@@ -148,12 +148,12 @@ def figures_of(name: str, network: Any, data: Any, flag: Any) -> Figures:
     for scheme, config in schemes(flag.trials, flag.seed).items():
         found[scheme] = pipeline.analyze(network, data, config, progress_bar)
         results.write(found[scheme], Path(flag.workdir) / name / scheme.replace(" ", "_"))
-    kernels = [n for n in lower(network) if n.op in KERNEL_OPS and n.name not in SKIPPED]
+    kernels = [n for n in lower(network) if n.traits.numbered and n.name not in SKIPPED]
     names = {node.name for node in kernels}
     rows = [row for row in found["uint8"].layers if row.name in names]
     columns = [
-        np.moveaxis(n.weights["kernel"], CHANNEL_AXES[n.op], range(-len(CHANNEL_AXES[n.op]), 0))
-        .reshape(-1, int(np.prod([n.weights["kernel"].shape[a] for a in CHANNEL_AXES[n.op]])))
+        np.moveaxis(n.weights["kernel"], channel_axes(n), range(-len(channel_axes(n)), 0))
+        .reshape(-1, int(np.prod([n.weights["kernel"].shape[a] for a in channel_axes(n)])))
         for n in kernels
     ]  # fmt: skip
     by_channel = [np.mean([metrics.excess_kurtosis(c) for c in kernel.T]) for kernel in columns]

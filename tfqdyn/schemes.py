@@ -1,9 +1,7 @@
-"""The number formats that a model can be deployed in, and which ops each of them takes.
+"""The number formats that a model can be deployed in.
 
 `uint8` is the papers' scheme: ranges are ours, of any calibrator, and every tensor has one scale.
-All others are what TensorFlow's converter offers as post-training quantization. So `uint8` and
-simulations take the ops that tfqdyn rounds itself; the others take all of `graph.Node`, and
-whatever the converter refuses of them it says itself.
+All others are what TensorFlow's converter offers as post-training quantization.
 """
 
 from collections.abc import Mapping
@@ -65,32 +63,6 @@ DEVIATIONS: Mapping[str, str] = {
 }
 """In what the Graph Transform Tool differs from TFLite, each a switch."""
 WITHOUT_FILE = (SIMULATED, GRAPH_TRANSFORM_TOOL)
-FLOAT_ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
-    "celu": ("alpha",),
-    "elu": ("alpha",),
-    "exponential": (),
-    "gelu": ("approximate",),
-    "hard_shrink": ("threshold",),
-    "hard_tanh": (),
-    "log_sigmoid": (),
-    "mish": (),
-    "selu": (),
-    "soft_shrink": ("threshold",),
-    "softplus": (),
-    "softsign": (),
-    "squareplus": ("b",),
-    "tanh_shrink": (),
-}
-"""Keras' activations that uint8 does not take, by op, with the names of their parameters."""
-CONVERTER_OPS = frozenset((*FLOAT_ACTIVATIONS, "divide", "layer_norm"))
-"""Ops of `graph.Node` that TensorFlow's converter takes and tfqdyn does not round itself."""
-
-
-def takes(scheme: str, op: str) -> bool:
-    """Whether a scheme, or one of `WITHOUT_FILE`, takes an op of `graph.Node`."""
-    return scheme not in (OWN_RANGES, *WITHOUT_FILE) or op not in CONVERTER_OPS
-
-
 NARROWEST_BITS, WIDEST_BITS = 2, 16
 TENSORS = ("weights", "activations")
 

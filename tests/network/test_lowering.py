@@ -7,10 +7,10 @@ from tfqdyn.network import rebuild
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
+from tfqdyn.network.ops import ACTIVATIONS, OPS
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.network.trace import UnsupportedModelError, trace
 from tfqdyn.quantization import fakequant
-from tfqdyn.schemes import CONVERTER_OPS, FLOAT_ACTIVATIONS
 
 k = keras.layers
 
@@ -97,7 +97,7 @@ CONVERTED_ONLY = {
     ],
     "parameters of layers": [k.ELU(0.5), k.Activation("gelu"), k.Dense(4, activation="celu")],
     "parameters of functions": [k.Activation(keras.activations.gelu), k.Activation(keras.ops.gelu)],
-    **{name: [k.Conv2D(4, 1, activation=name)] for name in FLOAT_ACTIVATIONS},
+    **{name: [k.Conv2D(4, 1, activation=name)] for name in ACTIVATIONS},
 }
 
 
@@ -128,8 +128,8 @@ def test_what_a_scheme_does_not_take_is_named_with_the_schemes_that_do() -> None
 
 def test_every_op_is_rounded_here_or_by_the_converter() -> None:
     own = {*fakequant._LINEAR, *fakequant._EMITTERS}
-    assert not own & CONVERTER_OPS
-    assert own | CONVERTER_OPS == {*rebuild._LAYERS} - {"batch_norm"}
+    assert own == {name for name, op in OPS.items() if op.rounded} - {"batch_norm", "input"}
+    assert {*OPS} == {*rebuild._LAYERS} | {"input"}
 
 
 def test_maps_that_change_nothing_are_skipped_and_named() -> None:

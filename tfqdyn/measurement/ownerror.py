@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from tfqdyn.measurement.capture import CutTensors
 from tfqdyn.measurement.layerstats import mean_decibels, pooled_decibels
 from tfqdyn.measurement.streaming import Activations, Chunk, Workers
-from tfqdyn.network.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.network.graph import Graph, Node, channel_axes
 from tfqdyn.numerics import kernels, metrics
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
@@ -43,9 +43,6 @@ from tfqdyn.results import SOURCES, LayerResult, spread
 from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.kernels import as_of_layer, layout
 from tfqdyn.tflite.pairs import LayerPair
-
-PICKING = ("global_max", "max_pool")
-"""Ops whose output values are some that they read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +218,7 @@ def _variants(
     feeds = trial.cut.feed_params
     exact = values[node.name][:valid]
     source = params_of_input(graph, node, feeds)
-    same_grid = node.op in fakequant.INHERITING and source.grid == params.grid
+    same_grid = node.traits.inherits and source.grid == params.grid
     found: dict[str, tf.Tensor | NDArray] = {}
     if not (same_grid and _picks(node)):
         scale = np.float32(params.scale)
@@ -237,10 +234,9 @@ def _variants(
     rounded = [_read(graph, name, values, valid, feeds) for name in node.inputs]
     reference = step.node  # with the fp32 network's bias: corrections are no source of error
     found["input"] = _activated(step, fakequant.compute(reference, rounded, False))
-    if node.op in fakequant.WITH_KERNEL:
-        role = "scale" if node.op == "affine" else "kernel"
+    if node.traits.has_kernel:
         kernel = _kernel_in_file(node, pair, trial.cut.converted)
-        rounding = replace(reference, weights={**reference.weights, role: kernel})
+        rounding = replace(reference, weights={**reference.weights, "kernel": kernel})
         found["weights"] = _activated(step, fakequant.compute(rounding, plain, False))
         limit = _saturation(node, source)
         if limit is not None:
@@ -251,7 +247,7 @@ def _variants(
 
 def _picks(node: Node) -> bool:
     """Whether an op gives values that it reads, and computes none."""
-    return node.op in PICKING or node.config.get("interpolation") == "nearest"
+    return node.traits.picks or node.config.get("interpolation") == "nearest"
 
 
 def params_of_input(graph: Graph, node: Node, params: Mapping[str, QuantParams]) -> QuantParams:
@@ -305,11 +301,8 @@ def _saturation(node: Node, source: QuantParams) -> float | None:
     params = fakequant.kernel_params(node)
     unit = float(source.scale * params.scale)
     codes = np.abs(quantize(kernel, params).astype(np.int64) - params.zero_point)
-    axes = tuple(
-        a for a in range(kernel.ndim)
-        if a not in CHANNEL_AXES.get(node.op, (kernel.ndim - 1,))
-    )  # fmt: skip
-    bias = np.abs(node.weights["offset" if node.op == "affine" else "bias"] / unit).reshape(-1)
+    axes = tuple(axis for axis in range(kernel.ndim) if axis not in channel_axes(node))
+    bias = np.abs(node.weights["bias"] / unit).reshape(-1)
     largest = codes.sum(axis=axes).reshape(-1) * 255 + bias
     top = LIMITS["int32"][1]
     return top * unit if (largest > top).any() else None

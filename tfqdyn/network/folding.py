@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import KERNEL_OPS, Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node, layers_of
 from tfqdyn.network.trace import UnsupportedModelError
 
 ORIGINAL = "original"
@@ -105,7 +105,7 @@ def fold_weights(
         kernel: in the layout of `op`, see `graph`.
         bias: [C].
         batch_norm: over the layer's C output channels.
-        op: one of `graph.KERNEL_OPS`.
+        op: of the layer.
 
     Returns:
         The folded kernel and bias, float32, computed in float64.
@@ -158,7 +158,7 @@ def _folded(graph: Graph) -> Folded:
         obstacle = _obstacle(graph, node, target, set(batch_norms))
         if obstacle:
             affine[node.name] = obstacle
-            weights = {"scale": batch_norm.scale, "offset": batch_norm.offset}
+            weights = {"kernel": batch_norm.scale, "bias": batch_norm.offset}
             weights = {role: array.astype(np.float32) for role, array in weights.items()}
             nodes[node.name] = replace(node, op="affine", config={}, weights=weights)
             continue
@@ -168,7 +168,7 @@ def _folded(graph: Graph) -> Folded:
         nodes[target.name] = replace(target, weights={"kernel": kernel, "bias": bias})
         batch_norms[target.name] = batch_norm
         renamed[node.name] = target.name
-    kernels = {n.name: n.weights["kernel"] for n in graph if n.op in KERNEL_OPS}
+    kernels = {n.name: n.weights["kernel"] for n in graph if n.traits.numbered}
     output = renamed.get(graph.output.name, graph.output.name)
     ordered = [node for node in nodes.values() if node.name != output]
     folded = replace(graph, nodes=(*ordered, nodes[output]))
@@ -184,7 +184,7 @@ def _batch_norm(node: Node) -> BatchNorm:
 
 def _obstacle(graph: Graph, node: Node, target: Node, taken: set[str]) -> str | None:
     """Why a batch norm cannot go into the node that it reads; None if it can."""
-    if target.op not in KERNEL_OPS:
+    if not target.traits.numbered:
         return f"follows {target.op} {target.name!r}, which is not a linear layer"
     if target.shared or node.shared:
         return f"{target.name!r} or the batch norm itself is called more than once"

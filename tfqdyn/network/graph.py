@@ -7,7 +7,8 @@ imports Keras.
 Glossary of shapes
     H, W height and width; C channels in; K channels out; M depth multiplier; G groups.
     conv kernel [H, W, C / G, K], depthwise kernel [H, W, C, M], dense kernel [C, K],
-    transposed convolution kernel [H, W, K, C]; shapes of nodes leave out the batch axis.
+    transposed convolution kernel [H, W, K, C], affine kernel [C]; shapes of nodes leave out the
+    batch axis.
 """
 
 import hashlib
@@ -20,18 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-KERNEL_OPS = ("conv", "depthwise", "dense", "transposed_conv")
-LAYOUT_OPS = {
-    "pad": "pads with zeros",
-    "crop": "cuts the border off",
-    "reshape": "only changes the shape",
-    "permute": "only permutes the axes",
-}
-"""Ops that move values without computing any; their input's quantization holds for them too."""
-RELU_FUSERS = ("conv", "depthwise", "dense", "affine", "add", "multiply")
-"""Ops into which TFLite fuses a following ReLU, ReLU6 or clip."""
-CHANNEL_AXES = {"conv": (3,), "depthwise": (2, 3), "dense": (1,), "transposed_conv": (2,)}
-"""Axes of each kernel that count output channels."""
+from tfqdyn.network.ops import OPS, Op
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +30,12 @@ class Node:
 
     Attributes:
         name: unique in its graph.
-        op: canonical kind: "input", one of `KERNEL_OPS` or `LAYOUT_OPS`, "batch_norm", "affine",
-            "relu", "cap" (values above their channel's "cap" become that), "leaky_relu", "prelu",
-            "sigmoid", "tanh", "softmax", "add", "subtract", "multiply", "maximum", "minimum",
-            "concatenate", "max_pool", "average_pool", "mean", "global_max", "upsample", or one of
-            `schemes.CONVERTER_OPS`.
+        op: one of `ops.OPS`; in a "cap" values above their channel's "cap" become that.
         inputs: names of the nodes it reads.
         output_shape: without the batch axis.
         config: what else defines the op (strides, padding, axis, ...).
-        weights: float32 arrays by role ("kernel", "bias", "gamma", ...).
+        weights: float32 arrays by role ("kernel", "bias", "gamma", ...); an affine op's kernel
+            and bias are its scale and offset [C].
         source: the Keras layer that it comes from.
         shared: whether that layer is called more than once.
     """
@@ -63,9 +50,14 @@ class Node:
     shared: bool = False
 
     @property
+    def traits(self) -> Op:
+        """What its op is."""
+        return OPS[self.op]
+
+    @property
     def macs(self) -> int:
-        """Multiply-accumulates for one image; 0 for ops without a kernel."""
-        if self.op not in KERNEL_OPS:
+        """Multiply-accumulates for one image; 0 for what is no layer with a kernel."""
+        if not self.traits.numbered:
             return 0
         kernel = self.weights["kernel"]
         if self.op == "depthwise":
@@ -73,6 +65,13 @@ class Node:
         if self.op == "transposed_conv":
             return prod(self.config["input_shape"]) * prod(kernel.shape[:3])
         return prod(self.output_shape) * prod(kernel.shape[:-1])
+
+
+def channel_axes(node: Node) -> tuple[int, ...]:
+    """Axes of a node's kernel that count output channels."""
+    axes = node.traits.channel_axes
+    assert axes is not None, f"{node.name} has no kernel"
+    return axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +111,7 @@ class Graph:
         found = set()
         for name in node.inputs:
             before = self.by_name[name]
-            while before.op in LAYOUT_OPS:
+            while before.traits.layout:
                 if before.op == "pad":
                     found.add(("pad", (0, 0, *sum(before.config["padding"], ()), 0, 0)))
                 elif before.op == "crop":
@@ -218,10 +217,10 @@ def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
     for node in graph.nodes[1:]:
         if node.name in fused:
             row_of[node.name] = fused[node.name]
-        elif node.op in LAYOUT_OPS:
+        elif node.traits.layout:
             row_of[node.name] = row_of[node.inputs[0]]
         else:
-            owns = node.op in KERNEL_OPS
+            owns = node.traits.numbered
             number += owns
             relu = next(iter(graph.readers[node.name]), node.name)
             rows.append(
@@ -243,7 +242,7 @@ def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
 
 def _fuses_its_reader(graph: Graph, node: Node) -> bool:
     readers = graph.readers[node.name]
-    return node.op in RELU_FUSERS and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
+    return node.traits.fuses_relu and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
 
 
 def _kind(node: Node) -> str:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tfqdyn.network.graph import Graph, Node
-from tfqdyn.schemes import FLOAT_ACTIVATIONS
+from tfqdyn.network.ops import ACTIVATIONS
 
 Wrap = Callable[[Node, Any], Any]
 """What to call in the place of a node's layer, from the node and its layer with weights set."""
@@ -99,7 +99,7 @@ def _transposed(node: Node, library: Any) -> Any:
 
 
 def _affine(node: Node, library: Any) -> Any:
-    scale, offset = (np.asarray(node.weights[role]).tolist() for role in ("scale", "offset"))
+    scale, offset = (np.asarray(node.weights[role]).tolist() for role in ("kernel", "bias"))
     return library.layers.Rescaling(scale, offset, name=name_of(node))
 
 
@@ -113,7 +113,7 @@ def _divide(node: Node, library: Any) -> Callable[[Any], Any]:
     return lambda pair: pair[0] / pair[1]
 
 
-def _float_activation(node: Node, library: Any) -> Any:
+def _activation(node: Node, library: Any) -> Any:
     function = library.activations.get(node.op)
     activation = partial(function, **node.config) if node.config else function
     return library.layers.Activation(activation, name=name_of(node))
@@ -167,5 +167,5 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "upsample": lambda n, k: k.layers.UpSampling2D(
         n.config["size"], interpolation=n.config["interpolation"], name=name_of(n)
     ),
-    **dict.fromkeys(FLOAT_ACTIVATIONS, _float_activation),
+    **dict.fromkeys(ACTIVATIONS, _activation),
 }

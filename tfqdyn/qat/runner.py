@@ -29,7 +29,7 @@ from tfqdyn.measurement import assembly
 from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.sampling import draw
 from tfqdyn.network.folding import Folded, fold_batchnorm
-from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.network.graph import Graph, layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.pipeline import analyze, analyze_file, analyze_folded
@@ -194,7 +194,7 @@ def _uint8(
     trained = Folded(
         learned,
         folded.reference,
-        {node.name: node.weights["kernel"] for node in learned if node.op in KERNEL_OPS},
+        {node.name: node.weights["kernel"] for node in learned if node.traits.numbered},
         {},
         folded.affine,
         ranges=network.learned_ranges(),

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import KERNEL_OPS, Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node, layers_of
 from tfqdyn.network.rebuild import WEIGHTS, to_keras
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.qat.rounding import (
@@ -31,8 +31,6 @@ from tfqdyn.qat.rounding import (
     tf_keras,
 )
 from tfqdyn.quantization.fakequant import (
-    FIXED_RANGES,
-    INHERITING,
     kernel_of,
     kernel_params,
     on_grid,
@@ -136,13 +134,13 @@ def uint8_network(
         if node.op in WEIGHTS:
             weights[node.name] = dict(zip(WEIGHTS[node.op], layer.weights, strict=True))
         rounding: Any = None
-        if node.name in ends and node.op not in INHERITING:
-            if node.op in FIXED_RANGES:
-                rounding = FixedRange(*FIXED_RANGES[node.op])
+        if node.name in ends and not node.traits.inherits:
+            if node.traits.fixed_range:
+                rounding = FixedRange(*node.traits.fixed_range)
             else:
                 row = ends[node.name]
                 rounding = moving[row] = MovingRange(*ranges[row], decay, share)
-        kernel = weights[node.name]["kernel"] if node.op in KERNEL_OPS else None
+        kernel = weights[node.name]["kernel"] if node.traits.numbered else None
         if rounding is None and kernel is None:
             return layer
         return quantization.QuantizeWrapperV2(layer, AsymmetricConfig(kernel, rounding))
@@ -159,4 +157,4 @@ def _rounded_affine(node: Node) -> Node:
         return node
     params = kernel_params(node)
     scale = dequantize(quantize(kernel_of(node), params), params).astype(np.float32)
-    return replace(node, weights={**node.weights, "scale": scale})
+    return replace(node, weights={**node.weights, "kernel": scale})

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.ops import OPS
 from tfqdyn.numerics.grid import QuantParams, quantize
-from tfqdyn.quantization.fakequant import INHERITING
-from tfqdyn.schemes import CONVERTER_OPS, Scheme
+from tfqdyn.schemes import Scheme
 from tfqdyn.tflite.file import Tensor, TfliteFileError, TfliteModel
 from tfqdyn.tflite.kernels import kernel_of_layer, layout
 from tfqdyn.tflite.pairs import LayerPair
@@ -125,7 +125,7 @@ def left_in_floats(
     kinds: set[str] = set()
     layers: dict[str, None] = {}
     for op in model.operators:
-        rows = [r for r in made_of.get(op.index, ()) if graph.by_name[r].op in CONVERTER_OPS]
+        rows = [r for r in made_of.get(op.index, ()) if not graph.by_name[r].traits.rounded]
         floats = {t for t in (*op.inputs, *op.outputs) if model.tensors[t].dtype == "float32"}
         if scheme.integer and rows and floats:
             tensors |= floats
@@ -174,7 +174,8 @@ def check_params(
     for pair in pairs:
         name = pair.row.name
         expected = None if name in float_layers else params[name]
-        settled_by_tflite = pair.row.kind in INHERITING and expected and pair.params
+        op = OPS.get(pair.row.kind)  # kinds of convolutions are no ops' names
+        settled_by_tflite = op and op.inherits and expected and pair.params
         if not settled_by_tflite and not _agree(pair.params, expected):
             problems.append(f"layer {name!r}: quantization {expected} became {pair.params}")
     if problems:

@@ -2,8 +2,8 @@
 
 Every row lives in a name scope of its own, by which `provenance` finds its operators again in the
 converted file. The input, every row's output and every kernel get a `fake_quant_with_min_max_args`
-node (TensorFlow's name for: round to the 8-bit grid); `INHERITING` rows keep the grid of what they
-read, as TFLite's kernels do.
+node (TensorFlow's name for: round to the 8-bit grid); rows whose op inherits keep the grid of what
+they read, as TFLite's kernels do.
 
 An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 offset.
 """
@@ -19,22 +19,13 @@ from tfqdyn.network.graph import Graph, Node, layers_of
 from tfqdyn.numerics.grid import QuantParams, from_range
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
 
-INHERITING = ("average_pool", "cap", "global_max", "max_pool", "upsample")
-"""Ops whose TFLite kernels need one quantization for input and output."""
-FIXED_RANGES = {"softmax": (0.0, 255 / 256), "sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
-"""Ops whose output scale TFLite fixes."""
 INPUT = "input"
 OUTPUT = "output"
 
 
-WITH_KERNEL = ("affine", "conv", "dense", "depthwise", "transposed_conv")
-"""Ops that multiply with a kernel (an affine op: with its scale) and add a bias."""
-
-
 def kernel_of(node: Node) -> NDArray[np.float32]:
-    """The array that the op multiplies with: its kernel, or an affine op's scale."""
-    role = "scale" if node.op == "affine" else "kernel"
-    return np.asarray(node.weights[role], np.float32)
+    """The array that the op multiplies with."""
+    return np.asarray(node.weights["kernel"], np.float32)
 
 
 def kernel_params(node: Node) -> QuantParams:
@@ -55,11 +46,11 @@ def quantization_of(
     source = graph.nodes[0].name
     params = {source: from_range(*ranges[source])}
     for row in layers_of(graph):
-        op = graph.by_name[row.name].op
-        if op in INHERITING:
+        op = graph.by_name[row.name].traits
+        if op.inherits:
             params[row.name] = params[row.producers[0]]
         else:
-            params[row.name] = from_range(*FIXED_RANGES.get(op, ranges[row.name]))
+            params[row.name] = from_range(*(op.fixed_range or ranges[row.name]))
     return params
 
 
@@ -110,7 +101,7 @@ def emit(
                 quantized[node.name] = value
                 if in_fp32:
                     exact[node.name] = value
-                if node.name == row.output and (in_fp32 or node.op not in INHERITING):
+                if node.name == row.output and (in_fp32 or not node.traits.inherits):
                     found = _detached(value) if in_fp32 else value
                     quantized[node.name] = fake_quantize(found, params[row.name])
             if cut and node.name == row.output:
@@ -160,8 +151,7 @@ def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
 
 
 def _bias_of(node: Node) -> tf.Tensor:
-    role = "offset" if node.op == "affine" else "bias"
-    return tf.constant(np.asarray(node.weights[role], np.float32))
+    return tf.constant(np.asarray(node.weights["bias"], np.float32))
 
 
 def _conv(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -40,7 +40,7 @@ from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
 from tfqdyn.numerics.grid import RealGrid
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
-from tfqdyn.quantization.fakequant import FIXED_RANGES, INHERITING, WITH_KERNEL, compute, kernel_of
+from tfqdyn.quantization.fakequant import compute, kernel_of
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.quantization.toolrounding import LEVELS, Rounding, bias_shift, constant, dynamic, frozen
 from tfqdyn.results import KernelGrid
@@ -48,8 +48,8 @@ from tfqdyn.schemes import DEVIATIONS
 
 MINIMUM_SIZE = 1024
 """Numbers in the smallest array that `quantize_weights` stores in 8 bits."""
-INTEGER_OPS = ("conv", "dense", "multiply", "relu", *INHERITING)
-"""Ops that `quantize_nodes` lists, by our names."""
+INTEGER_OPS = ("conv", "dense", "multiply", "relu")
+"""Ops that `quantize_nodes` lists, by our names; it lists those that inherit grids, too."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def transform(
         plan = _plan(node, points_of(graph, row), sites, on, minimum, before)
         plans[row.name], read[row.name] = plan, plan.output or plan.read
         bits = kernel = None
-        if node.op in WITH_KERNEL:
+        if node.traits.has_kernel:
             if plan.integer or kernel_of(node).size >= minimum:
                 bits, kernel = 8, constant(kernel_of(node), minimum)
             nodes[row.name] = _with_constants(node, kernel)
@@ -208,10 +208,11 @@ def _plan(
 ) -> Plan:
     """A row's plan; `before` rounds what it reads."""
     site = sites[points.before_relu if "ranges_before_relu" in on else points.output]
-    low, high = FIXED_RANGES.get(node.op, (site.low, site.high))
+    low, high = node.traits.fixed_range or (site.low, site.high)
     unnudged = "unnudged_zero" in on
     in_floats = "float_depthwise" if node.op == "depthwise" else "float_others"
-    integer = node.op in INTEGER_OPS or in_floats not in on
+    listed = node.op in INTEGER_OPS or node.traits.inherits
+    integer = listed or in_floats not in on
     bias = _bias(node)
     sums = None
     if bias is not None:
@@ -222,7 +223,7 @@ def _plan(
         bias = grid(tf.constant(bias)).numpy() if "bias_8bit" in on else bias
         if "bias_add_offset" in on:
             bias = bias + np.float32(bias_shift(codes, grid))
-    inherits = node.op in INHERITING or (node.op == "relu" and "ranges_before_relu" in on)
+    inherits = node.traits.inherits or (node.op == "relu" and "ranges_before_relu" in on)
     output: Rounding | None = None
     if inherits:
         output = replace(before, unnudged=False)
@@ -247,18 +248,17 @@ def _format(
 
 def _bias(node: Node) -> NDArray[np.float32] | None:
     """What a BiasAdd adds; None where there is nothing to add."""
-    if node.op not in WITH_KERNEL:
+    if not node.traits.has_kernel:
         return None
-    bias = np.asarray(node.weights["offset" if node.op == "affine" else "bias"], np.float32)
+    bias = np.asarray(node.weights["bias"], np.float32)
     return bias if bias.any() else None
 
 
 def _with_constants(node: Node, kernel: Rounding | None) -> Node:
     """A layer with its kernel on a grid, if there is one, and without its bias."""
-    roles = ("scale", "offset") if node.op == "affine" else ("kernel", "bias")
-    values, zeros = kernel_of(node), np.zeros_like(node.weights[roles[1]])
+    values, zeros = kernel_of(node), np.zeros_like(node.weights["bias"])
     held = values if kernel is None else kernel(tf.constant(values)).numpy()
-    return replace(node, weights={**node.weights, roles[0]: held, roles[1]: zeros})
+    return replace(node, weights={**node.weights, "kernel": held, "bias": zeros})
 
 
 def describe(deviations: Collection[str]) -> str:

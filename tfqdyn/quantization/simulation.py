@@ -15,14 +15,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import CHANNEL_AXES, KERNEL_OPS, Graph, LayerNode, Node, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node, channel_axes, layers_of
 from tfqdyn.numerics.grid import NARROWEST, RealGrid
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import (
-    FIXED_RANGES,
-    INHERITING,
-    WITH_KERNEL,
     compute,
     kernel_of,
     on_grid,
@@ -160,8 +157,8 @@ def simulate(
     grids = {source: grid(image.low, image.high, max(8, widths.activations))}
     for row in rows:
         node, before = graph.by_name[row.name], row.producers[0]
-        inherits = node.op in INHERITING
-        grids[row.name] = grids[before] if inherits else _output_grid(node, sites[row.name], widths)
+        own = _output_grid(node, sites[row.name], widths)
+        grids[row.name] = grids[before] if node.traits.inherits else own
     kept = frozenset(float_layers)
     nodes = [n if n.name in kept else _with_rounded_kernel(n, widths) for n in graph]
     formats = {
@@ -171,9 +168,9 @@ def simulate(
     bits = sum(
         (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * kernel_of(node).size
         for node in graph
-        if node.op in WITH_KERNEL
+        if node.traits.has_kernel
     )
-    biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r in ("bias", "offset"))
+    biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r == "bias")
     size = math.ceil(bits / 8) + biases
     rounded = replace(graph, nodes=tuple(nodes))
     return Simulated(rounded, grids, kept, rows, formats, size, (describe(graph, widths),))
@@ -181,8 +178,8 @@ def simulate(
 
 def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
     bits = _output_bits(node, widths)
-    if node.op in FIXED_RANGES:
-        low = FIXED_RANGES[node.op][0]
+    if node.traits.fixed_range:
+        low, _ = node.traits.fixed_range
         return grid(low, 1 - (1 - low) * 2.0**-bits, bits)
     if "activations" in widths.per_channel:
         return grid(site.channel_low, site.channel_high, bits)
@@ -190,26 +187,25 @@ def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
 
 
 def _kernel_bits(node: Node, widths: BitWidths) -> int:
-    return bits_of(node, widths)[0] if node.op in KERNEL_OPS else widths.weights
+    return bits_of(node, widths)[0] if node.traits.numbered else widths.weights
 
 
 def _output_bits(node: Node, widths: BitWidths) -> int:
-    if node.op in FIXED_RANGES:
+    if node.traits.fixed_range:
         return max(8, widths.activations)
-    return bits_of(node, widths)[1] if node.op in KERNEL_OPS else widths.activations
+    return bits_of(node, widths)[1] if node.traits.numbered else widths.activations
 
 
 def _with_rounded_kernel(node: Node, widths: BitWidths) -> Node:
-    if node.op not in WITH_KERNEL:
+    if not node.traits.has_kernel:
         return node
     kernel = kernel_of(node)
     order = _channels_last(node)
     moved = kernel.transpose(order)
     columns = moved.reshape(-1, _channels(node))
     rounded = _kernel_grid(node, widths).round(tf.constant(columns)).numpy()
-    role = "scale" if node.op == "affine" else "kernel"
     values = rounded.reshape(moved.shape).transpose(np.argsort(order))
-    return replace(node, weights={**node.weights, role: values})
+    return replace(node, weights={**node.weights, "kernel": values})
 
 
 def _kernel_grid(node: Node, widths: BitWidths) -> Grid:
@@ -222,17 +218,13 @@ def _kernel_grid(node: Node, widths: BitWidths) -> Grid:
     return grid(columns.min(axis=0), columns.max(axis=0), bits)
 
 
-def _channel_axes(node: Node) -> tuple[int, ...]:
-    return CHANNEL_AXES.get(node.op, (kernel_of(node).ndim - 1,))
-
-
 def _channels(node: Node) -> int:
-    return math.prod(kernel_of(node).shape[axis] for axis in _channel_axes(node))
+    return math.prod(kernel_of(node).shape[axis] for axis in channel_axes(node))
 
 
 def _channels_last(node: Node) -> list[int]:
     """The kernel's axes with those of output channels at the end."""
-    last = _channel_axes(node)
+    last = channel_axes(node)
     return [a for a in range(kernel_of(node).ndim) if a not in last] + list(last)
 
 
@@ -242,7 +234,7 @@ def _float_format(row: LayerNode) -> Format:
 
 def _format(graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: BitWidths) -> Format:
     node, bits = graph.by_name[row.name], grids[row.name].bits
-    if node.op not in WITH_KERNEL:
+    if not node.traits.has_kernel:
         return Format(FLOATS, activation_bits=bits)
     kernel = _kernel_grid(node, widths)
     zero_points = np.rint(-kernel.low / kernel.steps).astype(int)

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from tfqdyn.network.graph import KERNEL_OPS, Graph, Node
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.schemes import WIDEST_BITS, BitWidths
 
 
@@ -34,7 +34,7 @@ def factorization(node: Node) -> float:
 
 def mean_bits(graph: Graph, widths: BitWidths) -> dict[str, float]:
     """What the widths cost on average: bits a weight, and bits of weights a multiplication."""
-    layers = [node for node in graph if node.op in KERNEL_OPS]
+    layers = [node for node in graph if node.traits.numbered]
     bits = np.array([bits_of(node, widths)[0] for node in layers], np.float64)
     sizes = np.array([node.weights["kernel"].size for node in layers])
     macs = np.array([node.macs for node in layers])

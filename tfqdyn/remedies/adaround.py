@@ -28,7 +28,6 @@ from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 
-OPS = ("conv", "depthwise", "dense")
 SAMPLES_PER_TAP = 2.0
 """Layers with fewer positions than this per weight of a channel keep the nearest codes."""
 MOST_POSITIONS = 16384
@@ -77,7 +76,7 @@ def adaround(folded: Folded, material: Material, schedule: Schedule | None = Non
     steps = steps_of(graph)
     for step in material.progress(steps, "learn rounding", len(steps)):
         node, wanted = step.node, folded.graph.by_name[step.node.name]
-        if node.op in OPS and not node.shared and node.name not in folded.float_layers:
+        if node.traits.remedied and not node.shared and node.name not in folded.float_layers:
             moments = _moments(node, emulated, exact, wanted)
             if moments.count < SAMPLES_PER_TAP * moments.taps:
                 skipped.append(node.name)

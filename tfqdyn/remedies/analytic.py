@@ -28,8 +28,6 @@ from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 
-KEEPING = ("average_pool", "crop", "mean", "pad", "upsample")
-"""Ops whose output channels have the mean of their input channels."""
 _PHI = np.vectorize(lambda z: 0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), otypes=[np.float64])
 
 
@@ -54,7 +52,7 @@ def bias_correction_analytic(folded: Folded, material: Material) -> Remedied:
     changes: list[Change] = []
     unknown: list[str] = []
     for node in deployed:
-        if node.op not in ("conv", "depthwise", "dense") or node.name in folded.float_layers:
+        if not node.traits.remedied or node.name in folded.float_layers:
             continue
         known = expected.get(node.inputs[0])
         if known is None or node.shared:
@@ -93,7 +91,7 @@ def _expected(node: Node, norm: BatchNorm | None, known: list[Expected | None]) 
     if node.op in ("relu", "cap") and first.normal is not None:
         top = node.weights["cap"] if node.op == "cap" else node.config["max_value"]
         return Expected(clipped_mean(*first.normal, math.inf if top is None else top), first.normal)
-    if node.op in KEEPING:
+    if node.traits.keeps_mean:
         return Expected(first.mean)
     if node.op == "reshape" and node.output_shape[-1] % len(first.mean) == 0:
         return Expected(np.tile(first.mean, node.output_shape[-1] // len(first.mean)))

@@ -16,7 +16,7 @@ import numpy as np
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Node
 from tfqdyn.quantization.stepwise import Emulation, channel_means, steps_of
-from tfqdyn.remedies.material import LINEAR, Material
+from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 
 
@@ -37,10 +37,10 @@ def bias_correction(folded: Folded, material: Material) -> Remedied:
     steps = steps_of(deployed)
     for step in material.progress(steps, "correct biases", len(steps)):
         node = step.node
-        if node.op in LINEAR and node.name not in folded.float_layers and not node.shared:
+        if node.traits.has_kernel and node.name not in folded.float_layers and not node.shared:
             found = channel_means(emulation.before_activation(node))
             node, made = shifted(node, wanted[node.name] - found)
-            quantized.setdefault(node.name, {})[bias_role(node)] = node.weights[bias_role(node)]
+            quantized.setdefault(node.name, {})["bias"] = node.weights["bias"]
             changes += made
         emulation.advance(step, node)
     return Remedied(
@@ -51,18 +51,12 @@ def bias_correction(folded: Folded, material: Material) -> Remedied:
     )
 
 
-def bias_role(node: Node) -> str:
-    """What a linear layer calls the numbers that it adds."""
-    return "offset" if node.op == "affine" else "bias"
-
-
 def shifted(node: Node, shift: np.ndarray) -> tuple[Node, list[Change]]:
     """The layer with its bias moved by `shift` [C], and the changes."""
-    role = bias_role(node)
-    before = node.weights[role]
+    before = node.weights["bias"]
     after = (before.astype(np.float64) + shift).astype(np.float32)
     changes = [
-        Change(node.name, int(c), role, float(before[c]), float(after[c]))
+        Change(node.name, int(c), "bias", float(before[c]), float(after[c]))
         for c in np.flatnonzero(before != after)
     ]
-    return replace(node, weights={**node.weights, role: after}), changes
+    return replace(node, weights={**node.weights, "bias": after}), changes

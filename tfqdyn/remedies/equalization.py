@@ -23,15 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.folding import BatchNorm, Folded
-from tfqdyn.network.graph import CHANNEL_AXES, Graph, Node
+from tfqdyn.network.graph import Graph, Node, channel_axes
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
 
-LAYERS = ("conv", "depthwise", "dense")
-COMMUTING = (
-    "average_pool", "cap", "crop", "global_max", "leaky_relu", "max_pool", "mean", "pad", "relu",
-)  # fmt: skip
 ROUNDS = 30
 SETTLED = 1e-3
 """Equalization stops once no factor of a round is farther from 1 than this."""
@@ -109,16 +105,16 @@ def equalization_relu(folded: Folded, material: Material) -> Remedied:
 def pairs_of(graph: Graph) -> Iterator[Pair]:
     """All pairs of layers with one path between them on which positive factors commute."""
     for node in graph:
-        if node.op not in LAYERS or node.shared:
+        if not node.traits.remedied or node.shared:
             continue
         between: list[str] = []
         name = node.name
         while len(graph.readers[name]) == 1:
             reader = graph.by_name[graph.readers[name][0]]
-            if reader.op in LAYERS and not reader.shared:
+            if reader.traits.remedied and not reader.shared:
                 yield Pair(node.name, reader.name, tuple(between))
                 break
-            if reader.op not in COMMUTING:
+            if not reader.traits.commutes:
                 break
             name = reader.name
             between.append(name)
@@ -180,7 +176,7 @@ def _channels(node: Node) -> int:
 
 def _by_output(node: Node) -> NDArray:
     """A kernel as [output channels, weights]."""
-    kernel, axes = node.weights["kernel"], CHANNEL_AXES[node.op]
+    kernel, axes = node.weights["kernel"], channel_axes(node)
     moved = np.moveaxis(kernel, axes, range(len(axes)))
     return moved.reshape(_channels(node), -1)
 

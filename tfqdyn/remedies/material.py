@@ -15,14 +15,12 @@ from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.sampling import chunking
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import KERNEL_OPS, Graph, layers_of
+from tfqdyn.network.graph import Graph, layers_of
 from tfqdyn.numerics.classification import compare_outputs
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.fakequant import quantization_of
 from tfqdyn.quantization.stepwise import channel_means
 
-LINEAR = (*KERNEL_OPS, "affine")
-"""Ops that add a bias or an offset to a product with a kernel."""
 Ranges = Mapping[str, tuple[float, float]]
 """Calibrated (minimum, maximum) of the input and of rows, by name."""
 
@@ -78,7 +76,7 @@ class Material:
 
     def linear_means(self, graph: Graph) -> dict[str, NDArray[np.float64]]:
         """For every linear layer the mean of each channel in fp32, before activation."""
-        nodes = [node.name for node in graph if node.op in LINEAR]
+        nodes = [node.name for node in graph if node.traits.has_kernel]
         totals = {name: (np.zeros(1), 0) for name in nodes}
         for values in self.activations(graph, nodes):
             for name, value in zip(nodes, values, strict=True):

@@ -12,7 +12,6 @@ import numpy as np
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics.calibrators import LEVELS, mse_range
 from tfqdyn.numerics.kernels import error_of_range
-from tfqdyn.quantization.fakequant import WITH_KERNEL
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 
@@ -30,7 +29,7 @@ def weight_clipping(folded: Folded, material: Material) -> Remedied:
     """
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
     changes: list[Change] = []
-    nodes = [n for n in folded.deployed if n.op in WITH_KERNEL and n.op != "affine"]
+    nodes = [n for n in folded.deployed if n.traits.numbered]
     for node in material.progress(nodes, "clip weights", len(nodes)):
         kernel = node.weights["kernel"]
         if node.name in folded.float_layers or not kernel.any():

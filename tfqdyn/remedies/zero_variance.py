@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import CHANNEL_AXES, Node
+from tfqdyn.network.graph import Node, channel_axes
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
@@ -71,7 +71,7 @@ def zero_variance(
 
 def _by_channel(node: Node) -> np.ndarray:
     """A kernel as [output channels, weights of a channel]."""
-    kernel, axes = node.weights["kernel"], CHANNEL_AXES[node.op]
+    kernel, axes = node.weights["kernel"], channel_axes(node)
     moved = np.moveaxis(kernel, axes, range(len(axes)))
     return moved.reshape(int(np.prod(moved.shape[: len(axes)])), -1)
 
@@ -79,7 +79,7 @@ def _by_channel(node: Node) -> np.ndarray:
 def _constant(node: Node, channels: np.ndarray, values: np.ndarray) -> Node:
     """The layer with some output channels made constant."""
     kernel, bias = node.weights["kernel"].copy(), node.weights["bias"].copy()
-    axes = CHANNEL_AXES[node.op]
+    axes = channel_axes(node)
     index: list = [slice(None)] * kernel.ndim
     for axis, where in zip(
         axes, np.unravel_index(channels, [kernel.shape[a] for a in axes]), strict=True

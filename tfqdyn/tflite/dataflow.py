@@ -35,7 +35,7 @@ MOVES = {
     "STRIDED_SLICE": "crop",
     "TRANSPOSE": "permute",
 }
-"""Carriers that move values, and what of `graph.LAYOUT_OPS` they do."""
+"""Carriers that move values, and what of the layout ops of `network.ops` they do."""
 _INDICES = ("int32", "int64", "bool")
 
 

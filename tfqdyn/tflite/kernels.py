@@ -63,7 +63,7 @@ def kernel_in_file(flow: Dataflow, operator: Operator) -> FileKernel | None:
 def kernel_of_layer(node: Node) -> NDArray[np.float32]:
     """A node's kernel as [H, W, I, K]; an affine op's scale as [1, 1, 1, K]."""
     if node.op == "affine":
-        return node.weights["scale"].reshape(1, 1, 1, -1)
+        return node.weights["kernel"].reshape(1, 1, 1, -1)
     kernel = node.weights["kernel"]
     if node.op == "depthwise":
         return kernel.reshape(*kernel.shape[:2], 1, -1)
@@ -76,7 +76,7 @@ def as_of_layer(values: NDArray, node: Node) -> NDArray:
     """A kernel [H, W, I, K] in the shape of the node's own; undoes `kernel_of_layer`."""
     if node.op == "transposed_conv":
         values = values.transpose(0, 1, 3, 2)
-    return values.reshape(node.weights["scale" if node.op == "affine" else "kernel"].shape)
+    return values.reshape(node.weights["kernel"].shape)
 
 
 def scaled_inputs(kernel: NDArray, scale: NDArray, groups: int) -> NDArray:

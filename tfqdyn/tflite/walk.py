@@ -11,7 +11,7 @@ from tfqdyn.tflite import composites
 from tfqdyn.tflite.dataflow import Dataflow
 from tfqdyn.tflite.file import Operator, TfliteModel
 from tfqdyn.tflite.kernels import affine_chains, distance, kernel_of_layer, scaled_inputs
-from tfqdyn.tflite.pairs import OPERATORS_OF, ORDERED, LayerPair
+from tfqdyn.tflite.pairs import LayerPair
 from tfqdyn.tflite.provenance import Origins
 from tfqdyn.tflite.readings import (
     MARGIN,
@@ -122,7 +122,7 @@ class Matcher:
         if len(after) != 1 or after[0].kind != "affine" or row.output != row.name:
             return None
         weights = self.graph.by_name[after[0].name].weights
-        scale, offset = (weights[role].astype(np.float64) for role in ("scale", "offset"))
+        scale, offset = (weights[role].astype(np.float64) for role in ("kernel", "bias"))
         return Taken(after[0], scale, offset) if scale.size == row.output_shape[-1] else None
 
     def _found_again(self, row: LayerNode, operator: Operator) -> None:
@@ -163,7 +163,7 @@ class Matcher:
         if before is None:
             self.unpaired[row.name] = f"{row.producers[0]!r}, which it reads, is not paired"
             return
-        scale, offset = (node.weights[r].astype(np.float64) for r in ("scale", "offset"))
+        scale, offset = (node.weights[r].astype(np.float64) for r in ("kernel", "bias"))
         if before.scale is not None and before.offset is not None:
             scale, offset = scale * before.scale, scale * before.offset + offset
         best: tuple[float, tuple[Operator, ...], float] | None = None
@@ -209,7 +209,7 @@ class Matcher:
         wanted = self._exact(row)
         if wanted is None:
             return
-        order = list if node.op in ORDERED else sorted
+        order = list if node.traits.ordered else sorted
         fitting = [
             op for op in self._candidates(row, node) if order(self.flow.inputs(op)) == order(wanted)
         ]
@@ -223,7 +223,7 @@ class Matcher:
             return
         kinds = ", ".join(op.kind for op in self.flow.readers(wanted[0])) or "nothing"
         self.unpaired[row.name] = (
-            f"expected {' or '.join(OPERATORS_OF.get(node.op, (node.op,)))} that reads "
+            f"expected {' or '.join(node.traits.operators or (node.op,))} that reads "
             f"{' and '.join(map(repr, row.producers))}; found {kinds}"
         )
 
@@ -257,7 +257,7 @@ class Matcher:
         window = (*node.config.get("pool_size", ()), *node.config.get("strides", ()))
         return self._of_row(row, [
             op for op in self.flow.operators
-            if op.kind in OPERATORS_OF.get(node.op, ())
+            if op.kind in node.traits.operators
             and (node.op not in ("average_pool", "max_pool") or op.window == window)
         ])  # fmt: skip
 

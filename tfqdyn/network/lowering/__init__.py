@@ -4,7 +4,7 @@ Dropout and augmentation vanish (they do nothing at inference), a layer's own ac
 node, separable convolutions become their two convolutions, swish and the hard sigmoids their
 parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node.
 
-`LOWERINGS` is the list of what is supported: class name -> function; `schemes.takes` says which
+`LOWERINGS` is the list of what is supported: class name -> function; `ops.takes` says which
 scheme takes the nodes that they make.
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.lowering import elementwise, linear, spatial
 from tfqdyn.network.lowering.builder import Builder
+from tfqdyn.network.ops import takes
 from tfqdyn.network.trace import Call, UnsupportedModelError, trace
-from tfqdyn.schemes import OWN_RANGES, SCHEMES, takes
+from tfqdyn.schemes import OWN_RANGES, SCHEMES
 
 IDENTITIES = {
     "Activation": "is linear",
@@ -140,7 +141,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Average": elementwise.average,
     "AveragePooling2D": spatial.pool("average_pool"),
     "BatchNormalization": linear.batch_norm,
-    "Celu": elementwise.float_activation("celu"),
+    "Celu": elementwise.keras_activation("celu"),
     "Concatenate": spatial.concatenate,
     "Conv2D": linear.conv2d,
     "Conv2DTranspose": linear.conv2d_transpose,
@@ -149,20 +150,20 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Dense": linear.dense,
     "DepthwiseConv2D": linear.depthwise_conv2d,
     "Divide": elementwise.merge("divide"),
-    "ELU": elementwise.float_activation("elu"),
-    "Elu": elementwise.float_activation("elu"),
+    "ELU": elementwise.keras_activation("elu"),
+    "Elu": elementwise.keras_activation("elu"),
     "Flatten": spatial.reshape,
-    "Gelu": elementwise.float_activation("gelu"),
+    "Gelu": elementwise.keras_activation("gelu"),
     "GlobalAveragePooling2D": spatial.global_pool("mean"),
     "GlobalMaxPooling2D": spatial.global_pool("global_max"),
-    "HardShrink": elementwise.float_activation("hard_shrink"),
+    "HardShrink": elementwise.keras_activation("hard_shrink"),
     "HardSigmoid": elementwise.named_activation("hard_sigmoid"),
     "HardSilu": elementwise.named_activation("hard_silu"),
-    "HardTanh": elementwise.float_activation("hard_tanh"),
+    "HardTanh": elementwise.keras_activation("hard_tanh"),
     "LayerNormalization": linear.layer_norm,
     "LayerScale": linear.layer_scale,
     "LeakyReLU": elementwise.leaky_relu,
-    "LogSigmoid": elementwise.float_activation("log_sigmoid"),
+    "LogSigmoid": elementwise.keras_activation("log_sigmoid"),
     "MaxPooling2D": spatial.pool("max_pool"),
     "Maximum": elementwise.merge("maximum"),
     "Minimum": elementwise.merge("minimum"),
@@ -175,18 +176,18 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Relu6": elementwise.named_activation("relu6"),
     "Rescaling": linear.rescaling,
     "Reshape": spatial.reshape,
-    "Selu": elementwise.float_activation("selu"),
+    "Selu": elementwise.keras_activation("selu"),
     "SeparableConv2D": linear.separable_conv2d,
     "Sigmoid": elementwise.named_activation("sigmoid"),
     "Silu": elementwise.named_activation("silu"),
-    "SoftShrink": elementwise.float_activation("soft_shrink"),
+    "SoftShrink": elementwise.keras_activation("soft_shrink"),
     "Softmax": elementwise.named_activation("softmax"),
-    "Softplus": elementwise.float_activation("softplus"),
-    "Softsign": elementwise.float_activation("softsign"),
-    "Squareplus": elementwise.float_activation("squareplus"),
+    "Softplus": elementwise.keras_activation("softplus"),
+    "Softsign": elementwise.keras_activation("softsign"),
+    "Squareplus": elementwise.keras_activation("squareplus"),
     "Subtract": elementwise.merge("subtract"),
     "Tanh": elementwise.named_activation("tanh"),
-    "TanhShrink": elementwise.float_activation("tanh_shrink"),
+    "TanhShrink": elementwise.keras_activation("tanh_shrink"),
     "TrueDivide": elementwise.merge("divide"),
     "UpSampling2D": spatial.upsampling,
     "ZeroPadding2D": spatial.pad,

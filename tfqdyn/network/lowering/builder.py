@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.network import ops
 from tfqdyn.network.graph import Node
 from tfqdyn.network.trace import Call, UnsupportedModelError
-from tfqdyn.schemes import FLOAT_ACTIVATIONS
 
 ACTIVATIONS = (
     "linear", "relu", "relu6", "leaky_relu", "sigmoid", "hard_sigmoid", "silu", "swish",
-    "hard_silu", "hard_swish", "tanh", "softmax", *FLOAT_ACTIVATIONS,
+    "hard_silu", "hard_swish", "tanh", "softmax", *ops.ACTIVATIONS,
 )  # fmt: skip
 """The activations that are lowered, by Keras' names."""
 
@@ -92,8 +92,8 @@ class Builder:
             return self.node("leaky_relu", (value,), name=name, shape=shape, alpha=0.2)
         if kind in ("sigmoid", "tanh", "softmax"):
             return self.node(kind, (value,), name=name, shape=shape)
-        if kind in FLOAT_ACTIVATIONS:
-            return self.float_activation(value, kind, activation, name)
+        if kind in ops.ACTIVATIONS:
+            return self.keras_activation(value, kind, activation, name)
         if kind == "hard_sigmoid":
             moved = self.affine(value, 1.0, 3.0, f"{name}_shift")
             clipped = self.node("relu", (moved,), name=f"{name}_relu6", shape=shape, max_value=6.0)
@@ -104,9 +104,9 @@ class Builder:
             return self.node("multiply", (value, gated), name=name, shape=shape)
         raise UnsupportedModelError(unsupported_activation(self.call.name, kind))
 
-    def float_activation(self, value: str, kind: str, source: Any, name: str | None = None) -> str:
-        """Adds one of `FLOAT_ACTIVATIONS`; `source`, a layer or a function, has its parameters."""
-        given = {role: _parameter(source, role) for role in FLOAT_ACTIVATIONS[kind]}
+    def keras_activation(self, value: str, kind: str, source: Any, name: str | None = None) -> str:
+        """Adds one of `ops.ACTIVATIONS`; `source`, a layer or a function, has its parameters."""
+        given = {role: _parameter(source, role) for role in ops.ACTIVATIONS[kind]}
         return self.node(kind, (value,), name=name, shape=self.shape_of(value), **given)
 
     def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
@@ -117,8 +117,8 @@ class Builder:
         shape = self.shape_of(value)
         channels = shape[-1]
         weights = {
-            "scale": np.broadcast_to(np.asarray(scale, np.float32).reshape(-1), (channels,)),
-            "offset": np.broadcast_to(np.asarray(offset, np.float32).reshape(-1), (channels,)),
+            "kernel": np.broadcast_to(np.asarray(scale, np.float32).reshape(-1), (channels,)),
+            "bias": np.broadcast_to(np.asarray(offset, np.float32).reshape(-1), (channels,)),
         }
         return self.node("affine", (value,), name=name, shape=shape, weights=weights)
 

@@ -23,8 +23,8 @@ def named_activation(kind: str) -> Callable[[Builder, Call, tuple[str, ...]], st
     return lowering
 
 
-def float_activation(kind: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
-    return lambda b, call, inputs: b.float_activation(inputs[0], kind, call.layer)
+def keras_activation(kind: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
+    return lambda b, call, inputs: b.keras_activation(inputs[0], kind, call.layer)
 
 
 def relu(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:

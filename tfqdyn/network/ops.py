@@ -1,0 +1,142 @@
+"""What each op of a `graph.Node` is, wherever that matters; a new op is one entry of `OPS`.
+
+How Keras computes an op is in `rebuild`, how TensorFlow does in `quantization.fakequant`; Keras'
+activations have the rule of all activations there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from tfqdyn.schemes import OWN_RANGES, WITHOUT_FILE
+
+OURS = (OWN_RANGES, *WITHOUT_FILE)
+"""Schemes whose rounding is tfqdyn's, and not the converter's."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """One op.
+
+    Attributes:
+        operators: the TFLite operators that can compute it; () where a file computes it by several,
+            or where converters leave nothing of it.
+        rounded: of `OURS` those that take it; all other schemes take any op, and what TensorFlow's
+            converter refuses it says itself.
+        channel_axes: axes of its kernel that count output channels; None for ops without a kernel.
+        numbered: whether the kernel is a layer's, which tables number (an affine op's is not).
+        remedied: whether remedies change its kernel.
+        layout: what it does to values that it only moves ("pads with zeros"); "" for ops that
+            compute. Its input's quantization holds for its output too.
+        fuses_relu: whether TFLite fuses a following ReLU, ReLU6 or clip into it.
+        inherits: whether TFLite's kernel needs one quantization for input and output.
+        picks: whether each output value is one of the values that it reads.
+        fixed_range: the range of its output where TFLite fixes the scale.
+        commutes: whether a positive factor a channel may stand before or behind it.
+        keeps_mean: whether its output channels have the mean of its input channels.
+        ordered: whether the order of its inputs counts.
+        parameters: of an op that is Keras' activation of that name its parameters; else None.
+    """
+
+    operators: tuple[str, ...] = ()
+    rounded: tuple[str, ...] = OURS
+    channel_axes: tuple[int, ...] | None = None
+    numbered: bool = False
+    remedied: bool = False
+    layout: str = ""
+    fuses_relu: bool = False
+    inherits: bool = False
+    picks: bool = False
+    fixed_range: tuple[float, float] | None = None
+    commutes: bool = False
+    keeps_mean: bool = False
+    ordered: bool = False
+    parameters: tuple[str, ...] | None = None
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it multiplies with a kernel and adds a bias."""
+        return self.channel_axes is not None
+
+
+_LAYER = Op(numbered=True, remedied=True, fuses_relu=True)
+_UNIT = (0.0, 255 / 256)
+
+
+def _activation(*parameters: str, operators: tuple[str, ...] = ()) -> Op:
+    """Keras' activation of the op's name."""
+    return Op(operators, rounded=(), parameters=parameters)
+
+
+OPS: Mapping[str, Op] = MappingProxyType(
+    {
+        "input": Op(),
+        "batch_norm": Op(),
+        # layers with a kernel
+        "conv": replace(
+            _LAYER,
+            operators=("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"),
+            channel_axes=(3,),
+        ),
+        "depthwise": replace(
+            _LAYER, operators=("DEPTHWISE_CONV_2D", "CONV_2D"), channel_axes=(2, 3)
+        ),
+        "dense": replace(_LAYER, operators=("FULLY_CONNECTED", "CONV_2D"), channel_axes=(1,)),
+        "transposed_conv": Op(("TRANSPOSE_CONV",), channel_axes=(2,), numbered=True),
+        "affine": Op(channel_axes=(0,), fuses_relu=True),
+        # values that only move
+        "pad": Op(layout="pads with zeros", commutes=True, keeps_mean=True),
+        "crop": Op(layout="cuts the border off", commutes=True, keeps_mean=True),
+        "reshape": Op(layout="only changes the shape"),
+        "permute": Op(layout="only permutes the axes"),
+        # of one input
+        "average_pool": Op(("AVERAGE_POOL_2D",), inherits=True, commutes=True, keeps_mean=True),
+        "cap": Op(("MINIMUM",), inherits=True, commutes=True),
+        "global_max": Op(("REDUCE_MAX", "MAX_POOL_2D"), inherits=True, picks=True, commutes=True),
+        "leaky_relu": Op(("LEAKY_RELU",), commutes=True),
+        "max_pool": Op(("MAX_POOL_2D",), inherits=True, picks=True, commutes=True),
+        "mean": Op(("MEAN", "AVERAGE_POOL_2D"), commutes=True, keeps_mean=True),
+        "prelu": Op(("PRELU",)),
+        "relu": Op(commutes=True),
+        "sigmoid": Op(("LOGISTIC",), fixed_range=_UNIT),
+        "softmax": Op(("SOFTMAX",), fixed_range=_UNIT),
+        "tanh": Op(("TANH",), fixed_range=(-1.0, 127 / 128)),
+        "upsample": Op(
+            ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), inherits=True, keeps_mean=True
+        ),
+        # of several inputs
+        "add": Op(("ADD",), fuses_relu=True),
+        "concatenate": Op(("CONCATENATION",), ordered=True),
+        "divide": Op(("DIV",), rounded=(), ordered=True),
+        "maximum": Op(("MAXIMUM",)),
+        "minimum": Op(("MINIMUM",)),
+        "multiply": Op(("MUL",), fuses_relu=True),
+        "subtract": Op(("SUB",), ordered=True),
+        # left to the converter
+        "celu": _activation("alpha"),
+        "elu": _activation("alpha", operators=("ELU",)),
+        "exponential": _activation(operators=("EXP",)),
+        "gelu": _activation("approximate", operators=("GELU",)),
+        "hard_shrink": _activation("threshold"),
+        "hard_tanh": _activation(),
+        "layer_norm": Op(rounded=()),
+        "log_sigmoid": _activation(),
+        "mish": _activation(),
+        "selu": _activation(),
+        "soft_shrink": _activation("threshold"),
+        "softplus": _activation(),
+        "softsign": _activation(),
+        "squareplus": _activation("b"),
+        "tanh_shrink": _activation(),
+    }
+)
+"""Every op by its name."""
+ACTIVATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: op.parameters for name, op in OPS.items() if op.parameters is not None}
+)
+"""Keras' activations that are ops of that name, with the names of their parameters."""
+
+
+def takes(scheme: str, op: str) -> bool:
+    """Whether a scheme, or one of `WITHOUT_FILE`, takes an op."""
+    return scheme not in OURS or scheme in OPS[op].rounded
