@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from tfqdyn.numerics.grid import QuantParams, dequantize, from_range, quantize
+from tfqdyn.numerics.grid import QuantParams, dequantize, from_range, quantize, spanning
+from tfqdyn.quantization.simulation import grid
 
 
 def test_scale_and_zero_point_spelled_by_hand() -> None:
@@ -23,6 +25,22 @@ def test_zero_is_exact_and_the_range_is_kept(bounds: tuple[float, float], dtype:
 def test_a_constant_zero_tensor_has_a_code() -> None:
     params = from_range(0.0, 0.0)
     assert dequantize(quantize(np.zeros(3), params), params).tolist() == [0, 0, 0]
+
+
+def test_narrow_ranges_have_one_rule() -> None:
+    """1.001e-6 / 5e-7 = 2.002 times, both ends; the same in files, simulations and training."""
+    low, high = -4e-7, 1e-7
+    wanted = (-8.008e-7, 2.002e-7)
+    assert spanning(low, high) == pytest.approx(wanted)
+    params = from_range(low, high)
+    assert float(params.scale) == pytest.approx(1.001e-6 / 255)
+    assert params.zero_point == 204  # 255 * 8.008 / 10.01
+    simulated = grid([low, 0.0, -1.0], [high, 0.0, 2.0], 8)
+    np.testing.assert_allclose(simulated.low, [wanted[0], 0.0, -1.0], rtol=1e-6)
+    np.testing.assert_allclose(simulated.high, [wanted[1], 1.0, 2.0], rtol=1e-6)
+    trained = spanning(tf.constant([low, 0.0, 0.5]), tf.constant([high, 0.0, 2.0]), tf)
+    np.testing.assert_allclose(trained[0], [wanted[0], 0.0, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(trained[1], [wanted[1], 1.0, 2.0], rtol=1e-6)
 
 
 def test_ranges_too_narrow_for_tflite_are_stretched() -> None:

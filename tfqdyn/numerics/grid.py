@@ -7,10 +7,11 @@ Conventions
 
 References
     Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference"; Yun's thesis Eq. 2.5-2.8; SPEC, part II B (the nudge).
+    Integer-Arithmetic-Only Inference"; Yun's thesis Eq. 2.5-2.8 (the nudge).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,12 +84,29 @@ class RealGrid:
     step: float
 
 
+def spanning(low: Any, high: Any, library: Any = np) -> tuple[Any, Any]:
+    """The range that a grid spans for the sake of [low, high]: 0 is in it, and it has some width.
+
+    An empty range at 0 becomes [0, 1], so that a constant-zero tensor has a code; other ranges are
+    stretched, both ends by one factor, to `NARROWEST` at least.
+
+    Args:
+        low, high: numbers or arrays, low <= high.
+        library: `numpy`, or `tensorflow` for its tensors.
+    """
+    low, high = library.minimum(low, 0.0), library.maximum(high, 0.0)
+    width = high - low
+    empty = width == 0.0
+    narrow = NARROWEST / library.where(empty, library.ones_like(width), width)
+    stretch = library.where(width < NARROWEST, narrow, library.ones_like(width))
+    return low * stretch, library.where(empty, library.ones_like(high), high * stretch)
+
+
 def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> QuantParams:
     """Per-tensor asymmetric parameters whose grid spans a range and holds 0 exactly.
 
-    The range is widened to contain 0 and its low end nudged to a multiple of the scale
-    (thesis Eq. 2.5-2.8; SPEC, part II B, "Nudge"). An empty range at 0 becomes [0, 1], so that
-    a constant-zero tensor has a code; other ranges are stretched to `NARROWEST` at least.
+    The range is widened (`spanning`) and its low end nudged to a multiple of the scale (thesis
+    Eq. 2.5-2.8).
 
     The scale is a float32 number, as files hold it: pixels in [-1, 1] lie halfway between two codes
     of scale 2 / 255, and not of its float32 neighbour, so the two give other codes.
@@ -99,13 +117,9 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
     low, high = float(np.asarray(minimum)), float(np.asarray(maximum))
     if not (np.isfinite(low) and np.isfinite(high)) or low > high:
         raise ValueError(f"a range needs finite minimum <= maximum, received [{low}, {high}]")
-    low, high = min(low, 0.0), max(high, 0.0)
-    if low == high:
-        high = 1.0
+    low, high = spanning(low, high)
     first, last = LIMITS[dtype]
-    scale = max(high - low, NARROWEST) / (last - first)
-    stretch = max(1.0, NARROWEST / (high - low))
-    low *= stretch
+    scale = (high - low) / (last - first)
     zero_point = np.clip(np.floor(first - low / scale + 0.5), first, last)
     return QuantParams(np.asarray(np.float32(scale)), np.asarray(zero_point), dtype)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfqdyn.numerics.grid import spanning
+
 _KEY = "TF_USE_LEGACY_KERAS"
 _before = os.environ.get(_KEY)
 import tensorflow_model_optimization as tfmot  # noqa: E402
@@ -17,8 +19,6 @@ if _before is None:  # tfmot sets it for its own imports; nothing else must see 
     os.environ.pop(_KEY, None)
 
 quantization = tfmot.quantization.keras
-NARROWEST = 1e-6
-"""Ranges narrower than this are given width 1, so that they have a grid."""
 
 
 class KernelExtrema(quantization.quantizers.Quantizer):
@@ -31,7 +31,7 @@ class KernelExtrema(quantization.quantizers.Quantizer):
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
         """The kernel on its 8-bit grid."""
         fixed = tf.stop_gradient(inputs)
-        low, high = _widened(tf.reduce_min(fixed), tf.reduce_max(fixed))
+        low, high = spanning(tf.reduce_min(fixed), tf.reduce_max(fixed), tf)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
     def get_config(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class FixedRange(quantization.quantizers.Quantizer):
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
         """The values on their 8-bit grid."""
-        low, high = _widened(*(tf.constant(end, tf.float32) for end in self._range))
+        low, high = spanning(*(tf.constant(end, tf.float32) for end in self._range), tf)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
     def get_config(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class MovingRange(quantization.quantizers.Quantizer):
                 end.assign(self._decay * end + (1 - self._decay) * value)
                 for end, value in zip((low, high), found)
             )
-        low, high = _widened(tf.convert_to_tensor(low), tf.convert_to_tensor(high))
+        low, high = spanning(tf.convert_to_tensor(low), tf.convert_to_tensor(high), tf)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
     def get_config(self) -> dict[str, Any]:
@@ -106,12 +106,6 @@ def batch_range(values: tf.Tensor, share: float) -> tuple[tf.Tensor, tf.Tensor]:
     dropped = tf.cast(tf.floor(share * tf.cast(tf.size(lows), tf.float32) + 0.5), tf.int32)
     dropped = tf.minimum(dropped, (tf.size(lows) - 1) // 2)
     return lows[dropped], highs[tf.size(highs) - 1 - dropped]
-
-
-def _widened(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The range with 0 in it and some width, as `grid.from_range` makes it."""
-    low, high = tf.minimum(low, 0.0), tf.maximum(high, 0.0)
-    return low, tf.where(high - low < NARROWEST, low + 1.0, high)
 
 
 class AsymmetricConfig(quantization.QuantizeConfig):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, LayerNode, Node, channel_axes, layers_of
-from tfqdyn.numerics.grid import NARROWEST, RealGrid
+from tfqdyn.numerics.grid import RealGrid, spanning
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import (
@@ -85,12 +85,9 @@ class Grid:
 
 
 def grid(low: NDArray | float, high: NDArray | float, bits: int) -> Grid:
-    """A grid over ranges, widened to hold 0; empty ranges at 0 become [0, 1]."""
-    first = np.minimum(np.asarray(low, np.float32), 0)
-    last = np.maximum(np.asarray(high, np.float32), 0)
-    last = np.where(last == first, np.float32(1), last)
-    narrow = last - first < NARROWEST
-    return Grid(first, np.where(narrow, first + np.float32(NARROWEST), last), bits)
+    """A grid over ranges, widened as `numerics.grid.spanning` widens them."""
+    first, last = spanning(np.asarray(low, np.float32), np.asarray(high, np.float32))
+    return Grid(np.asarray(first, np.float32), np.asarray(last, np.float32), bits)
 
 
 @dataclass(frozen=True, eq=False)
