@@ -11,11 +11,13 @@ An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 o
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.ops import ACTIVATIONS
 from tfqdyn.numerics.grid import QuantParams, from_range
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
 
@@ -231,6 +233,10 @@ def _permute(node: Node, x: tf.Tensor) -> tf.Tensor:
     return tf.transpose(x, (0, *node.config["dims"]))
 
 
+def _activation(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return keras.activations.get(node.op)(x, **node.config)
+
+
 def _upsample(node: Node, x: tf.Tensor) -> tf.Tensor:
     method = node.config["interpolation"]
     if method == "nearest":
@@ -276,4 +282,5 @@ _EMITTERS: dict[str, Callable[..., Any]] = {
     "subtract": lambda node, a, b: tf.subtract(a, b),
     "tanh": lambda node, x: tf.tanh(x),
     "upsample": _upsample,
+    **dict.fromkeys(ACTIVATIONS, _activation),
 }
