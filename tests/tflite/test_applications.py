@@ -17,15 +17,16 @@ from conftest import randomize
 from numpy.typing import NDArray
 
 from tfqdyn.files import memory
-from tfqdyn.measurement.capture import TfliteTensors
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import Graph, layers_of
 from tfqdyn.network.lowering import lower
+from tfqdyn.network.ops import takes
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.numerics.grid import dequantize
-from tfqdyn.quantization.conversion import Converted, to_scheme, to_tflite
-from tfqdyn.schemes import takes
+from tfqdyn.quantization.conversion import to_scheme, to_tflite
+from tfqdyn.quantization.converted import Converted
+from tfqdyn.tflite.running import TfliteTensors
 
 pytestmark = pytest.mark.slow
 APPLICATIONS = [
