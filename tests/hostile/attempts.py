@@ -14,6 +14,7 @@ from hostile.material import CONFIG, SIZE, Material
 from tfqdyn import datasets, pipeline
 from tfqdyn.commands import compare
 from tfqdyn.datasets import Dataset
+from tfqdyn.measurement import sampling
 from tfqdyn.network import modelfile
 from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
@@ -30,7 +31,7 @@ def analyze_model(path: Path, rng: random.Random) -> Any:
     scheme = rng.choice(SCHEMES)
     graph = lower(model, scheme)
     if sum(math.prod(row.output_shape) for row in layers_of(graph)) > MOST_VALUES:
-        return pipeline.chunking(graph, layers_of(graph), CONFIG)
+        return sampling.chunking(graph, layers_of(graph), CONFIG)
     x = np.random.default_rng(0).uniform(-2, 2, (4, *graph.input_shape)).astype(np.float32)
     data = Dataset("random", x, np.zeros(4, np.int64))
     return pipeline.analyze(model, data, replace(CONFIG, scheme=scheme))
