@@ -114,7 +114,7 @@ def test_what_the_converter_decides_cannot_be_asked_for(change: dict) -> None:
 
 @functools.cache
 def converted_only() -> keras.Model:
-    """What uint8 does not take: normalizations, GELU, ELU, an activation of several operators."""
+    """What uint8 does not take: normalizations, ELU, an activation of several operators."""
     k = keras.layers
     keras.utils.set_random_seed(1)
     x = inputs = keras.Input((12, 12, 3), name="images")
@@ -146,6 +146,23 @@ def test_converter_schemes_take_what_the_converter_takes(scheme: str) -> None:
         assert {row.name for row in found.layers if row.dtype == "float32"} == {"narrow_elu"}
 
 
+@pytest.mark.parametrize("scheme", ["uint8", "int8", "simulated", "graph_transform_tool"])
+def test_gelu_is_taken_by_every_scheme(scheme: str) -> None:
+    """Exact in the stem, by tanh behind it."""
+    k = keras.layers
+    keras.utils.set_random_seed(3)
+    x = inputs = keras.Input((12, 12, 3), name="images")
+    x = keras.ops.gelu(k.Conv2D(8, 3, name="stem", activation="gelu")(x), approximate=True)
+    x = k.Dense(4, name="logits")(k.GlobalAveragePooling2D(name="gap")(x))
+    config = dataclasses.replace(CONFIG, scheme=scheme)
+    found = pipeline.analyze(randomize(keras.Model(inputs, x)), images(12), config)
+    exact, by_tanh = (row for row in found.layers if row.kind == "gelu")
+    assert exact.name == "stem_gelu"
+    assert min(exact.sqnr_db.mean, by_tanh.sqnr_db.mean) > 20
+    if not config.simulated:
+        assert [op.kind for op in parse(found.tflite[0]).operators].count("GELU") == 2
+
+
 def test_schemes_that_do_not_take_a_model_say_so_before_any_slow_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -163,7 +180,7 @@ def test_the_table_names_schemes_that_do_not_take_the_model() -> None:
     schemes = ["uint8", "int16x8", "float16"]
     done = schemetable.compare_schemes(converted_only(), images(12), CONFIG, schemes, 2)
     uint8, int16x8, float16 = done.rows
-    assert "gelu: layers 'wide'" in uint8.problem
+    assert "elu: layers 'narrow'" in uint8.problem
     assert "converter refused the model" in int16x8.problem
     assert float16.accuracy is not None
     unknown = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.GroupNormalization(1)])

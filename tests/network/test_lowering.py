@@ -116,13 +116,13 @@ def test_operations_that_the_converter_alone_takes_compute_the_same() -> None:
 
 
 def test_what_a_scheme_does_not_take_is_named_with_the_schemes_that_do() -> None:
-    model = image_model(k.LayerNormalization(name="a"), k.Conv2D(2, 1, activation="gelu", name="b"))
+    model = image_model(k.LayerNormalization(name="a"), k.Conv2D(2, 1, activation="elu", name="b"))
     for scheme in ("uint8", "simulated"):
         with pytest.raises(UnsupportedModelError) as error:
             lower(model, scheme)
         assert str(error.value) == (
             f"scheme {scheme!r} does not take these layers; int8, int8_per_tensor, int16x8, "
-            "dynamic, float16, float32 may:\nlayer_norm: layers 'a'\ngelu: layers 'b'"
+            "dynamic, float16, float32 may:\nlayer_norm: layers 'a'\nelu: layers 'b'"
         )
 
 
