@@ -242,6 +242,18 @@ def test_networks_that_are_no_classifiers_are_refused() -> None:
         analyze(model, images(4), CONFIG)
 
 
+def test_names_that_tensorflow_refuses() -> None:
+    """It takes letters, digits and "._->"; "é" and "ê" stay two names in its place."""
+    k = keras.layers
+    x = inputs = keras.Input((12, 12, 3), name="i n")
+    x = k.Conv2D(2, 3, name="é")(k.Conv2D(2, 3, name="ê")(x))
+    x = k.GlobalAveragePooling2D(name="_p")(x)
+    model = keras.Model(inputs, k.Dense(4, name="$x$\x1b[2J")(x), name="[m]")
+    found = analyze(model, images(8), CONFIG)
+    assert [row.name for row in found.layers] == ["ê", "é", "_p", "$x$\x1b[2J"]
+    assert found.model["name"] == "[m]"
+
+
 def test_networks_that_compute_nothing_are_refused() -> None:
     model = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten()])
     data = Dataset("small", np.zeros((4, 2, 2, 1)), np.arange(4))

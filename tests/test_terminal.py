@@ -12,6 +12,9 @@ import keras
 import numpy as np
 import pytest
 from conftest import complaints, images, residual_net
+from rich.table import Table
+
+from tfqdyn import console
 
 ROOT = Path(__file__).parents[1]
 NOISE = ("oneDNN", "cuda", "I0000", "WARNING", "Warning", "deprecat", "Traceback")
@@ -90,3 +93,15 @@ def test_errors_are_one_line_on_stderr(name: str, files: Path) -> None:
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture) -> None:
+    """Rich takes brackets for markup and colons for emoji; terminals obey control characters."""
+    table = Table("[/x]", title="[red]t")
+    table.add_row("[bold]:smile:\x1b[2J\u202e")
+    console.print_tables([table], ["[/y]\x9b31m"])
+    out, _ = capsys.readouterr()
+    for text in ("[/x]", "[red]t", "[bold]:smile:\\x1b[2J\\u202e", "[/y]\\x9b31m"):
+        assert text in out
+    console.failure("no \x1b[31m\nfile")
+    assert capsys.readouterr().err == "tfqdyn: no \\x1b[31m\nfile\n"

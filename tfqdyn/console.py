@@ -11,6 +11,7 @@ from typing import Any
 from rich import progress as bars
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 PIPED_WIDTH = 120
 """Columns of a table that does not go to a terminal."""
@@ -44,11 +45,25 @@ def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
 def print_tables(tables: Sequence[Table], notes: Sequence[str] = ()) -> None:
     """Prints tables, then remarks, to stdout."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
-    console = Console(width=width)
+    console = _AsItIs(width=width, markup=False, emoji=False)
     for table in tables:
         console.print(table)
     for note in notes:
-        console.print(note, markup=False, highlight=False)
+        console.print(note, highlight=False)
+
+
+class _AsItIs(Console):
+    """Prints names of files and layers as text, whatever Rich or a terminal would make of them."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(printable(text), **how)
+
+
+def printable(text: str) -> str:
+    """A text with escapes in the place of what a terminal obeys or does not show."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def quiet_tensorflow() -> None:
@@ -122,4 +137,4 @@ def _without(module: str) -> Iterator[None]:
 
 def failure(message: str) -> None:
     """One error, on stderr."""
-    print(f"tfqdyn: {message}", file=sys.stderr)
+    print(f"tfqdyn: {printable(message)}", file=sys.stderr)

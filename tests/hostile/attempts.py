@@ -70,14 +70,16 @@ def command(*arguments: str) -> None:
     from tfqdyn import cli
 
     small = ["--trials=1", "--calibration_size=3", "--batch_size=4", "--threads=1"]
-    errors, status = StringIO(), 0
-    with flagsaver.flagsaver(), redirect_stderr(errors), redirect_stdout(StringIO()):
+    errors, output, status = StringIO(), StringIO(), 0
+    with flagsaver.flagsaver(), redirect_stderr(errors), redirect_stdout(output):
         try:
             cli.run(flags.FLAGS(["tfqdyn", *arguments, *small]))
         except SystemExit as stop:
             status = stop.code
     message = errors.getvalue()
     assert (status, bool(message)) in ((0, False), (1, True)), f"status {status}: {message}"
+    obeyed = {c for c in message + output.getvalue() if not c.isprintable()} - {"\n"}
+    assert not obeyed, f"terminals obey {obeyed}"
     if status:
         assert message.startswith("tfqdyn: "), message
         assert "Traceback" not in message, message

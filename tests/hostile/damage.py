@@ -12,6 +12,13 @@ WORDS: tuple[Any, ...] = (
     [0], [1, 2], ["x"], [1] * 40, {"a": 1}, {"class_name": "x"}, {"class_name": 1, "config": None},
 )  # fmt: skip
 """What stands where something else is expected."""
+NAMES = (
+    "[/x]", "[red]", "[link=file:///]", ":smile:", "\x1b[2J", "\x1b]0;x\x07", "\r", "\t", "\n",
+    "\x00", "\u202e", "\x9b31m", "</script>", "<img src=x onerror=x()>", "{{ 1 }}", "%s", "..",
+    "/", "$\\x$",
+    "inf", "é", "名", "", " ", "a" * 3000, "'", '"', ",", "=1+1",
+)  # fmt: skip
+"""Names that mean something to what shows them."""
 
 
 def bytes_of(rng: random.Random, content: bytes) -> bytes:

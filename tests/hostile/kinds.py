@@ -18,6 +18,7 @@ KINDS: dict[str, tuple[Make, int]] = {
     "model: functions of TensorFlow": (models.gadget_functions, 4),
     "model: damaged descriptions": (models.descriptions, 2),
     "model: huge layers": (models.large_layers, 2),
+    "model: names": (models.names, 1),
     "model: damaged bytes": (models.damaged_bytes, 2),
     "model: damaged weights": (models.damaged_weights, 1),
     "model: archives and bombs": (models.archives, 3),
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[Make, int]] = {
     "tflite: no files": (tflites.paths, 1),
     "results: damaged records": (runs.trees, 3),
     "results: keys and versions": (runs.keys, 3),
+    "results: names": (runs.names, 1),
     "results: damaged bytes": (runs.file_bytes, 2),
     "results: no records": (runs.others, 1),
 }

@@ -156,6 +156,19 @@ def _enlarge(rng: random.Random, model: Any, large: int) -> None:
         holder[key] = large
 
 
+def names(rng: random.Random, number: int, folder: Path, material: Material) -> Attempt:
+    """Sound models whose layers have names that terminals, Rich or HTML would obey."""
+    suffix, name = rng.choice(("keras", "keras", "keras", "h5")), rng.choice(NETWORKS)
+    model = described(material, suffix, name)
+    known = sorted({layer["config"]["name"] for layer in model["config"]["layers"]})
+    text = json.dumps(model)
+    for layer in rng.sample(known, min(len(known), rng.choice([1, 2, 9]))):
+        text = text.replace(json.dumps(layer), json.dumps(rng.choice(damage.NAMES) + layer[:1]))
+    path = write_model(folder / f"m.{suffix}", json.loads(text), material, name)
+    data, out = material.folder / "d.npz", folder / "out"
+    return lambda: command("analyze", f"--model={path}", f"--data={data}", f"--out={out}")
+
+
 def damaged_bytes(rng: random.Random, number: int, folder: Path, material: Material) -> Attempt:
     """Sound files with bytes changed."""
     suffix = ("keras", "h5")[number % 2]

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS = 120
+SECONDS = 300
 """How long one attempt may take, on a machine that does other things too."""
 START_SECONDS = 300
 ROOT = Path(__file__).parents[2]

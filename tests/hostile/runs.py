@@ -58,6 +58,25 @@ def keys(rng: random.Random, number: int, folder: Path, material: Material) -> A
     return opened(folder, rng)
 
 
+def names(rng: random.Random, number: int, folder: Path, material: Material) -> Attempt:
+    """Names and remarks that terminals, Rich or HTML would obey; shown by the command."""
+    path, record = _folders(folder, material), material.record()
+    for _ in range(rng.choice([1, 4])):
+        layer, odd = rng.choice(record["layers"]), rng.choice(damage.NAMES)
+        kind = rng.randrange(4)
+        if kind == 0:
+            layer["name"] = odd
+        elif kind == 1:
+            layer["kind"] = odd
+        elif kind == 2:
+            record["model"]["name"] = record["data"]["name"] = odd
+        else:
+            layer["flags"] = record["notes"] = [odd]
+    path.write_text(json.dumps(record))
+    runs = [str(folder / "bad"), str(folder / "good")]
+    return lambda: command("compare", *runs, f"--out={folder}/out")
+
+
 def file_bytes(rng: random.Random, number: int, folder: Path, material: Material) -> Attempt:
     """Bytes changed, cut or added."""
     path = _folders(folder, material)

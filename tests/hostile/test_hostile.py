@@ -7,7 +7,7 @@ import pytest
 from hostile import material, misbehaving, running
 from hostile.kinds import KINDS, case
 
-CASES = 1_105
+CASES = 1_139
 """Seventeen rounds of all kinds."""
 
 

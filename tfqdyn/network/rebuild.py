@@ -1,5 +1,6 @@
 """`Graph` -> Keras model: a network as standard layers, to run in fp32, to train or to save."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -53,12 +54,18 @@ def to_keras(
     ends: Any = values[graph.output.name]
     if outputs is not None:
         ends = [values[name] for name in outputs]
-    return library.Model(first, ends, name=graph.name)
+    name = _allowed(graph.name)
+    name = name if re.match("[A-Za-z0-9.]", name) else f".{name}"  # where nothing stands before it
+    return library.Model(first, ends, name=name)
 
 
 def name_of(node: Node) -> str:
-    """The name of a node's layer."""
-    return node.name.replace("/", "_")
+    """The name of a node's layer: "/" as "_", characters that TensorFlow refuses as numbers."""
+    return _allowed(node.name)
+
+
+def _allowed(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.>-]", lambda m: f".{ord(m[0]):x}", name.replace("/", "_"))
 
 
 WEIGHTS = {
