@@ -26,7 +26,7 @@ artifact is made when all that it needs is done; with --partial, from what there
 are not done yet are named by their `status`.
 
 --judge=DIR computes nothing: it judges the rows of a folder that was published before by the rules
-of today, and writes its pages anew.
+of today, and draws its figures and writes its pages anew.
 
 --executor=local does one job at a time in this process, with --jobs=N so many side by side, each in
 a process of its own and of low priority; --minutes ends them after that time (exit status 75), and
@@ -157,7 +157,7 @@ def judge(folder: Path) -> None:
     from experiments.evidence import publication
 
     try:
-        verdicts = publication.write(catalogue.GROUPS, catalogue.CLAIMS, folder)
+        verdicts = publication.write(catalogue.GROUPS, catalogue.CLAIMS, folder, draw=True)
     except ValueError as error:
         sys.exit(f"error: --judge: {error}")
     print_tables([listing.claims_table(verdicts)], [f"Judged anew: {folder}"])

@@ -1,5 +1,8 @@
 """How the works' networks are shown: order, colours, sizes for print; nothing else."""
 
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
 FULL_WIDTH = 7.0
 """Inches across a page of two columns."""
 ROW_HEIGHT = 2.2
@@ -40,10 +43,23 @@ COLOURS = (
 )  # fmt: skip
 LINES = ("-", "--", ":", "-.")
 
-SHADES = {"depthwise": "#E3E3E3", "group": "#DCE9F2", "pointwise": "#F3E8D6"}
+SHADES = {
+    "depthwise": "#E3E3E3",
+    "group": "#DCE9F2",
+    "depthwise or group": "#E3E3E3",
+    "pointwise": "#F3E8D6",
+}
 """Backgrounds of layers by kind, light enough for every line colour."""
 
 FAMILY_COLOURS = dict(zip(FAMILIES, COLOURS, strict=False))
+
+
+def ordered_style(position: int, count: int) -> dict[str, str]:
+    """Colour and dashes of one of many lines that have an order: from dark to light."""
+    return {
+        "color": to_hex(colormaps["viridis"](0.9 * position / (count - 1))),
+        "linestyle": LINES[position % 2],
+    }
 
 
 def line_style(position: int) -> dict[str, str]:

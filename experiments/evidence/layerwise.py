@@ -29,9 +29,12 @@ from tfqdyn.show import figures
 
 Layer = Mapping[str, Any]
 
+DECADES = 1.5
+"""From so many on an axis is logarithmic."""
 SHADED = {
     "depthwise": "depthwise layers",
     "group": "group convolutions",
+    "depthwise or group": "depthwise or group convolutions",
     "pointwise": "1x1 convolutions",
 }
 """Kinds of layers that panels shade, and the legend's name for them: the first that there is."""
@@ -147,8 +150,12 @@ def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> F
 
     Networks of different families that differ in nothing else have one colour and one entry in the
     legend, which names them without the family (`display.short_name`, or the rows' own `label`).
-    Layers of the first of `SHADED` that a panel has are shaded. An axis is logarithmic where finite
-    positive values span `figures.DECADES`, with zeros below it; infinite values are left out.
+    Where there are more lines than colours, colours run from dark to light in the rows' order.
+    Networks of different depth share a panel block by block (`places`).
+    Layers of the first of `SHADED` that a panel has are shaded, depthwise and group convolutions
+    alike where it has both. An axis is logarithmic where finite positive values span `DECADES`,
+    with zeros below it; infinite values are left out. The axis of QCE is that of hidden layers: the
+    output's is of probabilities, not of a histogram, and is told in words where it lies beyond.
 
     Args:
         rows: a row a layer and network; families unknown to `display` come last.
@@ -175,14 +182,26 @@ def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> F
             for line, value in enumerate(values):
                 shaded |= _panel(grid[line, column], own, value, styles)
                 _scale(grid[line, column], own if stacked else rows, value)
+                if value == "qce":
+                    _hidden_alone(grid[line, column], own, own if stacked else rows)
             grid[0, column].set_title(display.FAMILY_TITLES.get(family, family))
         for pane in axes[-1]:
-            pane.set_xlabel("layer")
+            pane.set_xlabel(_numbered(rows))
         for line, value in enumerate(values):
             for pane in grid[line] if stacked else grid[line, :1]:
                 pane.set_ylabel(textwrap.fill(VALUES[value].title, 24))
         _legend(figure, styles, shaded)
     return figure
+
+
+def _numbered(rows: Sequence[Row]) -> str:
+    """What the axis counts: of networks of different depth the deepest one's layers."""
+    depths: dict[str, dict[str, int]] = {}
+    for row in rows:
+        of = depths.setdefault(str(row["family"]), {})
+        of[str(row["network"])] = max(of.get(str(row["network"]), 0), int(row["number"] or 0))
+    apart = any(len(set(of.values())) > 1 for of in depths.values())
+    return "layer of the deepest network" if apart else "layer"
 
 
 def _label(row: Row) -> str:
@@ -192,33 +211,98 @@ def _label(row: Row) -> str:
 def _styles(rows: Sequence[Row], families: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and dashes by label, in the order of the panels."""
     labels = dict.fromkeys(_label(row) for f in families for row in rows if row["family"] == f)
-    return {label: dict(display.line_style(position)) for position, label in enumerate(labels)}
+    many = len(families) == 1 and len(labels) > len(display.COLOURS)
+    return {
+        label: display.ordered_style(at, len(labels)) if many else display.line_style(at)
+        for at, label in enumerate(labels)
+    }
+
+
+def places(rows: Sequence[Row]) -> dict[tuple[str, int], float]:
+    """Where each network's layers stand: by number, a shallower one's among the deepest one's.
+
+    Dense layers are counted from the end; of the convolutions the first and last ones stand
+    together and the others at equal distances, which puts every block's convolution at the block's
+    end where the deepest network has two for one of theirs.
+    """
+    networks: dict[str, list[Row]] = {}
+    for row in rows:
+        networks.setdefault(str(row["network"]), []).append(row)
+    deepest = max(len(of) for of in networks.values())
+    last = max(sum(row["kind"] != "dense" for row in of) for of in networks.values())
+    found: dict[tuple[str, int], float] = {}
+    for name, of in networks.items():
+        own = sum(row["kind"] != "dense" for row in of)
+        step = (last - 1) / (own - 1) if own > 1 else 1.0
+        for row in of:
+            number = int(row["number"] or 0)
+            if len(of) == deepest:
+                found[name, number] = number
+            elif row["kind"] == "dense":
+                found[name, number] = deepest - (len(of) - number)
+            else:
+                found[name, number] = 1 + (number - 1) * step
+    return found
 
 
 def _panel(
     axes: Axes, rows: Sequence[Row], value: str, styles: Mapping[str, Mapping[str, Any]]
 ) -> set[str]:
     """Draws one panel's lines; returns the kind of layers that it shades, if any."""
-    kinds = {row["kind"] for row in rows}
+    kinds, at_number = {row["kind"] for row in rows}, places(rows)
     kind = next((kind for kind in SHADED if kind in kinds), None)
-    for number in {row["number"] for row in rows if row["kind"] == kind}:
-        at = float(number or 0)
+    alike = {"depthwise", "group"}
+    kind = "depthwise or group" if alike <= kinds else kind
+    shaded = alike if alike <= kinds else {kind}
+    grey = {
+        at_number[str(row["network"]), int(row["number"] or 0)]
+        for row in rows
+        if row["kind"] in shaded
+    }
+    for at in grey:
         axes.axvspan(at - 0.5, at + 0.5, color=display.SHADES[kind or ""], linewidth=0, zorder=0)
     for network in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == network and _finite(row[value])]
         if not own:
             continue
         style = styles[_label(own[0])]
-        x = np.array([row["number"] for row in own], float)
+        x = np.array([at_number[str(network), int(row["number"] or 0)] for row in own], float)
         mean = np.array([row[value] for row in own], float)
         std = np.array([row.get(f"{value}_std") or 0.0 for row in own], float)
         axes.plot(x, mean, color=style["color"], linestyle=style["linestyle"])
-        axes.fill_between(x, mean - std, mean + std, color=style["color"], alpha=0.2, linewidth=0)
-    numbers = [float(row["number"] or 0) for row in rows]
+        low = mean - std
+        if VALUES[value].log:  # as far below as above, so that no band reaches 0
+            low = np.maximum(low, np.divide(mean**2, mean + std, out=mean * 0, where=mean > 0))
+        axes.fill_between(x, low, mean + std, color=style["color"], alpha=0.3, linewidth=0)
+    numbers = list(at_number.values())
     axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 4, 10]))
     axes.grid(visible=False, axis="x")
     return set() if kind is None else {kind}
+
+
+def _hidden_alone(axes: Axes, own: Sequence[Row], sharing: Sequence[Row]) -> None:
+    """Fits the axis to the hidden layers' QCE and says where the outputs' is if it is beyond."""
+    (_, outputs), (hidden, _) = _qce(own), _qce(sharing)
+    if not hidden or not outputs or max(outputs) <= max(hidden):
+        return
+    room = 0.08 * ((max(hidden) - min(hidden)) or 1.0)
+    axes.set_ylim(min(hidden) - room, max(hidden) + room)
+    told = " to ".join(dict.fromkeys(f"{end:.2g}" for end in (min(outputs), max(outputs))))
+    shown = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": "x-small"}
+    axes.text(0.98, 0.98, f"outputs: {told}", **shown)
+
+
+def _qce(rows: Sequence[Row]) -> tuple[list[float], list[float]]:
+    """QCE of hidden layers and of outputs."""
+    last: dict[Any, int] = {}
+    for row in rows:
+        last[row["network"]] = max(last.get(row["network"], 0), int(row["number"] or 0))
+    found: tuple[list[float], list[float]] = ([], [])
+    for row in rows:
+        if _finite(row["qce"]):
+            found[row["number"] == last[row["network"]]].append(float(row["qce"] or 0))
+    return found
 
 
 def _legend(
@@ -256,7 +340,7 @@ def _scale(axes: Axes, rows: Sequence[Row], value: str) -> None:
     if not VALUES[value].log or not positive:
         return
     low, high = min(positive), max(positive)
-    if np.log10(high / low) >= figures.DECADES:
+    if np.log10(high / low) >= DECADES:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.6, max(mean + std for mean, std in found) * 1.6)
 

@@ -45,9 +45,18 @@ def publish(
 
 
 def write(
-    groups: Mapping[str, Sequence[Artifact]], claims: Sequence[Claim], to: Path
+    groups: Mapping[str, Sequence[Artifact]],
+    claims: Sequence[Claim],
+    to: Path,
+    draw: bool = False,
 ) -> Sequence[Row]:
     """Judges the rows of a published folder and writes its pages; artifacts not there are named.
+
+    Args:
+        groups: of artifacts.
+        claims: that are judged.
+        to: the folder.
+        draw: whether figures are drawn anew, too.
 
     Raises:
         ValueError: no artifact is there.
@@ -56,6 +65,8 @@ def write(
     notes = {name: note for name in names if (note := note_of(to / name)) is not None}
     if not notes:
         raise ValueError(f"{to} holds no published artifact")
+    if draw:
+        _draw([one for of in groups.values() for one in of if one.name in notes], to)
     verdicts = judged_all(claims, lambda name: rows_in(to / name))
     rows = [row_of(one) for one in verdicts]
     wholefiles.write(to / "claims.csv", to_csv(rows).encode())
@@ -69,6 +80,14 @@ def write(
     settings = deviations.settings(next(iter(notes.values()))["scale"])
     _write(to / "README.md", pages.first_page(verdicts, notes, settings, missing))
     return rows
+
+
+def _draw(artifacts: Sequence[Artifact], to: Path) -> None:
+    for artifact in artifacts:
+        if artifact.draw is not None:
+            figure = artifact.draw(read_rows(to / artifact.name))
+            for suffix in ("svg", "png"):
+                figures.save(figure, to / artifact.name / f"figure.{suffix}")
 
 
 def rows_in(folder: Path) -> Rows | None:

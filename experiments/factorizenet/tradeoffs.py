@@ -1,5 +1,6 @@
 """Thesis, Figures 5.4 and 5.5: accuracy and output errors against multiply-accumulates."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from experiments.engine.jobs import Analysis, analysis_of
 from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
 from experiments.evidence import display
+from experiments.evidence.effects import CERTAIN
 from experiments.evidence.outcomes import outcome, provenance
 from experiments.factorizenet.sizing import sizing_of
 from experiments.factorizenet.spectrum import SPECTRUM
@@ -20,6 +22,8 @@ from tfqdyn import results
 from tfqdyn.show import figures
 
 MILLION = 1e6
+MACS = "full_width_mmacs"
+"""The column of the horizontal axis: the published width, whatever the scale's."""
 PUBLISHED: Mapping[str, tuple[float | None, ...]] = {
     "Regular Conv": (266.0, 88.37, 85.60, 3.13),
     "FactorizeNet-f2": (153.8, 86.54, 80.05, 7.50),
@@ -101,7 +105,11 @@ def artifact(name: str, source: str, title: str, panels: Sequence[Panel]) -> Art
 
 
 def draw(rows: Sequence[Row], panels: Sequence[Panel]) -> Figure:
-    """Draws the panels side by side: points with one standard deviation, networks named on top."""
+    """Draws the panels side by side, networks named on top.
+
+    Against the MACs at full width; accuracies with their 95 % interval by images and draws, other
+    figures with the deviation over draws; what the thesis' text says in grey beside it.
+    """
     with matplotlib.style.context(figures.STYLE):
         size = (display.FULL_WIDTH, display.ROW_HEIGHT + 1.0)
         figure = Figure(figsize=size, layout="constrained")
@@ -116,23 +124,41 @@ def panel_of(axes: Axes, rows: Sequence[Row], panel: Panel) -> None:
     placed = [row for row in rows if row["mmacs"] is not None]
     title, named = panel
     for column, label in named.items():
-        macs, values = ([float(row[key] or 0) for row in placed] for key in ("mmacs", column))
-        spread = [float(row.get(f"{column}_std") or 0) for row in placed]
+        macs, values = ([float(row[key] or 0) for row in placed] for key in (MACS, column))
+        spread = [error_of(row, column) for row in placed]
         style: Any = STYLES.get(column, STYLES["fp32_accuracy"])
         axes.errorbar(macs, values, spread, label=label, linestyle="", capsize=2, **style)
+        theirs = [row for row in placed if row.get(f"published_{column}") is not None]
+        if theirs:
+            at, said = (
+                [float(row[key] or 0) for row in theirs] for key in (MACS, f"published_{column}")
+            )
+            grey: Any = {"marker": style["marker"], "markerfacecolor": "none", "color": "0.45"}
+            name = f"{label}, published" if len(named) > 1 else "published"
+            axes.plot(at, said, linestyle="", label=name, **grey)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
-    axes.set_xlabel("million MACs of the convolutions")
+    axes.set_xlabel("million MACs of the convolutions at full width")
     axes.set_ylabel(title)
     names = axes.secondary_xaxis("top")
-    places = [float(row["mmacs"] or 0) for row in placed]
+    places = [float(row[MACS] or 0) for row in placed]
     names.set_xticks(places, [_short(row) for row in placed], rotation=90, fontsize="x-small")
     names.tick_params(length=2)
     names.minorticks_off()
-    if len(named) > 1:
+    if len(axes.get_legend_handles_labels()[1]) > 1:
         axes.legend()
+
+
+def error_of(row: Row, column: str) -> float:
+    """Half of an accuracy's 95 % interval by images and draws; of others a deviation over draws."""
+    std = float(row.get(f"{column}_std") or 0)
+    if not column.endswith("accuracy"):
+        return std
+    share, draws = float(row[column] or 0) / 100, float(row.get("draws") or 1)
+    sampled = 1e4 * share * (1 - share) / float(row["images"] or 1)
+    return CERTAIN * math.sqrt(sampled + std**2 / draws)
 
 
 def _short(row: Row) -> str:

@@ -52,7 +52,10 @@ def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artif
 
 
 def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:
-    """Panels of the networks that were analyzed, each with its own axis; the rest in words."""
+    """Panels of the networks that were analyzed, each with its own axis; the rest are named.
+
+    Why they are not there is in the rows.
+    """
     analyzed = [row for row in rows if row.get("number") is not None]
     rest = [row for row in rows if row.get("number") is None]
     if not analyzed:
@@ -60,5 +63,6 @@ def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:
     labelled = [{**row, "label": row["network"]} for row in analyzed]
     figure = layerwise.draw(labelled, values, stacked=True)
     if rest:
-        figure.suptitle(absent.told(rest), fontsize="x-small", wrap=True)
+        names = ", ".join(dict.fromkeys(str(row["network"]) for row in rest))
+        figure.axes[0].set_title(f"{names}: not available", fontsize="x-small", loc="right")
     return figure

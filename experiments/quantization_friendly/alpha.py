@@ -35,6 +35,8 @@ from tfqdyn.files import wholefiles
 from tfqdyn.show import figures
 
 FILE = "channels.json"
+CROWDED = 500
+"""Points from which on they are transparent, and pixels in vector files."""
 SHOWN = {0: "other channels", 1: "zero variance"}
 
 
@@ -152,6 +154,8 @@ def _points(axes: Axes, rows: Sequence[Mapping[str, Any]], x: str, y: str) -> No
             linestyle="",
             color=display.COLOURS[zero],
             label=label,
+            alpha=0.35 if len(rows) > CROWDED and not zero else 1.0,
+            rasterized=len(rows) > CROWDED,
         )
 
 

@@ -54,6 +54,8 @@ DYNAMICS = tuple(dynamics.TITLES)
 """Statistics of training itself, means over layers."""
 LOW_IS_BAD = ("folded_precision", "activation_precision", "weight_precision", "fp32_accuracy")
 
+GAP = 0.1
+"""Of correlation between the names of two lines."""
 LEVEL = 0.05
 """Of the p from which on a correlation is outside the grey band."""
 
@@ -177,7 +179,8 @@ def draw(rows: Sequence[Row]) -> Figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, source in zip(axes, ("analysis", "dynamics"), strict=True):
             _panel(ax, [row for row in rows if row["source"] == source])
-        axes[0].set_ylabel("rank correlation with final loss")
+        known = "loss" if any(row["statistic"] == "loss" for row in rows) else "decrease"
+        axes[0].set_ylabel(f"rank correlation with final {known}")
         axes[0].set_title("quantized in the course of training")
         axes[1].set_title("training itself")
     return figure
@@ -198,8 +201,27 @@ def _panel(axes: Axes, rows: Sequence[Row]) -> None:
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.set_ylim(-1.05, 1.05)
     axes.set_xlabel("published epoch, of 200")
-    if axes.lines[1:]:
-        axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    _named_at_their_ends(axes)
+
+
+def _named_at_their_ends(axes: Axes) -> None:
+    """Names lines beside their last points, moved apart where these are close."""
+    lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in lines]
+    floor = -1.0
+    for at in sorted(range(len(lines)), key=lambda at: ends[at]):
+        above = sum(end > ends[at] for end in ends)
+        height = max(floor, min(ends[at], 1.0 - GAP * above))
+        floor = height + GAP
+        axes.annotate(
+            str(lines[at].get_label()),
+            (1.02, height),
+            xycoords=("axes fraction", "data"),
+            color=lines[at].get_color(),
+            fontsize="x-small",
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _critical(number: int) -> float:

@@ -88,15 +88,18 @@ def test_rows_leave_dense_layers_out_and_list_failures(finish: Callable[..., Sto
     assert list(axes.containers[0].lines[0].get_ydata()) == [75.0, 75.0]
 
 
-def test_front():
+def test_front_holds_what_nothing_beats_for_certain():
     rows = [
-        {"mmacs": macs, "accuracy": accuracy}
+        {"full_width_mmacs": macs, "uint8_accuracy": accuracy, "images": 10_000, "draws": 4,
+         "uint8_accuracy_std": 1.0}
         for macs, accuracy in (
-            (10.0, 50.0), (8.0, 50.0), (8.0, 50.0), (9.0, 49.0), (20.0, 60.0), (5.0, 10.0),
-            (None, None), (20.0, 59.0), (4.0, None),
+            (10.0, 50.0), (8.0, 51.0), (8.0, 55.0), (20.0, 60.0), (5.0, 10.0), (None, None),
         )
     ]  # fmt: skip
-    assert pareto.on_front(rows, "accuracy") == [0, 1, 1, 0, 1, 1, 0, 0, 0]
+    # half of the interval: 1.96 sqrt(1e4 0.5 0.5 / 1e4 + 1 / 4) = 1.39, of a difference 1.96
+    assert tradeoffs.error_of(rows[0], "uint8_accuracy") == pytest.approx(1.96 * 0.5**0.5, abs=1e-3)
+    assert pareto.on_front(rows, "uint8_accuracy") == [0, 0, 1, 1, 1, 0]
+    assert pareto.on_front(rows[:2], "uint8_accuracy") == [1, 1]  # a point is within the error
 
 
 def test_published_decreases_follow_from_accuracies():

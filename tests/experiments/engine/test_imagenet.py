@@ -171,7 +171,7 @@ MISSING = {"network": "VGG-19", "family": "VGG-19", "status": "not available: no
 def test_figures_name_what_they_cannot_draw() -> None:
     values = ("folded_range", "folded_precision")
     figure = imagenet_layers.draw([*layers(10.0, 0.1), MISSING], values)
-    assert figure.get_suptitle() == "VGG-19: not available: no file"
+    assert figure.axes[0].get_title("right") == "VGG-19: not available"
     assert len(figure.axes) == 2
     words = imagenet_layers.draw([MISSING], values)
     assert [text.get_text() for text in words.texts] == ["VGG-19: not available: no file"]

@@ -2,17 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from experiments.evidence import display, layerwise
 
-NAMES = {"Regular": "Regular Conv", "DWS": "DWS Conv", "Others": "Others"}
+NAMES = {
+    "Regular": "Regular Conv",
+    "DWS": "DWS Conv",
+    "Others": "Others",
+    "FactorizeNet": "FactorizeNet",
+}
 Row = dict[str, Any]
 
 
 def rows(family: str, variants: list[str], kinds: str, **values: list[Any]) -> list[Row]:
-    kind = {"c": "conv", "d": "depthwise", "p": "pointwise", "g": "group"}
+    kind = {"c": "conv", "d": "depthwise", "p": "pointwise", "g": "group", "f": "dense"}
     return [
         {
             "network": f"{NAMES[family]} {variant}",
@@ -99,6 +105,45 @@ def test_unknown_families_come_last_under_their_names():
     figure = layerwise.draw(found, ("qce",))
     assert [axes.get_title() for axes in figure.axes] == ["Regular-ConvNets", "Others"]
     assert legend(figure) == ["A", "Others A"]
+
+
+def test_shallower_networks_stand_block_by_block():
+    deep = rows("DWS", ["A"], "cdpdpff", qmse=[1.0] * 7)
+    flat = rows("DWS", ["B"], "cccff", qmse=[1.0] * 5)
+    found = layerwise.places([*deep, *flat])
+    of = {name: [at for (n, _), at in found.items() if n.endswith(name)] for name in "AB"}
+    assert of["A"] == [1, 2, 3, 4, 5, 6, 7]
+    assert of["B"] == [1, 3, 5, 6, 7]  # each convolution at its block's end, dense ones last
+    figure = layerwise.draw([*deep, *flat], ("qmse",))
+    assert figure.axes[0].get_xlabel() == "layer of the deepest network"
+
+
+def test_group_and_depthwise_layers_are_shaded_together():
+    found = rows("FactorizeNet", ["A"], "cdp", qmse=[1.0, 2.0, 3.0])
+    found += rows("FactorizeNet", ["B"], "cgp", qmse=[1.0, 2.0, 3.0])
+    figure = layerwise.draw(found, ("qmse",))
+    assert legend(figure)[-1] == "depthwise or group convolutions"
+
+
+def test_eight_networks_of_a_family_have_eight_colours():
+    found = [r for n in "ABCDEFGH" for r in rows("FactorizeNet", [n], "cc", qmse=[1.0, 2.0])]
+    lines = layerwise.draw(found, ("qmse",)).axes[0].lines
+    assert len({line.get_color() for line in lines}) == 8
+
+
+def test_the_axis_of_qce_is_the_hidden_layers():
+    found = rows("DWS", ["A"], "ccf", qce=[2.0, 2.5, 9.0])
+    (axes,) = layerwise.draw(found, ("qce",)).axes
+    assert axes.get_ylim() == pytest.approx((1.96, 2.54))
+    assert [text.get_text() for text in axes.texts] == ["outputs: 9"]
+
+
+def test_bands_end_above_0_on_logarithmic_axes():
+    found = rows("DWS", ["A"], "cc", qmse=[1.0, 100.0])
+    found = [{**row, "qmse_std": 2 * row["qmse"]} for row in found]
+    (axes,) = layerwise.draw(found, ("qmse",)).axes
+    low = np.asarray(axes.collections[0].get_paths()[0].vertices)[:, 1].min()
+    assert low == pytest.approx(1 / 3)  # as far below as 3 is above
 
 
 @pytest.mark.parametrize("variants", [1, 12])
