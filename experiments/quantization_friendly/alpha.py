@@ -70,8 +70,8 @@ class Alphas:
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Folds the network and writes the rows."""
+        from tfqdyn.network.folding import SHARE_OF_EPSILON
         from tfqdyn.network.graph import layers_of
-        from tfqdyn.remedies.zero_variance import SHARE_OF_EPSILON
 
         folded = self.subject.folded(store)
         found: list[dict[str, Any]] = []

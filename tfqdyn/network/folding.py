@@ -21,6 +21,9 @@ ORIGINAL = "original"
 """A row is held against the network that the user gave."""
 REMEDIED = "remedied"
 """A row is held against the fp32 form of the remedied network."""
+SHARE_OF_EPSILON = 0.1
+"""A variance counts as zero below this share of the batch norm's epsilon: there epsilon alone, not
+the data, decides how large the folded weights become."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,6 +74,13 @@ def channel_axes(node: Node) -> tuple[int, ...]:
     return axes
 
 
+def kernel_by_channel(node: Node) -> NDArray:
+    """A node's kernel as [output channels, weights of a channel]."""
+    kernel, axes = node.weights["kernel"], channel_axes(node)
+    moved = np.moveaxis(kernel, axes, range(len(axes)))
+    return moved.reshape(prod(moved.shape[: len(axes)]), -1)
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in graph order, inputs before their readers; the first is the input.
@@ -181,7 +188,8 @@ class LayerNode:
     """One row of the layer tables: an op with the ReLU that TFLite fuses into it.
 
     Attributes:
-        number: 1-based over the layers that own a kernel, else None (SPEC, "Layer numbering").
+        number: 1-based over the layers that own a kernel, else None (docs, "How to read each
+            metric").
         name: the op's node, named as the Keras layer.
         kind: "conv", "pointwise", "group", "depthwise", "dense", or the op's name.
         output: the node whose value is the layer's output: the op, or its fused ReLU.

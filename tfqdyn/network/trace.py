@@ -3,7 +3,7 @@
 Works on Keras 3 models and on tf_keras ones (Keras 2 files that Keras 3 refuses); it reads the
 call graph and no weights, and imports neither. Graph order is depth-first from the output: at an
 addition the branch with more kernel layers comes first, so that a residual block's projection
-follows the block's convolutions (SPEC, "Layer numbering"); elsewhere inputs keep their order.
+follows the block's convolutions, as the works number layers; elsewhere inputs keep their order.
 """
 
 from collections import Counter

@@ -2,8 +2,8 @@
 
 Conventions
     `logits` are [N, K]; `labels` are [N] integers in 0..K-1. p is the softmax of the fp32 logits,
-    q the float softmax of the dequantized logits (SPEC, "Output metrics": the model's own uint8
-    softmax sits on a 1/256 grid and has exact zeros). Accuracies are fractions of 1.
+    q the float softmax of the dequantized logits (the model's own uint8 softmax sits on a
+    1/256 grid and has exact zeros). Accuracies are fractions of 1.
 
 References
     Yun & Wong, section 3 and Table 1; Keras' clipping (1e-7); thesis Eq. 4.11.

@@ -2,7 +2,7 @@
 
 Whatever the order of the data, the result is the same: the final exponent depends on the largest
 magnitude alone, and merging pairs of bins moves no value across an edge. So one streaming pass
-serves the percentile and the MSE calibrator (SPEC, "Calibration": at least 8,192 bins).
+serves the percentile and the MSE calibrator.
 """
 
 import numpy as np

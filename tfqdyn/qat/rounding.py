@@ -22,7 +22,7 @@ quantization = tfmot.quantization.keras
 
 
 class KernelExtrema(quantization.quantizers.Quantizer):
-    """Rounds a kernel by its own raw extrema, 0 included (SPEC: "Affine quantization")."""
+    """Rounds a kernel by its own raw extrema, 0 included, as files hold it."""
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """No state."""

@@ -50,7 +50,7 @@ def records_kept(images: int, percentile: float) -> tuple[int, int]:
     """Positions that `percentile_of_runs` reads among N sorted records: (lowest, from the top).
 
     lo = max(0, round(N p / 100)) and hi = min(N - 1, round(N (1 - p / 100))), halves away from
-    zero, in float32 (SPEC, part II A.1); the second number is N - 1 - hi.
+    zero, in float32, as the Graph Transform Tool has it; the second number is N - 1 - hi.
     """
     n, share = np.float32(images), np.float32(percentile) / np.float32(100)
     low = max(0, _round_half_away(n * share))

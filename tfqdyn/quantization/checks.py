@@ -9,7 +9,7 @@ from tfqdyn.network.graph import Graph, layers_of
 from tfqdyn.network.ops import OPS
 from tfqdyn.numerics.grid import QuantParams, quantize
 from tfqdyn.schemes import Scheme
-from tfqdyn.tflite.file import Tensor, TfliteFileError, TfliteModel
+from tfqdyn.tflite.file import INDICES, Tensor, TfliteFileError, TfliteModel
 from tfqdyn.tflite.kernels import kernel_of_layer, layout
 from tfqdyn.tflite.pairs import LayerPair
 from tfqdyn.tflite.provenance import origins
@@ -23,7 +23,6 @@ ULP = 2.0**-23
 MOST_OPERATORS = 100
 """Operators that a file may have for each node of the network; group convolutions are split."""
 _CODES = ("uint8", "int8", "int16")
-_INDICES = ("int32", "int64", "bool")
 
 
 class ConversionError(RuntimeError):
@@ -100,7 +99,7 @@ def check_dtypes(
         problems += [
             f"{t.name!r} is {t.dtype}"
             for t in model.tensors
-            if (t.dtype not in (*_INDICES, *whole) or (t.dtype in whole and t.params is None))
+            if (t.dtype not in (*INDICES, *whole) or (t.dtype in whole and t.params is None))
             and not (t.index in in_floats and t.dtype == "float32")
         ]
     for pair in pairs:

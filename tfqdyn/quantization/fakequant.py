@@ -31,7 +31,7 @@ def kernel_of(node: Node) -> NDArray[np.float32]:
 
 
 def kernel_params(node: Node) -> QuantParams:
-    """uint8 parameters of a kernel: the whole tensor's raw extrema, asymmetric (SPEC, part I)."""
+    """uint8 parameters of a kernel: the whole tensor's raw extrema, asymmetric."""
     weights = kernel_of(node)
     return from_range(weights.min(), weights.max())
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.folding import BatchNorm, Folded
-from tfqdyn.network.graph import Graph, Node, channel_axes
+from tfqdyn.network.graph import Graph, Node, kernel_by_channel
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
@@ -174,13 +174,6 @@ def _channels(node: Node) -> int:
     return len(node.weights["bias"])
 
 
-def _by_output(node: Node) -> NDArray:
-    """A kernel as [output channels, weights]."""
-    kernel, axes = node.weights["kernel"], channel_axes(node)
-    moved = np.moveaxis(kernel, axes, range(len(axes)))
-    return moved.reshape(_channels(node), -1)
-
-
 def _input_view(node: Node) -> NDArray:
     """A copy of a kernel, as [..., groups, inputs of a group, outputs]; see `_of_inputs`."""
     kernel = node.weights["kernel"].astype(np.float64)
@@ -208,7 +201,7 @@ def _range(array: NDArray, axes: tuple[int, ...]) -> NDArray[np.float64]:
 
 def _factors(first: Node, second: Node) -> NDArray[np.float64]:
     """s of every channel; 1 where one of the two ranges is 0."""
-    r1 = _range(_by_output(first), (1,))
+    r1 = _range(kernel_by_channel(first), (1,))
     r2 = _range(_input_view(second), (0, 1, 4)).reshape(-1)
     usable = (r1 > 0) & (r2 > 0)
     return np.where(usable, np.sqrt(r1 / np.where(usable, r2, 1.0)), 1.0)

@@ -11,15 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import Node, channel_axes
+from tfqdyn.network.folding import SHARE_OF_EPSILON, Folded
+from tfqdyn.network.graph import Node, channel_axes, kernel_by_channel
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
-
-SHARE_OF_EPSILON = 0.1
-"""A variance counts as zero below this share of the batch norm's epsilon: there epsilon alone, not
-the data, decides how large the folded weights become."""
 
 
 def zero_variance(
@@ -47,7 +43,7 @@ def zero_variance(
             (norm.variance < share_of_epsilon * norm.epsilon) & (norm.gamma != 0)
         )  # fmt: skip
         if norm is not None and dead.size:
-            ranges = np.abs(_by_channel(node)).max(axis=1)
+            ranges = np.abs(kernel_by_channel(node)).max(axis=1)
             changes += [
                 Change(node.name, int(c), "largest weight", float(ranges[c]), 0.0) for c in dead
             ]
@@ -67,13 +63,6 @@ def zero_variance(
     guard.check(figures, "zero_variance", cause, tolerance)
     cured = replace(folded, graph=graph, batch_norms=batch_norms, quantized=quantized)
     return Remedied(cured, "zero_variance", tuple(changes), figures)
-
-
-def _by_channel(node: Node) -> np.ndarray:
-    """A kernel as [output channels, weights of a channel]."""
-    kernel, axes = node.weights["kernel"], channel_axes(node)
-    moved = np.moveaxis(kernel, axes, range(len(axes)))
-    return moved.reshape(int(np.prod(moved.shape[: len(axes)])), -1)
 
 
 def _constant(node: Node, channels: np.ndarray, values: np.ndarray) -> Node:

@@ -12,13 +12,12 @@ from statistics import median
 
 import numpy as np
 
+from tfqdyn.network.folding import SHARE_OF_EPSILON
 from tfqdyn.results import LayerResult, RunResult
 
 HEALTHY_DB = 35.0
 """Own SQNR from which up a layer is not looked at: about what uint8 rounding of weights and of
 activations leaves where both fill their ranges."""
-SHARE_OF_EPSILON = 0.1
-"""Batch-norm variance below this share of epsilon: the channel is dead (see `zero_variance`)."""
 SPANNING = 8.0
 """How many times the median channel's range the tensor's must be for one channel to span it."""
 CLIPPED = 0.01

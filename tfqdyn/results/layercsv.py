@@ -15,7 +15,7 @@ FIRST_COLUMNS = (
     "qmse_mean", "qmse_std", "qce_mean", "qce_std", "qkl_div_mean", "qkl_div_std",
     "sqnr_db_mean", "sqnr_db_std",
 )  # fmt: skip
-"""The columns that `layers.csv` begins with, in SPEC's order."""
+"""The columns that `layers.csv` begins with."""
 
 _PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
 _LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram", "kernel_grid")

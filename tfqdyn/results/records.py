@@ -111,7 +111,7 @@ class KernelGrid:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One row of the layer table; SPEC, "results.json", and `layerstats.PairSums`.
+    """One row of the layer table; see the docs, "How to read each metric".
 
     `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32; `dtype`
     is that of the codes, and `kernel_grid` how the kernel is stored, in the first trial. `flags`

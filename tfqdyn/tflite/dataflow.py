@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.numerics.grid import dequantize
-from tfqdyn.tflite.file import Operator, Tensor, TfliteModel
+from tfqdyn.tflite.file import INDICES, Operator, Tensor, TfliteModel
 
 CARRIERS = frozenset(
     (
@@ -36,7 +36,6 @@ MOVES = {
     "TRANSPOSE": "permute",
 }
 """Carriers that move values, and what of the layout ops of `network.ops` they do."""
-_INDICES = ("int32", "int64", "bool")
 
 
 class Dataflow:
@@ -98,7 +97,7 @@ class Dataflow:
         return found
 
     def _is_activation(self, tensor: Tensor) -> bool:
-        if tensor.data is not None or (tensor.dtype in _INDICES and tensor.params is None):
+        if tensor.data is not None or (tensor.dtype in INDICES and tensor.params is None):
             return False
         return tensor.index in self._maker or tensor.index in self.model.inputs
 

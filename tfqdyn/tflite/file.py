@@ -37,6 +37,8 @@ _OPTIONS = {
     value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
 }
 
+INDICES = ("int32", "int64", "bool")
+"""dtypes of positions, shapes and conditions, which are never codes."""
 MOST_AXES = 8
 LARGEST = 2**31 - 1
 """Most numbers in one tensor, and most bytes in a file."""
