@@ -51,7 +51,8 @@ class FixedRange(quantization.quantizers.Quantizer):
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
         """The values on their 8-bit grid."""
-        low, high = spanning(*(tf.constant(end, tf.float32) for end in self._range), tf)
+        ends = (tf.constant(end, tf.float32) for end in self._range)
+        low, high = spanning(*ends, library=tf)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
     def get_config(self) -> dict[str, Any]:

@@ -234,7 +234,8 @@ def _permute(node: Node, x: tf.Tensor) -> tf.Tensor:
 
 
 def _activation(node: Node, x: tf.Tensor) -> tf.Tensor:
-    return keras.activations.get(node.op)(x, **node.config)
+    function: Any = keras.activations.get(node.op)
+    return function(x, **node.config)
 
 
 def _upsample(node: Node, x: tf.Tensor) -> tf.Tensor:
