@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.console import quiet_tensorflow
 
-_MODEL = flags.DEFINE_string("model", None, "A .keras file; by default four untrained networks.")
-_DATA = flags.DEFINE_string("data", None, "An .npz file; by default random images.")
-_PREPROCESSING = flags.DEFINE_string("preprocessing", "tf", "As in tfqdyn analyze.")
-_IMAGES = flags.DEFINE_integer("images", 4, "Images.")
+FLAGS = flags.FLAGS
 UNTRAINED = ("MobileNetV2", "MobileNetV3Small", "DenseNet121", "NASNetMobile")
 OTHERS = {"reference": "BUILTIN_REF", "XNNPACK": "BUILTIN"}
 
@@ -75,6 +72,14 @@ def _untrained(name: str) -> Any:
     return model
 
 
+def define_flags() -> None:
+    """Defines the command line; a function, so that importing this module defines nothing."""
+    flags.DEFINE_string("model", None, "A .keras file; by default four untrained networks.")
+    flags.DEFINE_string("data", None, "An .npz file; by default random images.")
+    flags.DEFINE_string("preprocessing", "tf", "As in tfqdyn analyze.")
+    flags.DEFINE_integer("images", 4, "Images.")
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
@@ -88,15 +93,15 @@ def main(argv: list[str]) -> None:
     from tfqdyn.tflite import interpreter
 
     keras.utils.set_random_seed(0)
-    given = [modelfile.load(_MODEL.value)] if _MODEL.value else [_untrained(n) for n in UNTRAINED]
+    given = [modelfile.load(FLAGS.model)] if FLAGS.model else [_untrained(n) for n in UNTRAINED]
     differences: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
     for model in given:
-        if _DATA.value:
-            images = datasets.load(_DATA.value).x_test[np.arange(_IMAGES.value)]
+        if FLAGS.data:
+            images = datasets.load(FLAGS.data).x_test[np.arange(FLAGS.images)]
         else:
-            shape = (_IMAGES.value, *model.input_shape[1:])
+            shape = (FLAGS.images, *model.input_shape[1:])
             images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
-        for op, kernels, found in compared(model, images, _PREPROCESSING.value):
+        for op, kernels, found in compared(model, images, FLAGS.preprocessing):
             differences.setdefault((op, kernels), []).append(found.reshape(-1))
     table = Table(title=f"codes that differ from those of {interpreter.name()}")
     table.add_column("op")
@@ -113,4 +118,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

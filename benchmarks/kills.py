@@ -7,7 +7,8 @@ started again and again in one folder and killed (SIGKILL) at moments drawn even
 which it writes; behind each kill every file is opened and read to its end, and every run folder's
 tables must be those of its `results.json`. A run that completes, the last one at least, must leave
 the files of the undisturbed one, byte for byte but for times; the next begins anew. The exit status
-is 1 if anything was found. The network is a small DWS-ConvNet with random weights, the images are scikit-learn's digits.
+is 1 if anything was found. The network is a small DWS-ConvNet with random weights, the images are
+scikit-learn's digits.
 """
 
 import csv
@@ -28,6 +29,7 @@ from xml.etree import ElementTree
 
 from absl import app, flags
 
+FLAGS = flags.FLAGS
 ROOT = Path(__file__).parents[1]
 ANALYSIS = ("--model={files}/net.keras", "--data={files}/data.npz", "--preprocessing=tf",
             "--trials=2", "--calibration_size=16", "--max_images=32", "--out={out}")  # fmt: skip
@@ -51,28 +53,31 @@ MOST_ENDED = 3
 """Runs that may complete before their moment comes, for each kill that is asked for."""
 TEMPORARY = (".tfqdyn-", ".tfqdyn.lock")
 
-_KILLS = flags.DEFINE_integer("kills", 20, "Kills of each command.", lower_bound=1)
-_CHOSEN = flags.DEFINE_list("commands", list(COMMANDS), "Which commands.")
-_SEED = flags.DEFINE_integer("moments", 0, "Seed of the moments.")
-_LONGEST = flags.DEFINE_integer("longest", 3600, "Seconds after which no command is started.")
+
+def define_flags() -> None:
+    """Defines the command line; a function, so that importing this module defines nothing."""
+    flags.DEFINE_integer("kills", 20, "Kills of each command.", lower_bound=1)
+    flags.DEFINE_list("commands", list(COMMANDS), "Which commands.")
+    flags.DEFINE_integer("seed", 0, "Of the moments.")
+    flags.DEFINE_integer("longest", 3600, "Seconds after which no command is started.")
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1 or set(_CHOSEN.value) - set(COMMANDS):
+    if len(argv) > 1 or set(FLAGS.commands) - set(COMMANDS):
         raise app.UsageError(f"--commands takes some of {list(COMMANDS)}, received {argv[1:]}")
-    deadline = time.monotonic() + _LONGEST.value
+    deadline = time.monotonic() + FLAGS.longest
     found: list[str] = []
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         files = Path(folder)
         make_files(files)
         print("| command | undisturbed, s | kills | completed | files read | problems |")
         print("|---|---|---|---|---|---|")
-        for number, name in enumerate(_CHOSEN.value):
+        for number, name in enumerate(FLAGS.commands):
             if time.monotonic() > deadline:
-                found.append(f"{name}: not run, {_LONGEST.value} s are over")
+                found.append(f"{name}: not run, {FLAGS.longest} s are over")
                 continue
-            moments = random.Random(f"{_SEED.value} {name}")
-            problems = disturbed(name, files, number, moments, _KILLS.value)
+            moments = random.Random(f"{FLAGS.seed} {name}")
+            problems = disturbed(name, files, number, moments, FLAGS.kills)
             found += [f"{name}: {problem}" for problem in problems]
     print("\n".join(found) or "nothing half-written, every command completed")
     sys.exit(1 if found else 0)
@@ -245,4 +250,5 @@ def untimed(path: Path) -> Any:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)
