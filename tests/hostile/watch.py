@@ -90,7 +90,7 @@ class Watch:
         if isinstance(place, int):
             return
         path = os.path.abspath(os.fsdecode(place))
-        compiled = f"{os.sep}__pycache__{os.sep}" in path
+        compiled = "__pycache__" in path.split(os.sep)
         if not compiled and not any(
             path == may or path.startswith(may + os.sep) for may in self._may
         ):
