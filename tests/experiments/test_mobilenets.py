@@ -64,6 +64,13 @@ def test_table_shows_published_figures_and_failures(finish: Callable[..., Store]
     assert (success["published_qkl_div"], success["published_qkl_div_std"]) == (2.04, 1.34)
 
 
+def test_networks_that_are_not_done_yet_are_named(tmp_path: Path):
+    rows = table_1.ARTIFACT.rows(Scope(SMOKE, 0, ImageNet()), Store(tmp_path))
+    assert [row["status"] for row in rows] == ["not done yet"] * len(SMOKE.networks(ABLATION))
+    assert rows[0]["published_uint8_accuracy"] == 65.87
+    assert "fp32_accuracy" not in rows[0]
+
+
 @pytest.mark.realdata
 def test_published_figures_are_the_supplements():
     name = "do_all_mobilenets_quantize_poorly_supplement.txt"
