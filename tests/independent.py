@@ -104,7 +104,8 @@ class File:
         detail = self.details[tensor]
         found = detail["quantization_parameters"]
         dtype = np.dtype(detail["dtype"]).name
-        return found["scales"].astype(np.float64), found["zero_points"].astype(np.int64), dtype
+        scales, zeros = found["scales"].astype(np.float64), found["zero_points"].astype(np.int64)
+        return scales, np.broadcast_to(zeros, scales.shape), dtype  # files may store one for all
 
     def real(self, row: str, codes: NDArray) -> NDArray[np.float64]:
         (scale,), (zero,), _ = self.encoding(self.tensors[row])
