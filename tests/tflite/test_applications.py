@@ -83,8 +83,10 @@ class Steps:
         return made
 
 
-def values_in(file: Converted, images: NDArray) -> dict[str, tuple[NDArray[np.float32], float]]:
-    """The file's values of every paired row, by the node that gives them, and their step.
+def values_in(
+    file: Converted, images: NDArray
+) -> dict[str, tuple[NDArray[np.float32], float, tuple[float, float]]]:
+    """The file's values of every paired row, by the node that gives them, their step and grid.
 
     The step of values that the file holds as floats is a millionth of the largest.
     """
@@ -93,7 +95,9 @@ def values_in(file: Converted, images: NDArray) -> dict[str, tuple[NDArray[np.fl
         real = codes.copy() if pair.params is None else dequantize(codes, pair.params)
         shape = (len(images), *pair.row.output_shape)
         step = 1e-6 * abs(real).max() if pair.params is None else pair.params.scale
-        found[pair.row.output] = real.reshape(shape).astype(np.float32), float(step)
+        low, high = (-np.inf, np.inf) if pair.params is None else pair.params.range
+        grid = float(low), float(high)
+        found[pair.row.output] = real.reshape(shape).astype(np.float32), float(step), grid
     return found
 
 
@@ -136,10 +140,10 @@ def test_every_tensor_holds_what_its_layer_makes_of_the_tensors_before(
     assert {pair.row.name for pair in file.pairs} | set(file.unpaired) == rows
     assert scheme == "int8" or not file.unpaired
     held = values_in(file, images)
-    made = steps(images, {name: values for name, (values, _) in held.items()})
+    made = steps(images, {name: values for name, (values, *_) in held.items()})
     found = {}
-    for name, (values, step) in held.items():
-        exact = made[name].astype(np.float64)
+    for name, (values, step, grid) in held.items():
+        exact = made[name].astype(np.float64).clip(*grid)  # what inputs with errors exceed
         limit = max(step, NOISE * root_mean_square(exact))
         found[name] = root_mean_square(values - exact) / limit
     farthest = max(found, key=lambda name: found[name])
