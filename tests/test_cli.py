@@ -127,7 +127,7 @@ BAD_FLAGS = {
     "unknown layer": (["--float_layers=nope"], "['nope'] are no layers; layers are: stem"),
     "file in the way": (["--out={}/m.keras"], "cannot be written"),
     "no output": (["--out="], "--out is missing"),
-    "missing file": (["--tflite=nowhere.tflite"], "No such file"),
+    "missing file": (["--tflite=nowhere.tflite"], "does not exist"),
     "not a file": (["--tflite={}/d.npz"], "expected a .tflite file"),
     "ranges of int8": (["--scheme=int8", "--calibrator=mse"], "only scheme 'uint8' takes that"),
 }
