@@ -107,8 +107,10 @@ def is_clear(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.filename is not None:
         return True
     *_, last = traceback.extract_tb(error.__traceback__)
-    ours = f"{os.sep}tfqdyn{os.sep}" in last.filename or last.filename.endswith("attempts.py")
-    return ours and f"{os.sep}site-packages{os.sep}" not in last.filename
+    import tfqdyn
+
+    package = Path(tfqdyn.__file__).parent
+    return Path(last.filename).is_relative_to(package) or last.filename.endswith("attempts.py")
 
 
 if __name__ == "__main__":
