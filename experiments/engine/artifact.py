@@ -73,6 +73,7 @@ class Artifact:
         draw: its picture, from its rows; None for a table alone.
         columns: columns of the printed table; all by default.
         printed: whether publications print the table, and not only link it.
+        published: what the work shows or says there, in words, and where ours departs from it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Artifact:
     draw: Callable[[Sequence[Row]], Figure] | None = None
     columns: tuple[str, ...] | None = None
     printed: bool = True
+    published: str = ""
 
     @property
     def group(self) -> str:

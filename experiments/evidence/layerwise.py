@@ -23,6 +23,7 @@ from experiments.engine.jobs import analysis_of
 from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
 from experiments.evidence import display
+from experiments.evidence.figure_table import Entry
 from experiments.evidence.outcomes import provenance
 from tfqdyn import results
 from tfqdyn.show import figures
@@ -102,14 +103,7 @@ def layer_rows(
     return rows
 
 
-def artifact(
-    name: str,
-    source: str,
-    title: str,
-    networks: Sequence[Network],
-    values: Sequence[str],
-    stacked: bool = False,
-) -> Artifact:
+def artifact(name: str, source: str, entry: Entry) -> Artifact:
     """A layerwise figure of trained networks; networks whose training diverged have no line.
 
     Rows are of all seeds that a network is trained from, lines of the first.
@@ -117,14 +111,11 @@ def artifact(
     Args:
         name: `group/name`.
         source: the work and its number there.
-        title: what it shows.
-        networks: which, at scales that train them.
-        values: one row of panels each, of `VALUES`.
-        stacked: see `draw`.
+        entry: of its group's table; its values are of `VALUES`.
     """
 
     def analyses(scope: Scope) -> list[tuple[Network, Any]]:
-        trained = scope.replicates(networks)
+        trained = scope.replicates(entry.networks)
         return [(network, analysis_of(network, scope.scale, seed)) for network, seed in trained]
 
     def jobs(scope: Scope) -> Sequence[Job]:
@@ -136,13 +127,14 @@ def artifact(
             if store.done(job) and store.result(job)["summary"] is not None:
                 record = results.read(store.folder(job))
                 same = {"network": network.name, "family": network.family}
-                own = layer_rows(record, values, **same)
+                own = layer_rows(record, entry.values, **same)
                 found += [{**row, **provenance(job, scope, store)} for row in own]
         return found
 
-    return Artifact(
-        name, source, title, jobs, rows, lambda found: draw(first_seed(found), values, stacked)
-    )
+    def drawn(found: Sequence[Row]) -> Figure:
+        return draw(first_seed(found), entry.values, entry.stacked)
+
+    return Artifact(name, source, entry.title, jobs, rows, drawn, published=entry.published)
 
 
 def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> Figure:

@@ -179,6 +179,8 @@ def section(
     parts = [heading, f"`{note['command']}` · [rows]({folder}/rows.csv)"]
     if note.get("pending"):
         parts.append(f"{note['pending']} of its jobs are not done yet.")
+    if artifact.published:
+        parts.append(f"Published: {artifact.published}")
     told = [one for one in verdicts if one.verdict != UNTESTED]
     if told:
         lines = (

@@ -10,7 +10,3 @@ from experiments.engine.networks import FACTORIZED
 
 SPECTRUM = tuple(dataclasses.replace(network, family="FactorizeNet") for network in FACTORIZED)
 """All eight, by falling MACs; their trainings are those of `networks.FACTORIZED`."""
-
-_NAMES = ("DWS Conv", "FactorizeNet-f16", "FactorizeNet-f2")
-COMPARED = tuple(network for network in SPECTRUM if network.name in _NAMES)
-"""The three of Figures 5.9 to 5.12, 5.16 and 5.17."""

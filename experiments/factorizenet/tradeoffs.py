@@ -1,4 +1,12 @@
-"""Thesis, Figures 5.4 and 5.5: accuracy and output errors against multiply-accumulates."""
+"""Thesis, Figures 5.4 and 5.5: accuracy and output errors against multiply-accumulates.
+
+    python -m experiments.run --artifact=factorizenet/figure_5_4 --scale=reduced
+
+MACs are those of the convolutions; the dense layers, the same in all, are left out (caption).
+
+Cost: the eight trainings and analyses of this group. smoke 20 seconds (3 networks), reduced
+20 minutes on two cores, paper about 2 hours a network on a GPU.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -95,12 +103,19 @@ STYLES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def artifact(name: str, source: str, title: str, panels: Sequence[Panel]) -> Artifact:
+def artifact(number: str, title: str, panels: Sequence[Panel], published: str) -> Artifact:
     """A picture of the networks, a panel for each y axis."""
     columns = [column for _, named in panels for column in named]
     shown = ("network", "mmacs", "published_mmacs", "full_width_mmacs", *columns)
     return Artifact(
-        name, source, title, jobs, rows, lambda found: draw(first_seed(found), panels), shown
+        f"factorizenet/figure_{number.replace('.', '_')}",
+        f"Thesis, Figure {number}",
+        title,
+        jobs,
+        rows,
+        lambda found: draw(first_seed(found), panels),
+        shown,
+        published=published,
     )
 
 
@@ -163,3 +178,28 @@ def error_of(row: Row, column: str) -> float:
 
 def _short(row: Row) -> str:
     return display.short_name(str(row["network"]), "FactorizeNet").removesuffix(" Conv")
+
+
+ARTIFACTS = (
+    artifact(
+        "5.4",
+        "Accuracy and QMSE against the convolutions' MACs",
+        (ACCURACY, ("QMSE of the output", {"qmse": "QMSE"})),
+        "The text (5.5) names three of the eight networks' MACs and accuracies: Regular Conv 266.0 "
+        "million, 88.37 % and 85.60 %; f2 153.8 million, 86.54 % and 80.05 %; finit2 104.3 "
+        "million, 86.01 % and 80.31 %.",
+    ),
+    artifact(
+        "5.5",
+        "QCE and percent accuracy decrease against the convolutions' MACs",
+        (
+            ("QCE of the output in nats", {"qce": "QCE"}),
+            (
+                "percent accuracy decrease, absolute",
+                {"percent_decrease": "percent accuracy decrease"},
+            ),
+        ),
+        "Percent decreases of 3.13 (Regular Conv), 4.21 (DWS Conv), 14.8 (f16), and 5.88 to 7.53 "
+        "for the five others (5.5).",
+    ),
+)

@@ -10,6 +10,7 @@ from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, course_columns, course_of, subject
 from experiments.evidence import absent, layerwise
+from experiments.evidence.figure_table import Entry
 from tfqdyn import results
 
 
@@ -27,14 +28,13 @@ def jobs(scope: Scope) -> Sequence[Job]:
     return [one for one in courses(scope).values() if not isinstance(one, Missing)]
 
 
-def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artifact:
+def artifact(name: str, source: str, entry: Entry) -> Artifact:
     """A layerwise figure of both networks; one that is not to be had is named in rows and figure.
 
     Args:
         name: `group/name`.
         source: the work and its number there.
-        title: what it shows.
-        values: one row of panels each, of `layerwise.VALUES`.
+        entry: of its group's table; its values are of `layerwise.VALUES`.
     """
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
@@ -45,10 +45,13 @@ def artifact(name: str, source: str, title: str, values: Sequence[str]) -> Artif
                 continue
             columns = course_columns(one, store)
             same = {key: columns[key] for key in ("network", "family", "status")}
-            found += layerwise.layer_rows(results.read(store.folder(one)), values, **same)
+            found += layerwise.layer_rows(results.read(store.folder(one)), entry.values, **same)
         return found
 
-    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values))
+    def drawn(found: Sequence[Row]) -> Figure:
+        return draw(found, entry.values)
+
+    return Artifact(name, source, entry.title, jobs, rows, drawn, published=entry.published)
 
 
 def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:

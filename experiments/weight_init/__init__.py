@@ -2,31 +2,14 @@
 
 from experiments.engine.networks import WEIGHT_INIT
 from experiments.evidence import controls
-from experiments.weight_init import (
-    early_ranking,
-    figure_4_2,
-    figure_4_3,
-    figure_4_4,
-    figure_4_5,
-    figure_4_6,
-    figure_4_7,
-    figure_4_8,
-    table_4_2,
-    table_4_3,
-    table_4_4,
-)
+from experiments.weight_init import early_ranking, figures, table_4_2, table_4_3, table_4_4
 
 ARTIFACTS = (
     table_4_2.ARTIFACT,
-    figure_4_2.ARTIFACT,
-    figure_4_3.ARTIFACT,
-    figure_4_4.ARTIFACT,
-    figure_4_5.ARTIFACT,
+    *figures.AFTER_TRAINING,
     table_4_3.ARTIFACT,
     table_4_4.ARTIFACT,
-    figure_4_6.ARTIFACT,
-    figure_4_7.ARTIFACT,
-    figure_4_8.ARTIFACT,
+    *figures.OVER_TRAINING,
     early_ranking.ARTIFACT,
     controls.layers(
         "weight_init/layers", "Thesis, 4.5", "Layers of all 48 networks", WEIGHT_INIT, None

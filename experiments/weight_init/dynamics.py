@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.jobs import Training, training_of
-from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
 from experiments.evidence import display
+from experiments.evidence.figure_table import Entry
 from tfqdyn.show import figures
 
 TITLES = {
@@ -29,9 +29,7 @@ LAYERS: Mapping[str, tuple[int, ...]] = {"DWS": (1, 2, 8, 9, 16, 17), "Regular":
 DWS-ConvNets depthwise (even) with the pointwise one after it. The rows hold all layers."""
 
 
-def artifact(
-    name: str, source: str, title: str, networks: Sequence[Network], values: Sequence[str]
-) -> Artifact:
+def artifact(name: str, source: str, entry: Entry) -> Artifact:
     """A figure with a panel for each network and value, a line for each layer drawn.
 
     A training that diverged has rows up to its last whole epoch; without any it has one row that
@@ -39,14 +37,14 @@ def artifact(
     """
 
     def jobs(scope: Scope) -> Sequence[Job]:
-        kept = scope.scale.networks(networks)
+        kept = scope.scale.networks(entry.networks)
         return [training_of(network, scope.scale, scope.seed) for network in kept]
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found: list[Row] = []
-        for network in scope.scale.networks(networks):
+        for network in scope.scale.networks(entry.networks):
             same = {"network": network.name, "family": network.family}
-            kept = ("epoch", "number", "layer", *values)
+            kept = ("epoch", "number", "layer", *entry.values)
             training = training_of(network, scope.scale, scope.seed)
             if not store.done(training):
                 continue
@@ -55,7 +53,10 @@ def artifact(
             found += own or [{**same, **dict.fromkeys(kept)}]
         return found
 
-    return Artifact(name, source, title, jobs, rows, lambda found: draw(found, values))
+    def drawn(found: Sequence[Row]) -> Figure:
+        return draw(found, entry.values)
+
+    return Artifact(name, source, entry.title, jobs, rows, drawn, published=entry.published)
 
 
 def recorded(training: Training, store: Store) -> list[dict[str, Any]]:

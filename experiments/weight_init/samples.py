@@ -14,7 +14,7 @@ from experiments.evidence.named import Place, Seeds, agreement, excess_variance,
 from experiments.evidence.outcomes import PENDING
 from experiments.evidence.readings import Layer
 from experiments.weight_init import table_4_2
-from experiments.weight_init.selection import DISCUSSED
+from experiments.weight_init.figures import DISCUSSED
 from tfqdyn.numerics import paired
 
 TABLE, LAYERS = "weight_init/table_4_2", "weight_init/layers"

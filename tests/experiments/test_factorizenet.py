@@ -14,9 +14,9 @@ from experiments.engine.jobs import analysis_of
 from experiments.engine.networks import FACTORIZED
 from experiments.engine.scales import PAPER, SMOKE
 from experiments.engine.store import Store
-from experiments.factorizenet import pareto, tradeoffs
+from experiments.factorizenet import figures, pareto, tradeoffs
 from experiments.factorizenet.sizing import Sizing, sizing_of
-from experiments.factorizenet.spectrum import COMPARED, SPECTRUM
+from experiments.factorizenet.spectrum import SPECTRUM
 
 SCOPE = Scope(SMOKE, 0, ImageNet())
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ def test_figures_show_the_networks_of_their_captions():
     compared = {f"figure_5_{number}" for number in (9, 10, 11, 12, 16, 17)}
     for name, count in counts.items():
         assert count == (16 if name in with_sizes else 3 if name in compared else 8), name
-    assert [n.name for n in COMPARED] == ["FactorizeNet-f2", "FactorizeNet-f16", "DWS Conv"]
+    assert [n.name for n in figures.COMPARED] == ["FactorizeNet-f2", "FactorizeNet-f16", "DWS Conv"]
 
 
 def test_the_spectrum_is_trained_as_its_own_family_was():

@@ -72,6 +72,7 @@ def test_published_results_name_every_artifact_and_claim(smoke: tuple[Path, Path
         text = (smoke[1] / group / "README.md").read_text()
         for artifact in artifacts:
             assert f"## {artifact.source}: {artifact.title}" in text
+            assert artifact.published in text
             assert (smoke[1] / artifact.name / "rows.csv").is_file()
         assert "Not made." not in text
     assert "Not made" not in (smoke[1] / "README.md").read_text()
