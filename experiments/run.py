@@ -25,6 +25,15 @@ or pattern, in this order; trainings by seed; jobs by kind (trainings, untrained
 artifact is made when all that it needs is done; with --partial, from what there is: networks that
 are not done yet are named by their `status`.
 
+Where there is a GPU, several trainings share it, each a process that takes the memory it needs:
+
+    python -m experiments.run --artifact=mobilenets/table_1 --scale=paper --jobs=8 --minutes=20 \
+        --kinds=trainings --seeds=0 --only="DWS Conv With Gamma *,Regular Conv With Gamma *"
+
+finishes what it can in twenty minutes, and goes on when it is given again. --estimate says what the
+trainings that are left take on this machine, measured by a few steps of each kind of network, and
+does nothing else; where there are CPUs alone, --scale=paper says so before it begins.
+
 --judge=DIR computes nothing: it judges the rows of a folder that was published before by the rules
 of today, and draws its figures and writes its pages anew.
 
@@ -58,12 +67,12 @@ from typing import TYPE_CHECKING
 
 from absl import app, flags
 
-from experiments.engine import threads
+from experiments.engine import accelerators, threads
 from tfqdyn.console import print_tables, quiet_tensorflow
 
 if TYPE_CHECKING:
     from experiments.engine.artifact import Artifact, Scope
-    from experiments.engine.store import Store
+    from experiments.engine.store import Job, Store
 
 FLAGS = flags.FLAGS
 EXECUTORS = ("local", "ray")
@@ -87,6 +96,7 @@ def define_flags() -> None:
     flags.DEFINE_list("seeds", [], "Seeds of the trainings that are worked on.")
     flags.DEFINE_list("kinds", [], "Kinds of jobs that are done.")
     flags.DEFINE_string("ray_address", None, "Running Ray cluster; else a Ray of this machine.")
+    flags.DEFINE_bool("estimate", False, "Say what the trainings that are left take, and stop.")
     flags.DEFINE_string("publish", None, "Folder for results beside the published ones.")
     flags.DEFINE_bool("partial", False, "Make artifacts of which something is done.")
     flags.DEFINE_string("judge", None, "Published folder whose rows are judged anew.")
@@ -108,6 +118,7 @@ def main(argv: Sequence[str]) -> None:
     if bad := [seed for seed in FLAGS.seeds if not seed.isdecimal()]:
         raise app.UsageError(f"--seeds must be whole numbers from 0; not {', '.join(bad)}.")
     threads.fix()
+    accelerators.share()
     from experiments.engine import cluster
 
     try:
@@ -182,6 +193,11 @@ def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> Non
     try:
         told = sys.stderr.isatty() or FLAGS.verbosity >= 0
         report = execution.to_stderr if told else lambda line: None
+        local = FLAGS.executor == "local"
+        if FLAGS.estimate or (local and told and scope.scale.name == "paper"):
+            estimate_trainings(execution.unfinished(jobs, store))
+        if FLAGS.estimate:
+            return
         if FLAGS.executor == "ray":
             ray_execution.run_on_ray(jobs, store, FLAGS.ray_address, report)
         elif FLAGS.jobs:
@@ -203,6 +219,19 @@ def produce(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> Non
     if late:
         print(f"stopped: {late}; what is done is kept, the same command goes on", file=sys.stderr)
         sys.exit(TIME_IS_UP)
+
+
+def estimate_trainings(jobs: "Sequence[Job]") -> None:
+    """Says what the trainings among the jobs take on this machine; on GPUs, only if so asked."""
+    from experiments.engine import estimate, listing
+
+    devices = accelerators.count()
+    if devices and not FLAGS.estimate:
+        return
+    found = estimate.costs(jobs)
+    if FLAGS.estimate:
+        print_tables([listing.costs_table(found)])
+    print(estimate.told(found, FLAGS.jobs or 1, devices), file=sys.stderr)
 
 
 def make(chosen: "Sequence[Artifact]", scope: "Scope", store: "Store") -> None:

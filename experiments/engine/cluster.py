@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.engine import threads
+from experiments.engine import accelerators, threads
 from experiments.engine.provenance import COMMIT, commit
 from experiments.engine.store import PACKAGES, versions
 
@@ -71,7 +71,7 @@ def connected(address: str | None) -> Iterator[None]:
             address or "local",
             runtime_env={
                 "py_modules": [str(root / name) for name in SENT],
-                "env_vars": threads.fix() | passed,
+                "env_vars": threads.fix() | accelerators.share() | passed,
             },
             log_to_driver=False,
             logging_level=logging.ERROR,

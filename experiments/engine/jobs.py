@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from experiments import train
+from experiments.engine.accelerators import SIDE_BY_SIDE
 from experiments.engine.image_sets import ScoredImages, TrainingImages
 from experiments.engine.initial import Initial
 from experiments.engine.networks import Network
@@ -41,7 +42,7 @@ class Training:
 
     KIND: ClassVar[str] = "trainings"
     cpus: ClassVar[float] = THREADS
-    gpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 1 / SIDE_BY_SIDE
 
     initial: Initial
     images: TrainingImages

@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 
 from experiments.engine.artifact import Artifact, Row
+from experiments.engine.estimate import Cost
+from experiments.engine.store import key_of
 
 
 def catalogue_table(artifacts: Sequence[Artifact]) -> Table:
@@ -37,6 +39,17 @@ def claims_table(verdicts: Sequence[Row]) -> Table:
         table.add_column(heading, overflow="fold")
     for row in verdicts:
         table.add_row(*(shown(row[column]) for column in columns))
+    return table
+
+
+def costs_table(found: Sequence[Cost]) -> Table:
+    """A line a training: what it takes on this machine."""
+    table = Table(title="Trainings that are left", title_justify="left")
+    for heading in ("training", "million MACs", "images/s", "hours"):
+        table.add_column(heading, overflow="fold")
+    for cost in found:
+        figures = (cost.macs / 1e6, cost.images_per_second, cost.hours)
+        table.add_row(key_of(cost.training), *(shown(figure) for figure in figures))
     return table
 
 

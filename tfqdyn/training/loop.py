@@ -134,8 +134,7 @@ def train(
     optimizer = optimizers.make(recipe)
     if recipe.batch_norm_momentum is not None:
         _set_batch_norm_momentum(network, recipe.batch_norm_momentum)
-    # XLA makes convolutions on a CPU 20 times slower than TensorFlow's own kernels.
-    jit: Any = False if keras.backend.backend() == "tensorflow" else "auto"
+    jit: Any = False if _on_tensorflows_kernels() else "auto"
     model.compile(optimizer, loss=_loss(network), metrics=["accuracy"], jit_compile=jit)
     optimizer.build(model.trainable_variables)
     state = State(workdir / "state.npz", model)
@@ -167,8 +166,14 @@ def train(
     return result
 
 
+def _on_tensorflows_kernels() -> bool:
+    """Whether TensorFlow trains on a CPU, where XLA's convolutions are 20 times slower than its."""
+    devices = keras.distribution.list_devices()
+    return keras.backend.backend() == "tensorflow" and all(d.startswith("cpu") for d in devices)
+
+
 def _fused_kernels(network: keras.Model, optimizer: Any) -> contextlib.AbstractContextManager[None]:
-    if keras.backend.backend() != "tensorflow":
+    if not _on_tensorflows_kernels():
         return contextlib.nullcontext()
     from tfqdyn.training import fused_kernels  # imports TensorFlow
 
