@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from experiments.evidence.effects import Missing, Sample
@@ -9,6 +10,7 @@ from experiments.evidence.effects import Missing, Sample
 Rows = Sequence[Mapping[str, Any]]
 Found = Mapping[str, Rows]
 """Rows by the name of their artifact."""
+Effect = Callable[[Found], Sample | Missing]
 
 
 class UnfitRowsError(Exception):
@@ -41,15 +43,48 @@ class Claim:
     statement: str
     source: str
     artifacts: tuple[str, ...]
-    effect: Callable[[Found], Sample | Missing]
+    effect: Effect
     unit: str
     claimed: float
     published: bool = False
     controls: Mapping[str, str] = field(default_factory=dict)
-    premise: Callable[[Found], Sample | Missing] | None = None
+    premise: Effect | None = None
     table: str | None = None
 
     @property
     def read(self) -> tuple[str, ...]:
         """All artifacts that it reads, the failed trainings' table among them."""
         return tuple(dict.fromkeys((*self.artifacts, *filter(None, [self.table]))))
+
+
+def claim(
+    name: str,
+    statement: str,
+    source: str,
+    artifacts: tuple[str, ...],
+    effect: Effect,
+    unit: str,
+    claimed: float,
+    *,
+    work: str,
+    cited: str,
+    prefix: str,
+    published: bool = False,
+    controls: Mapping[str, str] = MappingProxyType({}),
+    premise: Effect | None = None,
+    table: str | None = None,
+) -> Claim:
+    """A claim; what all claims of a table share is given once, by `functools.partial`.
+
+    Args:
+        name: without what all names begin with.
+        source: without the work.
+        cited: the work, as sources name it.
+        prefix: what all names begin with.
+
+    The others are those of `Claim`.
+    """
+    return Claim(
+        f"{prefix}{name}", work, statement, f"{cited}, {source}", artifacts, effect, unit, claimed,
+        published, controls, premise, table,
+    )  # fmt: skip

@@ -8,11 +8,10 @@ Not judged, and why: that f2's first layer has a lower average precision than f1
 of one training each).
 """
 
-from collections.abc import Callable
+from functools import partial
 
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found
-from experiments.evidence.effects import Missing, Sample
+from experiments.evidence.claims import claim
 from experiments.factorizenet import samples
 from experiments.factorizenet.samples import (
     ACTIVATIONS,
@@ -32,24 +31,7 @@ from experiments.factorizenet.samples import (
     WEIGHTS,
 )
 
-
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifacts: tuple[str, ...],
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = False,
-    control: bool = False,
-    premise: Callable[[Found], Sample | Missing] | None = None,
-) -> Claim:
-    return Claim(
-        f"factorizenet/{name}", "thesis", statement, f"Thesis, {source}", artifacts, effect, unit,
-        claimed, published, CONTROLS if control else {}, premise, TABLE,
-    )  # fmt: skip
+_claim = partial(claim, prefix="factorizenet/", work="thesis", cited="Thesis", table=TABLE)
 
 
 OTHERS = (*GROUPED, DWS)
@@ -123,7 +105,7 @@ CLAIMS = (
         samples.one_against(DWS, GROUPED, samples.first_growth, WEIGHTS, FOLDED),
         "decades",
         0.1,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "ranges_fall_with_depth",
@@ -134,7 +116,7 @@ CLAIMS = (
         samples.over_networks(samples.fall, WEIGHTS),
         "rank correlation",
         0.5,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "first_layer_spikes",
@@ -145,7 +127,7 @@ CLAIMS = (
         samples.over_networks(samples.first_spike, FOLDED),
         "decades",
         0.3,
-        control=True,
+        controls=CONTROLS,
     ),
     *(
         _claim(
@@ -157,7 +139,7 @@ CLAIMS = (
             samples.one_against(REGULAR, OTHERS, readings.average(column, log=True), artifact),
             "decades",
             0.1,
-            control=True,
+            controls=CONTROLS,
         )
         for name, shown, figure, column, artifact in (
             ("weights", "weights", "5.6", "weight_range", WEIGHTS),
@@ -175,7 +157,7 @@ CLAIMS = (
             samples.early_layers(artifact, column, log=log, sign=sign),
             unit,
             claimed,
-            control=True,
+            controls=CONTROLS,
         )
         for name, shown, artifact, column, log, sign, unit, claimed in (
             ("ranges", "large ranges", FOLDED, "folded_range", True, 1, "decades", 0.3),
@@ -192,7 +174,7 @@ CLAIMS = (
         samples.f2_over_f16(FOLDED_PRECISION, "folded_precision", log=False, sign=1),
         "average precision",
         0.05,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "f2_activations",
@@ -203,7 +185,7 @@ CLAIMS = (
         samples.f2_over_f16(ACTIVATIONS, "activation_range", log=True, sign=-1),
         "decades",
         0.05,
-        control=True,
+        controls=CONTROLS,
     ),
     *(
         _claim(
@@ -215,7 +197,7 @@ CLAIMS = (
             samples.with_macs(value, artifact, sign),
             "rank correlation",
             0.5,
-            control=True,
+            controls=CONTROLS,
         )
         for name, shown, artifact, value, sign in (
             ("spikes", "greater spikes in ranges (largest BN-folded range)", FOLDED,

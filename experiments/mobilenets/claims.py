@@ -10,11 +10,10 @@ of it); that calibration images vary quantization parameters non-trivially (any 
 images differ; what that costs is `draws_spread_accuracy`).
 """
 
-from collections.abc import Callable
+from functools import partial
 
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found
-from experiments.evidence.effects import Missing, Sample
+from experiments.evidence.claims import claim
 from experiments.mobilenets import samples
 from experiments.mobilenets.samples import (
     CONTROLS,
@@ -31,25 +30,9 @@ from experiments.mobilenets.samples import (
     TABLE,
 )
 
-
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifacts: tuple[str, ...],
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = False,
-    control: bool = True,
-    premise: Callable[[Found], Sample | Missing] | None = None,
-) -> Claim:
-    controls = CONTROLS if control else {}
-    return Claim(
-        f"mobilenets/{name}", "yun_wong", statement, f"Yun & Wong, {source}", artifacts, effect,
-        unit, claimed, published, controls, premise, table=TABLE,
-    )  # fmt: skip
+_claim = partial(
+    claim, prefix="mobilenets/", work="yun_wong", cited="Yun & Wong", controls=CONTROLS, table=TABLE
+)
 
 
 CONVNETS = (*REGULAR, *DEPTHWISE)
@@ -64,7 +47,7 @@ CLAIMS = (
         "points",
         samples.depthwise_less_regular("loss"),
         published=True,
-        control=False,
+        controls={},
     ),
     *(
         _claim(
@@ -164,7 +147,7 @@ CLAIMS = (
         samples.outliers_degrade,
         "rank correlation",
         0.5,
-        control=False,
+        controls={},
         premise=samples.depthwise_lose,
     ),
     _claim(
@@ -217,7 +200,7 @@ CLAIMS = (
         "points",
         samples.published_middle(),
         published=True,
-        control=False,
+        controls={},
         premise=samples.depthwise_lose,
     ),
     _claim(
@@ -272,7 +255,7 @@ CLAIMS = (
             "squared points",
             samples.published_moves(factor),
             published=True,
-            control=False,
+            controls={},
             premise=samples.depthwise_lose,
         )
         for name, shown, source, factor in (

@@ -7,12 +7,13 @@ QKL-Div the interval holds draws.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import fmean
 from typing import Any
 
 from experiments.engine import imagenet
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found, Rows, UnfitRowsError
+from experiments.evidence.claims import Found, Rows, UnfitRowsError, claim
 from experiments.evidence.effects import Contrast, Group, Missing, Sample, Values, difference, mean
 from experiments.evidence.named import OF_THESE, Weighted, measured
 from experiments.evidence.readings import Layer
@@ -149,22 +150,7 @@ def dip_of_vgg(found: Found) -> Sample | Missing:
     )
 
 
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifacts: tuple[str, ...],
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = False,
-    control: bool = False,
-) -> Claim:
-    return Claim(
-        f"mobilenets/imagenet_{name}", "yun_wong", statement, f"Yun & Wong, {source}", artifacts,
-        effect, unit, claimed, published, CONTROLS if control else {},
-    )  # fmt: skip
+_claim = partial(claim, prefix="mobilenets/imagenet_", work="yun_wong", cited="Yun & Wong")
 
 
 CLAIMS = (
@@ -187,7 +173,7 @@ CLAIMS = (
         at_depthwise("folded_range", log=True, sign=1),
         "decades",
         0.3,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "precision_dips",
@@ -197,7 +183,7 @@ CLAIMS = (
         at_depthwise("folded_precision", log=False, sign=-1),
         "average precision",
         0.05,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "folding",
@@ -207,7 +193,7 @@ CLAIMS = (
         folding,
         "decades",
         0.3,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "mismatch",
@@ -218,7 +204,7 @@ CLAIMS = (
         beyond_cifar(imprecision),
         "average precision",
         0.05,
-        control=True,
+        controls=CONTROLS,
     ),
     _claim(
         "spikes_beyond_cifar",
@@ -229,7 +215,7 @@ CLAIMS = (
         beyond_cifar(readings.margin("folded_range", "depthwise", log=True)),
         "decades",
         0.3,
-        control=True,
+        controls=CONTROLS,
     ),
     *(
         _claim(

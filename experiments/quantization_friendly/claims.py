@@ -6,12 +6,13 @@ retrained stages need to know what another training seed makes of them.
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median
 
 from experiments.engine import imagenet
 from experiments.engine.networks import STAGE_NAMES
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found, UnfitRowsError
+from experiments.evidence.claims import Claim, Found, UnfitRowsError, claim
 from experiments.evidence.effects import Missing, Sample, difference
 from experiments.evidence.named import OF_THESE, Seeds, Weighted
 from experiments.mobilenets.imagenet_claims import analyzed
@@ -91,28 +92,15 @@ def published(terms: Mapping[str, float]) -> float:
     return sum(w * (PUBLISHED[name][0] - PUBLISHED[name][1]) for name, w in terms.items())
 
 
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifact: str,
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = True,
-    premise: Callable[[Found], Sample | Missing] | None = None,
-) -> Claim:
-    return Claim(
-        f"quantization_friendly/{name}", "sheng", statement, f"Sheng et al., {source}",
-        (artifact,), effect, unit, claimed, published, {}, premise, table=artifact,
-    )  # fmt: skip
+_claim = partial(
+    claim, prefix="quantization_friendly/", work="sheng", cited="Sheng et al.", published=True
+)
 
 
 def _stage(name: str, statement: str, terms: Mapping[str, float]) -> Claim:
     return _claim(
-        name, statement, "Experimental Results", RETRAINED, stages(terms), "points",
-        published(terms), premise=stages({ORIGINAL: 1.0}),
+        name, statement, "Experimental Results", (RETRAINED,), stages(terms), "points",
+        published(terms), premise=stages({ORIGINAL: 1.0}), table=RETRAINED,
     )  # fmt: skip
 
 
@@ -122,38 +110,41 @@ CLAIMS = (
         "Handling zero variance properly recovers most of the 8-bit accuracy of the ImageNet "
         "MobileNet without retraining: half of the loss, less what is left of it.",
         "Quantization Loss Analysis, option 1",
-        HANDLED,
+        (HANDLED,),
         zero_variance,
         "points",
         (70.5 - 1.8) / 2 - (70.5 - 50.0),
+        table=HANDLED,
     ),
     _claim(
         "alpha",
         "A zero-variance channel makes alpha = gamma / sigma spread: decades from median to "
         "largest |alpha| of depthwise layers that have one, less those of the others.",
         "Quantization Loss Analysis",
-        ALPHA,
+        (ALPHA,),
         alpha_spread,
         "decades",
         1.0,
         published=False,
+        table=ALPHA,
     ),
     _claim(
         "relu_sqnr",
         "ReLU instead of ReLU6 raises SQNR in the first pointwise layer (here without retraining).",
         "ReLU6, a troublemaker?",
-        SQNR,
+        (SQNR,),
         decibels({("ReLU", FIRST_POINTWISE): 1.0, ("ReLU6", FIRST_POINTWISE): -1.0}),
         "dB",
         3.0,
         published=False,
+        table=SQNR,
     ),
     _claim(
         "sqnr_drops_at_first_pointwise",
         "With ReLU6 SQNR drops hugely in the first pointwise layer: mean of both neighbours less "
         "its own.",
         "ReLU6, a troublemaker?",
-        SQNR,
+        (SQNR,),
         decibels({
             ("ReLU6", FIRST_POINTWISE - 1): 0.5,
             ("ReLU6", FIRST_POINTWISE + 1): 0.5,
@@ -162,6 +153,7 @@ CLAIMS = (
         "dB",
         3.0,
         published=False,
+        table=SQNR,
     ),
     _stage(
         "depthwise_batch_norm",

@@ -9,32 +9,18 @@ nearly nothing everything does).
 """
 
 from collections.abc import Callable
+from functools import partial
 from statistics import fmean
 
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found
-from experiments.evidence.effects import Missing, Sample
+from experiments.evidence.claims import Claim, claim
+from experiments.evidence.effects import Sample
 from experiments.weight_init import samples
 from experiments.weight_init.samples import BEST, CONTROLS, HE, LAYERS, MED, TABLE
 
-
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifacts: tuple[str, ...],
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = True,
-    control: bool = False,
-    premise: Callable[[Found], Sample | Missing] | None = None,
-) -> Claim:
-    return Claim(
-        f"weight_init/{name}", "thesis", statement, f"Thesis, {source}", artifacts, effect, unit,
-        claimed, published, CONTROLS if control else {}, premise, TABLE,
-    )  # fmt: skip
+_claim = partial(
+    claim, prefix="weight_init/", work="thesis", cited="Thesis", published=True, table=TABLE
+)
 
 
 def _at_layer_2(
@@ -42,7 +28,7 @@ def _at_layer_2(
 ) -> Claim:
     return _claim(
         name, statement, f"4.5 and Figure {figure}", (TABLE, LAYERS), effect, unit, claimed,
-        published=False, control=True,
+        published=False, controls=CONTROLS,
     )  # fmt: skip
 
 
@@ -172,7 +158,7 @@ OF_LAYERS = (
         "decades",
         1.0,
         published=False,
-        control=True,
+        controls=CONTROLS,
     ),
     _at_layer_2(
         "randuni_large_has_large_ranges",

@@ -8,11 +8,12 @@ all noise nothing foretells them, and nothing is claimed.
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import fmean, variance
 from typing import Any
 
 from experiments.evidence import readings
-from experiments.evidence.claims import Claim, Found, Rows
+from experiments.evidence.claims import Found, Rows, claim
 from experiments.evidence.effects import (
     Apart,
     Correlation,
@@ -176,21 +177,7 @@ def activations_vary_most(found: Found) -> Sample:
     return mean(values, "layers")
 
 
-def _claim(
-    name: str,
-    statement: str,
-    source: str,
-    artifacts: tuple[str, ...],
-    effect: Callable[[Found], Sample | Missing],
-    unit: str,
-    claimed: float,
-    *,
-    published: bool = False,
-) -> Claim:
-    return Claim(
-        f"weight_init/{name}", "thesis", statement, f"Thesis, {source}", artifacts, effect, unit,
-        claimed, published,
-    )  # fmt: skip
+_claim = partial(claim, prefix="weight_init/", work="thesis", cited="Thesis")
 
 
 COURSE = (
