@@ -140,7 +140,6 @@ def schemes(trials: int, seed: int) -> dict[str, Any]:
 def figures_of(name: str, network: Any, data: Any, flag: Any) -> Figures:
     """Analyzes a trained network under every scheme and writes the results."""
     from tfqdyn import pipeline, results
-    from tfqdyn.network.graph import channel_axes
     from tfqdyn.network.lowering import lower
     from tfqdyn.numerics import metrics
 
@@ -151,11 +150,7 @@ def figures_of(name: str, network: Any, data: Any, flag: Any) -> Figures:
     kernels = [n for n in lower(network) if n.traits.numbered and n.name not in SKIPPED]
     names = {node.name for node in kernels}
     rows = [row for row in found["uint8"].layers if row.name in names]
-    columns = [
-        np.moveaxis(n.weights["kernel"], channel_axes(n), range(-len(channel_axes(n)), 0))
-        .reshape(-1, int(np.prod([n.weights["kernel"].shape[a] for a in channel_axes(n)])))
-        for n in kernels
-    ]  # fmt: skip
+    columns = [n.kernel.reshape(-1, n.kernel.shape[3]) for n in kernels]
     by_channel = [np.mean([metrics.excess_kurtosis(c) for c in kernel.T]) for kernel in columns]
     return Figures(
         name,

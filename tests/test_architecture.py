@@ -12,7 +12,7 @@ RANKS = {
     "tfqdyn.console": 0,
     "tfqdyn.files": 0,
     "tfqdyn.numerics": 0,
-    "tfqdyn.regularizers": 0,
+    "tfqdyn.regularizers": 1,
     "tfqdyn.schemes": 0,
     "tfqdyn.datasets": 1,
     "tfqdyn.network": 1,

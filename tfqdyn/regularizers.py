@@ -21,13 +21,15 @@ from typing import Any
 
 import keras
 
+from tfqdyn.numerics.layouts import LAYOUTS
+
 ops: Any = keras.ops  # Keras annotates their results as optional
 
 UNIFORM = 1.8
 """Kurtosis of a uniform distribution, the one least sensitive to the step of a grid."""
 TINY = 1e-30
 """Keeps a constant kernel's kurtosis defined (0), with a zero gradient."""
-KINDS = {"conv": (3,), "depthwise": (2, 3), "dense": (1,), "transposed_conv": (2,)}
+KINDS = {kind: layout.channel_axes for kind, layout in LAYOUTS.items() if kind != "affine"}
 """Axes that count output channels in the kernel of each kind of layer."""
 
 

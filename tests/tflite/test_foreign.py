@@ -243,6 +243,25 @@ def test_an_unfolded_batch_norm_belongs_to_its_convolution() -> None:
     assert max(pair.distance for pair in found.pairs) < 1e-6
 
 
+def test_a_batch_norm_goes_into_the_depthwise_convolution_behind_it() -> None:
+    layers = [k.BatchNormalization(name="bn"), k.DepthwiseConv2D(3, depth_multiplier=2, name="dw"),
+              k.GlobalAveragePooling2D(name="gap")]  # fmt: skip
+    keras.utils.set_random_seed(0)
+    model = randomize(keras.Sequential([keras.Input((8, 8, 3)), *layers]))
+    gamma, beta, mean, variance = model.get_layer("bn").get_weights()
+    scale = gamma / np.sqrt(variance + 1e-3)
+    kernel, bias = model.get_layer("dw").get_weights()  # [3, 3, 3, 2]
+    offset = (kernel * (beta - mean * scale)[:, None]).sum(axis=(0, 1)).reshape(-1)
+    f = FileMaker((8, 8, 3))
+    held = (kernel * scale[:, None]).reshape(1, 3, 3, 6)
+    x = f.op("DEPTHWISE_CONV_2D", [0, f.constant(held), f.constant(bias + offset)], (6, 6, 6))
+    x = f.op("MEAN", [x], (6,))
+    found = f.pair(graph_of(model), x)
+    assert [p.row.name for p in found.pairs] == ["dw", "gap"]
+    assert found.unpaired == {"bn": "went into layers that read it"}
+    assert max(pair.distance for pair in found.pairs) < 1e-6
+
+
 def test_float_islands_and_encodings_at_the_borders() -> None:
     """QUANTIZE, an int8 convolution, DEQUANTIZE, floats from there on; uint8 and int4 weights."""
     model, graph = small()

@@ -16,7 +16,7 @@ from tfqdyn.datasets import Dataset
 from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
-from tfqdyn.network.graph import Graph, LayerNode, channel_axes, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics import metrics
 from tfqdyn.numerics.grid import QuantParams, RealGrid
@@ -109,7 +109,7 @@ def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, We
     if not row.has_kernel:
         return None
     node = folded.deployed.by_name[row.name]
-    axes = channel_axes(node)
+    axes = node.layout.channel_axes
     before = weight_stats(folded.kernels[row.name], axes, bins)
     return before, weight_stats(node.weights["kernel"], axes, bins)
 

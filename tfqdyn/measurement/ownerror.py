@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 from tfqdyn.measurement.capture import CutTensors
 from tfqdyn.measurement.layerstats import mean_decibels, pooled_decibels
 from tfqdyn.measurement.streaming import Activations, Chunk, Workers
-from tfqdyn.network.graph import Graph, Node, channel_axes
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics import kernels, metrics
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
+from tfqdyn.numerics.layouts import STORED
 from tfqdyn.quantization import fakequant
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.conversion import CutModel, to_cut_tflite
@@ -41,7 +42,6 @@ from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.results import SOURCES, LayerResult, spread
 from tfqdyn.tflite.dataflow import real_values
-from tfqdyn.tflite.kernels import as_of_layer, layout
 from tfqdyn.tflite.pairs import LayerPair
 
 
@@ -287,8 +287,8 @@ def _on_grid(values: NDArray[np.float32], params: QuantParams) -> tf.Tensor:
 def _kernel_in_file(node: Node, pair: LayerPair, converted: Converted) -> NDArray[np.float32]:
     """A row's dequantized kernel, in the shape of the node's own."""
     assert pair.kernel is not None, f"{node.name} has a kernel"
-    stored = layout(pair.operator, real_values(converted.model.tensors[pair.kernel]))
-    return as_of_layer(stored, node).astype(np.float32)
+    stored = real_values(converted.model.tensors[pair.kernel])
+    return node.with_kernel(STORED[pair.operator].common(stored)).weights["kernel"]
 
 
 def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:
@@ -297,13 +297,11 @@ def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:
 
 def _saturation(node: Node, source: QuantParams) -> float | None:
     """Largest sum that 32 bits hold, as a real number; None if no input can lead there."""
-    kernel = fakequant.kernel_of(node)
     params = fakequant.kernel_params(node)
     unit = float(source.scale * params.scale)
-    codes = np.abs(quantize(kernel, params).astype(np.int64) - params.zero_point)
-    axes = tuple(axis for axis in range(kernel.ndim) if axis not in channel_axes(node))
+    codes = np.abs(quantize(node.kernel, params).astype(np.int64) - params.zero_point)
     bias = np.abs(node.weights["bias"] / unit).reshape(-1)
-    largest = codes.sum(axis=axes).reshape(-1) * 255 + bias
+    largest = codes.sum(axis=(0, 1, 2)) * 255 + bias
     top = LIMITS["int32"][1]
     return top * unit if (largest > top).any() else None
 

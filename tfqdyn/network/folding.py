@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, Node, layers_of
 from tfqdyn.network.trace import UnsupportedModelError
+from tfqdyn.numerics.layouts import LAYOUTS
 
 ORIGINAL = "original"
 """A row is held against the network that the user gave."""
@@ -105,7 +106,7 @@ def fold_weights(
     """Kernel and bias [C] of one layer with the batch norm that follows it (Yun & Wong Eq. 1).
 
     Args:
-        kernel: in the layout of `op`, see `graph`.
+        kernel: in the layout of `op`, see `numerics.layouts`.
         bias: [C].
         batch_norm: over the layer's C output channels.
         op: of the layer.
@@ -113,14 +114,8 @@ def fold_weights(
     Returns:
         The folded kernel and bias, float32, computed in float64.
     """
-    scale = batch_norm.scale
-    if op == "depthwise":
-        shape: tuple[int, ...] = kernel.shape[2:]
-    elif op == "transposed_conv":
-        shape = (kernel.shape[2], 1)
-    else:
-        shape = (kernel.shape[-1],)
-    folded = kernel.astype(np.float64) * scale.reshape(shape)
+    scale, layout = batch_norm.scale, LAYOUTS[op]
+    folded = layout.restored(layout.common(kernel.astype(np.float64)) * scale, kernel.shape)
     shifted = batch_norm.offset + bias.astype(np.float64) * scale
     return folded.astype(np.float32), shifted.astype(np.float32)
 

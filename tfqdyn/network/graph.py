@@ -7,13 +7,13 @@ imports Keras.
 Glossary of shapes
     H, W height and width; C channels in; K channels out; M depth multiplier; G groups.
     conv kernel [H, W, C / G, K], depthwise kernel [H, W, C, M], dense kernel [C, K],
-    transposed convolution kernel [H, W, K, C], affine kernel [C]; shapes of nodes leave out the
-    batch axis.
+    transposed convolution kernel [H, W, K, C], affine kernel [C]: `numerics.layouts`. Shapes of
+    nodes leave out the batch axis.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.ops import OPS, Op
+from tfqdyn.numerics.layouts import Layout
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,26 +60,34 @@ class Node:
         """Multiply-accumulates for one image; 0 for what is no layer with a kernel."""
         if not self.traits.numbered:
             return 0
-        kernel = self.weights["kernel"]
-        if self.op == "depthwise":
-            return prod(self.output_shape) * prod(kernel.shape[:2])
+        height, width, inputs, channels = self.kernel.shape
         if self.op == "transposed_conv":
-            return prod(self.config["input_shape"]) * prod(kernel.shape[:3])
-        return prod(self.output_shape) * prod(kernel.shape[:-1])
+            return prod(self.config["input_shape"]) * height * width * channels
+        return prod(self.output_shape) * height * width * inputs
 
+    @property
+    def layout(self) -> Layout:
+        """How its kernel lies."""
+        layout = self.traits.kernel
+        assert layout is not None, f"{self.name} has no kernel"
+        return layout
 
-def channel_axes(node: Node) -> tuple[int, ...]:
-    """Axes of a node's kernel that count output channels."""
-    axes = node.traits.channel_axes
-    assert axes is not None, f"{node.name} has no kernel"
-    return axes
+    @property
+    def kernel(self) -> NDArray:
+        """Its kernel as [H, W, I, K], see `numerics.layouts`."""
+        return self.layout.common(self.weights["kernel"])
 
+    @property
+    def groups(self) -> int:
+        """Groups of channels that its kernel keeps apart."""
+        sizes = dict(zip(self.layout.axes, self.weights["kernel"].shape, strict=True))
+        return sizes.get("G", self.config.get("groups", 1))
 
-def kernel_by_channel(node: Node) -> NDArray:
-    """A node's kernel as [output channels, weights of a channel]."""
-    kernel, axes = node.weights["kernel"], channel_axes(node)
-    moved = np.moveaxis(kernel, axes, range(len(axes)))
-    return moved.reshape(prod(moved.shape[: len(axes)]), -1)
+    def with_kernel(self, kernel: NDArray) -> "Node":
+        """The node with another kernel, given as [H, W, I, K]; float32."""
+        own = self.layout.restored(kernel, self.weights["kernel"].shape)
+        weights = {**self.weights, "kernel": np.ascontiguousarray(own, np.float32)}
+        return replace(self, weights=weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +127,7 @@ class Graph:
         found = set()
         for name in node.inputs:
             before = self.by_name[name]
-            while before.traits.layout:
+            while before.traits.moves:
                 if before.op == "pad":
                     found.add(("pad", (0, 0, *sum(before.config["padding"], ()), 0, 0)))
                 elif before.op == "crop":
@@ -225,7 +234,7 @@ def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
     for node in graph.nodes[1:]:
         if node.name in fused:
             row_of[node.name] = fused[node.name]
-        elif node.traits.layout:
+        elif node.traits.moves:
             row_of[node.name] = row_of[node.inputs[0]]
         else:
             owns = node.traits.numbered
@@ -258,4 +267,4 @@ def _kind(node: Node) -> str:
         return node.op
     if node.config["groups"] > 1:
         return "group"
-    return "pointwise" if node.weights["kernel"].shape[:2] == (1, 1) else "conv"
+    return "pointwise" if node.kernel.shape[:2] == (1, 1) else "conv"

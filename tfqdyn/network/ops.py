@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from tfqdyn.numerics.layouts import LAYOUTS, Layout
 from tfqdyn.schemes import OWN_RANGES, WITHOUT_FILE
 
 OURS = (OWN_RANGES, *WITHOUT_FILE)
@@ -23,10 +24,10 @@ class Op:
             or where converters leave nothing of it.
         rounded: of `OURS` those that take it; all other schemes take any op, and what TensorFlow's
             converter refuses it says itself.
-        channel_axes: axes of its kernel that count output channels; None for ops without a kernel.
+        kernel: how its kernel lies; None for ops without one.
         numbered: whether the kernel is a layer's, which tables number (an affine op's is not).
         remedied: whether remedies change its kernel.
-        layout: what it does to values that it only moves ("pads with zeros"); "" for ops that
+        moves: what it does to values that it only moves ("pads with zeros"); "" for ops that
             compute. Its input's quantization holds for its output too.
         fuses_relu: whether TFLite fuses a following ReLU, ReLU6 or clip into it.
         inherits: whether TFLite's kernel needs one quantization for input and output.
@@ -40,10 +41,10 @@ class Op:
 
     operators: tuple[str, ...] = ()
     rounded: tuple[str, ...] = OURS
-    channel_axes: tuple[int, ...] | None = None
+    kernel: Layout | None = None
     numbered: bool = False
     remedied: bool = False
-    layout: str = ""
+    moves: str = ""
     fuses_relu: bool = False
     inherits: bool = False
     picks: bool = False
@@ -56,7 +57,7 @@ class Op:
     @property
     def has_kernel(self) -> bool:
         """Whether it multiplies with a kernel and adds a bias."""
-        return self.channel_axes is not None
+        return self.kernel is not None
 
 
 _LAYER = Op(numbered=True, remedied=True, fuses_relu=True)
@@ -76,19 +77,23 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "conv": replace(
             _LAYER,
             operators=("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"),
-            channel_axes=(3,),
+            kernel=LAYOUTS["conv"],
         ),
         "depthwise": replace(
-            _LAYER, operators=("DEPTHWISE_CONV_2D", "CONV_2D"), channel_axes=(2, 3)
+            _LAYER,
+            operators=("DEPTHWISE_CONV_2D", "CONV_2D"),
+            kernel=LAYOUTS["depthwise"],
         ),
-        "dense": replace(_LAYER, operators=("FULLY_CONNECTED", "CONV_2D"), channel_axes=(1,)),
-        "transposed_conv": Op(("TRANSPOSE_CONV",), channel_axes=(2,), numbered=True),
-        "affine": Op(channel_axes=(0,), fuses_relu=True),
+        "dense": replace(_LAYER, operators=("FULLY_CONNECTED", "CONV_2D"), kernel=LAYOUTS["dense"]),
+        "transposed_conv": Op(
+            ("TRANSPOSE_CONV",), kernel=LAYOUTS["transposed_conv"], numbered=True
+        ),
+        "affine": Op(kernel=LAYOUTS["affine"], fuses_relu=True),
         # values that only move
-        "pad": Op(layout="pads with zeros", commutes=True, keeps_mean=True),
-        "crop": Op(layout="cuts the border off", commutes=True, keeps_mean=True),
-        "reshape": Op(layout="only changes the shape"),
-        "permute": Op(layout="only permutes the axes"),
+        "pad": Op(moves="pads with zeros", commutes=True, keeps_mean=True),
+        "crop": Op(moves="cuts the border off", commutes=True, keeps_mean=True),
+        "reshape": Op(moves="only changes the shape"),
+        "permute": Op(moves="only permutes the axes"),
         # of one input
         "average_pool": Op(("AVERAGE_POOL_2D",), inherits=True, commutes=True, keeps_mean=True),
         "cap": Op(("MINIMUM",), inherits=True, commutes=True),

@@ -83,7 +83,7 @@ WEIGHTS = {
 def _spatial(node: Node) -> dict[str, Any]:
     given = dict(node.config)
     return {
-        "kernel_size": node.weights["kernel"].shape[:2],
+        "kernel_size": node.kernel.shape[:2],
         "strides": given["strides"],
         "padding": given["padding"],
         "dilation_rate": given.get("dilation", (1, 1)),
@@ -92,17 +92,16 @@ def _spatial(node: Node) -> dict[str, Any]:
 
 
 def _conv(node: Node, library: Any) -> Any:
-    filters = node.weights["kernel"].shape[3]
-    return library.layers.Conv2D(filters, groups=node.config["groups"], **_spatial(node))
+    return library.layers.Conv2D(node.output_shape[-1], groups=node.groups, **_spatial(node))
 
 
 def _depthwise(node: Node, library: Any) -> Any:
-    multiplier = node.weights["kernel"].shape[3]
+    multiplier = node.output_shape[-1] // node.groups
     return library.layers.DepthwiseConv2D(depth_multiplier=multiplier, **_spatial(node))
 
 
 def _transposed(node: Node, library: Any) -> Any:
-    return library.layers.Conv2DTranspose(node.weights["kernel"].shape[2], **_spatial(node))
+    return library.layers.Conv2DTranspose(node.output_shape[-1], **_spatial(node))
 
 
 def _affine(node: Node, library: Any) -> Any:
@@ -150,7 +149,7 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "concatenate": _pool("Concatenate"),
     "conv": _conv,
     "crop": lambda n, k: k.layers.Cropping2D(n.config["cropping"], name=name_of(n)),
-    "dense": lambda n, k: k.layers.Dense(n.weights["kernel"].shape[1], name=name_of(n)),
+    "dense": lambda n, k: k.layers.Dense(n.output_shape[-1], name=name_of(n)),
     "depthwise": _depthwise,
     "divide": _divide,
     "global_max": _pool("GlobalMaxPooling2D"),

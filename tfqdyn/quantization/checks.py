@@ -8,9 +8,9 @@ import numpy as np
 from tfqdyn.network.graph import Graph, layers_of
 from tfqdyn.network.ops import OPS
 from tfqdyn.numerics.grid import QuantParams, quantize
+from tfqdyn.numerics.layouts import STORED
 from tfqdyn.schemes import Scheme
 from tfqdyn.tflite.file import INDICES, Tensor, TfliteFileError, TfliteModel
-from tfqdyn.tflite.kernels import kernel_of_layer, layout
 from tfqdyn.tflite.pairs import LayerPair
 from tfqdyn.tflite.provenance import origins
 
@@ -199,12 +199,12 @@ def check_kernels(graph: Graph, pairs: Sequence[LayerPair], model: TfliteModel) 
         stored = None if pair.kernel is None else model.tensors[pair.kernel]
         if stored is None or stored.params is None or stored.data is None:
             continue
-        values = kernel_of_layer(graph.by_name[pair.row.name]).astype(np.float64)
+        values = graph.by_name[pair.row.name].kernel.astype(np.float64)
         channel = None if stored.params.axis is None else 3
         params = QuantParams(
             stored.params.scale, stored.params.zero_point, stored.params.dtype, channel
         )
-        codes = layout(pair.operator, stored.data).astype(int)
+        codes = STORED[pair.operator].common(stored.data).astype(int)
         differing = np.nonzero(quantize(values, params) != codes)
         steps = (values / params.scale)[differing]
         distance = abs(quantize(values, params)[differing] - codes[differing])

@@ -15,13 +15,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, LayerNode, Node, channel_axes, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
 from tfqdyn.numerics.grid import RealGrid, spanning
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import (
     compute,
-    kernel_of,
     on_grid,
 )
 from tfqdyn.quantization.stepwise import Step, steps_of
@@ -163,7 +162,7 @@ def simulate(
         for row in rows
     }
     bits = sum(
-        (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * kernel_of(node).size
+        (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * node.kernel.size
         for node in graph
         if node.traits.has_kernel
     )
@@ -196,33 +195,15 @@ def _output_bits(node: Node, widths: BitWidths) -> int:
 def _with_rounded_kernel(node: Node, widths: BitWidths) -> Node:
     if not node.traits.has_kernel:
         return node
-    kernel = kernel_of(node)
-    order = _channels_last(node)
-    moved = kernel.transpose(order)
-    columns = moved.reshape(-1, _channels(node))
-    rounded = _kernel_grid(node, widths).round(tf.constant(columns)).numpy()
-    values = rounded.reshape(moved.shape).transpose(np.argsort(order))
-    return replace(node, weights={**node.weights, "kernel": values})
+    return node.with_kernel(_kernel_grid(node, widths).round(tf.constant(node.kernel)).numpy())
 
 
 def _kernel_grid(node: Node, widths: BitWidths) -> Grid:
     """The grid of a kernel, or one for every output channel."""
-    kernel = kernel_of(node)
-    bits = _kernel_bits(node, widths)
+    kernel, bits = node.kernel, _kernel_bits(node, widths)
     if "weights" not in widths.per_channel:
         return grid(kernel.min(), kernel.max(), bits)
-    columns = kernel.transpose(_channels_last(node)).reshape(-1, _channels(node))
-    return grid(columns.min(axis=0), columns.max(axis=0), bits)
-
-
-def _channels(node: Node) -> int:
-    return math.prod(kernel_of(node).shape[axis] for axis in channel_axes(node))
-
-
-def _channels_last(node: Node) -> list[int]:
-    """The kernel's axes with those of output channels at the end."""
-    last = channel_axes(node)
-    return [a for a in range(kernel_of(node).ndim) if a not in last] + list(last)
+    return grid(kernel.min(axis=(0, 1, 2)), kernel.max(axis=(0, 1, 2)), bits)
 
 
 def _float_format(row: LayerNode) -> Format:

@@ -27,9 +27,9 @@ def factorization(node: Node) -> float:
     """log f / log C of a layer with a kernel, in [0, 1]: 1 for depthwise, 0 for regular layers."""
     if node.op == "depthwise":
         return 1.0
-    groups = node.config.get("groups", 1) if node.op == "conv" else 1
-    channels = groups * node.weights["kernel"].shape[2] if groups > 1 else 2
-    return math.log(groups) / math.log(channels)
+    if node.groups == 1:
+        return 0.0
+    return math.log(node.groups) / math.log(node.groups * node.kernel.shape[2])
 
 
 def mean_bits(graph: Graph, widths: BitWidths) -> dict[str, float]:

@@ -22,6 +22,7 @@ from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics.compilation import compiled
 from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
+from tfqdyn.numerics.layouts import grouped, joined
 from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.quantization.stepwise import Emulation, Step, channel_means, steps_of
 from tfqdyn.remedies.bias_correction import shifted
@@ -159,13 +160,12 @@ def _patches(node: Node, x: NDArray, chosen: NDArray[np.int64], zero: int) -> ND
     """
     if node.op == "dense":
         return x.reshape(1, -1, x.shape[-1])[:, chosen]
-    config, (height, width) = node.config, node.weights["kernel"].shape[:2]
+    groups, (height, width) = node.groups, node.kernel.shape[:2]
     image, *place = np.unravel_index(chosen, (len(x), *node.output_shape[:2]))
     row, column = (_taps(node, axis, place[axis], x.shape[1 + axis]) for axis in (0, 1))
     row, column = row[:, :, None], column[:, None]  # [P, height, 1], [P, 1, width]
     flat = x[image[:, None, None], row, column]
     flat[(row < 0) | (column < 0)] = zero
-    groups = x.shape[-1] if node.op == "depthwise" else config["groups"]
     split = flat.reshape(len(chosen), height * width, groups, x.shape[-1] // groups)
     return np.ascontiguousarray(split.transpose(2, 0, 1, 3)).reshape(groups, len(chosen), -1)
 
@@ -173,7 +173,7 @@ def _patches(node: Node, x: NDArray, chosen: NDArray[np.int64], zero: int) -> ND
 def _taps(node: Node, axis: int, places: NDArray, size: int) -> NDArray[np.int64]:
     """Where along an axis the kernel reads for output places [P], [P, taps]; -1 for padding."""
     stride, dilation = (node.config[name][axis] for name in ("strides", "dilation"))
-    taps = np.arange(node.weights["kernel"].shape[axis]) * dilation
+    taps = np.arange(node.kernel.shape[axis]) * dilation
     missing = (node.output_shape[axis] - 1) * stride + taps[-1] + 1 - size
     before = max(0, missing) // 2 if node.config["padding"] == "same" else 0
     found = places[:, None] * stride + taps - before
@@ -181,22 +181,8 @@ def _taps(node: Node, axis: int, places: NDArray, size: int) -> NDArray[np.int64
 
 
 def _by_group(node: Node, kernel: NDArray) -> NDArray:
-    """A kernel as [groups, taps, output channels of a group]."""
-    if node.op == "dense":
-        return kernel[None]
-    if node.op == "depthwise":  # [H, W, C, M]
-        return kernel.reshape(-1, *kernel.shape[2:]).transpose(1, 0, 2)
-    groups = node.config["groups"]
-    split = kernel.reshape(-1, groups, kernel.shape[3] // groups)
-    return split.transpose(1, 0, 2)
-
-
-def _from_groups(node: Node, grouped: NDArray) -> NDArray:
-    shape = node.weights["kernel"].shape
-    if node.op == "dense":
-        return grouped[0]
-    moved = grouped.transpose(1, 0, 2)
-    return np.ascontiguousarray(moved).reshape(shape)
+    """A kernel [H, W, I, K] as [groups, taps, output channels of a group]."""
+    return grouped(kernel, node.groups).reshape(node.groups, kernel[..., 0].size, -1)
 
 
 def _rounded(
@@ -204,19 +190,20 @@ def _rounded(
 ) -> tuple[Node, list[Change]]:
     """The layer with learned codes, where they are better than the nearest ones."""
     params = kernel_params(node)
-    target = _by_group(node, wanted.weights["kernel"].astype(np.float64))
-    start = _by_group(node, quantize(node.weights["kernel"], params))
+    target = _by_group(node, wanted.kernel.astype(np.float64))
+    start = _by_group(node, quantize(node.kernel, params))
     learned = _learn(target, start, params, moments, schedule)
     before = _loss(dequantize(start, params), target, moments)
     after = _loss(dequantize(learned, params), target, moments)
     codes = np.where((after < before)[:, None, :], learned, start)
-    kernel = _from_groups(node, dequantize(codes, params)).astype(np.float32)
+    shape = (node.groups, *node.kernel.shape[:3], -1)
+    made = node.with_kernel(joined(dequantize(codes, params).reshape(shape)))
     flipped = (codes != start).sum(axis=1).reshape(-1)
     changes = [
         Change(node.name, int(c), "codes moved", 0.0, float(flipped[c]))
         for c in np.flatnonzero(flipped)
     ]
-    return replace(node, weights={**node.weights, "kernel": kernel}), changes
+    return made, changes
 
 
 def _loss(candidate: NDArray, target: NDArray, moments: Moments) -> NDArray[np.float64]:

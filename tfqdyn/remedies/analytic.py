@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics.grid import dequantize, quantize
+from tfqdyn.numerics.layouts import grouped
 from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
@@ -59,8 +60,8 @@ def bias_correction_analytic(folded: Folded, material: Material) -> Remedied:
             unknown.append(node.name)
             continue
         params = kernel_params(node)
-        exact = folded.graph.by_name[node.name].weights["kernel"].astype(np.float64)
-        error = dequantize(quantize(node.weights["kernel"], params), params) - exact
+        exact = folded.graph.by_name[node.name].kernel.astype(np.float64)
+        error = dequantize(quantize(node.kernel, params), params) - exact
         made, found = shifted(node, -_response(node, error, known.mean))
         quantized.setdefault(node.name, {})["bias"] = made.weights["bias"]
         changes += found
@@ -116,13 +117,6 @@ def clipped_mean(
 
 
 def _response(node: Node, kernel: NDArray, mean: NDArray) -> NDArray[np.float64]:
-    """What a layer with this kernel gives on a constant input [C], per output channel."""
-    if node.op == "dense":
-        return mean @ kernel
-    summed = kernel.sum(axis=(0, 1))
-    if node.op == "depthwise":  # [C, M]
-        return (summed * mean[:, None]).reshape(-1)
-    groups = node.config["groups"]
-    per_group, outputs = summed.shape
-    split = summed.reshape(per_group, groups, outputs // groups)
-    return np.einsum("cgk,gc->gk", split, mean.reshape(groups, per_group)).reshape(-1)
+    """What a layer with this kernel [H, W, I, K] gives on a constant input [C], [K]."""
+    summed = grouped(kernel, node.groups).sum(axis=(1, 2))
+    return np.einsum("gik,gi->gk", summed, mean.reshape(node.groups, -1)).reshape(-1)

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.folding import BatchNorm, Folded
-from tfqdyn.network.graph import Graph, Node, kernel_by_channel
+from tfqdyn.network.graph import Graph, Node
+from tfqdyn.numerics.layouts import grouped, scaled_inputs
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
@@ -174,25 +175,6 @@ def _channels(node: Node) -> int:
     return len(node.weights["bias"])
 
 
-def _input_view(node: Node) -> NDArray:
-    """A copy of a kernel, as [..., groups, inputs of a group, outputs]; see `_of_inputs`."""
-    kernel = node.weights["kernel"].astype(np.float64)
-    if node.op == "dense":
-        return kernel[None, None, None]
-    if node.op == "depthwise":
-        return kernel[:, :, :, None]  # every channel is a group of one input
-    groups = node.config["groups"]
-    height, width, per_group, outputs = kernel.shape
-    split = kernel.reshape(height, width, per_group, groups, outputs // groups)
-    return split.transpose(0, 1, 3, 2, 4)
-
-
-def _from_input_view(node: Node, view: NDArray) -> NDArray[np.float32]:
-    if node.op == "conv":
-        view = view.transpose(0, 1, 3, 2, 4)
-    return view.reshape(node.weights["kernel"].shape).astype(np.float32)
-
-
 def _range(array: NDArray, axes: tuple[int, ...]) -> NDArray[np.float64]:
     """Range of the weights, 0 included, as the quantizer sees it."""
     high, low = array.max(axis=axes, initial=0.0), array.min(axis=axes, initial=0.0)
@@ -201,26 +183,20 @@ def _range(array: NDArray, axes: tuple[int, ...]) -> NDArray[np.float64]:
 
 def _factors(first: Node, second: Node) -> NDArray[np.float64]:
     """s of every channel; 1 where one of the two ranges is 0."""
-    r1 = _range(kernel_by_channel(first), (1,))
-    r2 = _range(_input_view(second), (0, 1, 4)).reshape(-1)
+    r1 = _range(first.kernel, (0, 1, 2))
+    r2 = _range(grouped(second.kernel, second.groups), (1, 2, 4)).reshape(-1)
     usable = (r1 > 0) & (r2 > 0)
     return np.where(usable, np.sqrt(r1 / np.where(usable, r2, 1.0)), 1.0)
 
 
 def _scaled_outputs(node: Node, factors: NDArray[np.float64]) -> Node:
-    kernel = node.weights["kernel"].astype(np.float64)
-    shape = kernel.shape[2:] if node.op == "depthwise" else (-1,)
-    weights = {
-        "kernel": (kernel * factors.reshape(shape)).astype(np.float32),
-        "bias": (node.weights["bias"] * factors).astype(np.float32),
-    }
-    return replace(node, weights={**node.weights, **weights})
+    made = node.with_kernel(node.kernel * factors)
+    bias = (node.weights["bias"] * factors).astype(np.float32)
+    return replace(made, weights={**made.weights, "bias": bias})
 
 
 def _scaled_inputs(node: Node, factors: NDArray[np.float64]) -> Node:
-    view = _input_view(node)
-    scaled = view * factors.reshape(view.shape[2], view.shape[3], 1)
-    return replace(node, weights={**node.weights, "kernel": _from_input_view(node, scaled)})
+    return node.with_kernel(scaled_inputs(node.kernel, factors, node.groups))
 
 
 def _absorbed(scaled: Equalized, pairs: Sequence[Pair]) -> Equalized:
@@ -233,8 +209,9 @@ def _absorbed(scaled: Equalized, pairs: Sequence[Pair]) -> Equalized:
         if norm is None or not moved.any():
             continue
         first, second = new[pair.first], new[pair.second]
-        view = _input_view(second)  # [H, W, G, C / G, K / G]
-        added = np.einsum("hwgck,gc->gk", view, moved.reshape(view.shape[2:4])).reshape(-1)
+        kernel = grouped(second.kernel.astype(np.float64), second.groups)  # [G, H, W, I, K / G]
+        of_groups = moved.reshape(second.groups, -1)
+        added = np.einsum("ghwik,gi->gk", kernel, of_groups).reshape(-1)
         for node, shift in ((first, -moved), (second, added)):
             bias = (node.weights["bias"].astype(np.float64) + shift).astype(np.float32)
             new[node.name] = replace(node, weights={**node.weights, "bias": bias})
@@ -251,7 +228,7 @@ def _high_biases(nodes: Mapping[str, Node], pair: Pair, norm: BatchNorm) -> NDAr
     between, second = [nodes[name] for name in pair.between], nodes[pair.second]
     plain = len(between) == 1 and between[0].op == "relu"
     bounded = plain and between[0].config["max_value"] is not None
-    pads = second.config.get("padding") == "same" and second.weights["kernel"].shape[:2] != (1, 1)
+    pads = second.config.get("padding") == "same" and second.kernel.shape[:2] != (1, 1)
     high = np.maximum(0.0, norm.beta - 3.0 * np.abs(norm.gamma))
     return high if plain and not bounded and not pads else np.zeros_like(high)
 

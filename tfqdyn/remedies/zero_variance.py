@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfqdyn.network.folding import SHARE_OF_EPSILON, Folded
-from tfqdyn.network.graph import Node, channel_axes, kernel_by_channel
+from tfqdyn.network.graph import Node
 from tfqdyn.remedies import guard
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
@@ -43,7 +43,7 @@ def zero_variance(
             (norm.variance < share_of_epsilon * norm.epsilon) & (norm.gamma != 0)
         )  # fmt: skip
         if norm is not None and dead.size:
-            ranges = np.abs(kernel_by_channel(node)).max(axis=1)
+            ranges = np.abs(node.kernel).max(axis=(0, 1, 2))
             changes += [
                 Change(node.name, int(c), "largest weight", float(ranges[c]), 0.0) for c in dead
             ]
@@ -67,13 +67,7 @@ def zero_variance(
 
 def _constant(node: Node, channels: np.ndarray, values: np.ndarray) -> Node:
     """The layer with some output channels made constant."""
-    kernel, bias = node.weights["kernel"].copy(), node.weights["bias"].copy()
-    axes = channel_axes(node)
-    index: list = [slice(None)] * kernel.ndim
-    for axis, where in zip(
-        axes, np.unravel_index(channels, [kernel.shape[a] for a in axes]), strict=True
-    ):
-        index[axis] = where
-    kernel[tuple(index)] = 0.0
+    kernel, bias = node.kernel.copy(), node.weights["bias"].copy()
+    kernel[..., channels] = 0.0
     bias[channels] = values[channels]
-    return replace(node, weights={**node.weights, "kernel": kernel, "bias": bias})
+    return replace(node, weights={**node.weights, "bias": bias}).with_kernel(kernel)

@@ -35,7 +35,7 @@ MOVES = {
     "STRIDED_SLICE": "crop",
     "TRANSPOSE": "permute",
 }
-"""Carriers that move values, and what of the layout ops of `network.ops` they do."""
+"""Carriers that move values, and what of the moving ops of `network.ops` they do."""
 
 
 class Dataflow:

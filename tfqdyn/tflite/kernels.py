@@ -1,10 +1,7 @@
-"""The numbers that a .tflite operator multiplies with, in one layout for all operators.
+"""The numbers that a .tflite operator multiplies with, in one form for all: [H, W, I, K].
 
-Glossary of shapes
-    Kernels are [H, W, I, K]: K output channels last, I inputs that each of them reads (1 in
-    depthwise convolutions); dense layers and per-channel scales have H = W = 1. So a dense layer
-    equals the 1x1 convolution, and a depthwise one the grouped convolution, that a file may hold
-    in its place.
+So a dense layer equals the 1x1 convolution, and a depthwise one the grouped convolution, that a
+file may hold in its place; see `numerics.layouts`.
 """
 
 from collections.abc import Iterator
@@ -13,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Node
+from tfqdyn.numerics.layouts import STORED
 from tfqdyn.tflite.dataflow import Dataflow, real_values
 from tfqdyn.tflite.file import Operator, Tensor
 
-WITH_KERNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 AFFINE = ("MUL", "ADD", "SUB", "DIV")
 
 
@@ -36,58 +32,13 @@ class FileKernel:
     steps: NDArray[np.float64]
 
 
-def layout(kind: str, stored: NDArray) -> NDArray:
-    """A stored kernel as [H, W, I, K].
-
-    Args:
-        kind: the operator's: convolutions store [K, H, W, I], depthwise ones [1, H, W, K], fully
-            connected layers [K, I], transposed convolutions [K, H, W, C] (I = C).
-        stored: its numbers or codes.
-    """
-    if kind == "DEPTHWISE_CONV_2D":
-        return stored.transpose(1, 2, 0, 3)
-    if kind == "FULLY_CONNECTED":
-        return stored.T[None, None]
-    return stored.transpose(1, 2, 3, 0)
-
-
 def kernel_in_file(flow: Dataflow, operator: Operator) -> FileKernel | None:
     """The kernel of an operator; None if it has none that is stored."""
-    tensor = flow.constant(operator, 1) if operator.kind in WITH_KERNEL else None
+    tensor = flow.constant(operator, 1) if operator.kind in STORED else None
     if tensor is None:
         return None
     steps = np.zeros(()) if tensor.params is None else tensor.params.scale
-    return FileKernel(tensor, layout(operator.kind, real_values(tensor)), steps)
-
-
-def kernel_of_layer(node: Node) -> NDArray[np.float32]:
-    """A node's kernel as [H, W, I, K]; an affine op's scale as [1, 1, 1, K]."""
-    if node.op == "affine":
-        return node.weights["kernel"].reshape(1, 1, 1, -1)
-    kernel = node.weights["kernel"]
-    if node.op == "depthwise":
-        return kernel.reshape(*kernel.shape[:2], 1, -1)
-    if node.op == "transposed_conv":
-        return kernel.transpose(0, 1, 3, 2)
-    return kernel if node.op == "conv" else kernel[None, None]
-
-
-def as_of_layer(values: NDArray, node: Node) -> NDArray:
-    """A kernel [H, W, I, K] in the shape of the node's own; undoes `kernel_of_layer`."""
-    if node.op == "transposed_conv":
-        values = values.transpose(0, 1, 3, 2)
-    return values.reshape(node.weights["kernel"].shape)
-
-
-def scaled_inputs(kernel: NDArray, scale: NDArray, groups: int) -> NDArray:
-    """A kernel [H, W, I, K] whose input channels come multiplied by `scale` [C].
-
-    Where I * groups is a multiple of C (flattened images), channels run fastest.
-    """
-    height, width, inputs, outputs = kernel.shape
-    factors = np.tile(scale, inputs * groups // scale.size).reshape(groups, inputs)
-    split = kernel.reshape(height, width, inputs, groups, outputs // groups)
-    return (split * factors.T[:, :, None]).reshape(kernel.shape)
+    return FileKernel(tensor, STORED[operator.kind].common(real_values(tensor)), steps)
 
 
 def affine_of(flow: Dataflow, operator: Operator) -> tuple[NDArray, NDArray] | None:

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
+from tfqdyn.numerics.layouts import scaled_inputs
 from tfqdyn.tflite import composites
 from tfqdyn.tflite.dataflow import Dataflow
 from tfqdyn.tflite.file import Operator, TfliteModel
-from tfqdyn.tflite.kernels import affine_chains, distance, kernel_of_layer, scaled_inputs
+from tfqdyn.tflite.kernels import affine_chains, distance
 from tfqdyn.tflite.pairs import LayerPair
 from tfqdyn.tflite.provenance import Origins
 from tfqdyn.tflite.readings import (
@@ -98,9 +99,9 @@ class Matcher:
 
     def _kernel(self, row: LayerNode, node: Node) -> None:
         before = self._values.get(row.producers[0])
-        kernel, bias = kernel_of_layer(node), node.weights["bias"].astype(np.float64)
+        kernel, bias = node.kernel, node.weights["bias"].astype(np.float64)
         if before is not None and before.scale is not None:
-            kernel = scaled_inputs(kernel, before.scale, node.config.get("groups", 1))
+            kernel = scaled_inputs(kernel, before.scale, node.groups)
         free, match = self._candidates(row, node), None
         if before is not None:
             near = [op for op in free if self.flow.inputs(op) == (before.tensor,)]
