@@ -137,6 +137,9 @@ def gone(*path: Any) -> Callable[[Any], None]:
 
 WRONG = {
     "another version": (put("schema", value=7), "expected results of schema 1, received 7"),
+    "a version of many letters": (
+        put("schema", value="a" * 70_000), f"of schema 1, received {repr('a' * 70_000)[:60]} ..."
+    ),
     "no version": (gone("schema"), "expected the field results.schema, which is missing"),
     "no layers": (put("layers", value=[]), "results.layers must contain at least 1 items"),
     "layers of another type": (put("layers", value=3), "results.layers must be array, received 3"),
@@ -162,6 +165,11 @@ WRONG = {
     ),
     "a scale alone": (
         put("layers", 0, "quantization", 0, value=[0.1]), "quantization[0] must contain at least 2"
+    ),
+    "no digest of the images": (gone("data", "sha256"), "expected the field results.data.sha256"),
+    "a source of errors that is missing": (
+        put("layers", 0, "source_sqnr_db", value={"input": {"mean": 1, "std": 0, "trials": [1]}}),
+        "expected the field results.layers[0].source_sqnr_db.weights, which is missing",
     ),
     "no network": (gone("model", "name"), "expected the field results.model.name"),
     "a version that is none": (
@@ -200,6 +208,12 @@ def test_wrong_values_are_named(name: str, tmp_path: Path) -> None:
 def test_what_is_no_json_is_told(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"results\.json is no JSON: "):
+        restore.load(tmp_path)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.json").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match=re.escape(str(tmp_path / "results.json"))):
         restore.load(tmp_path)
 
 

@@ -5,7 +5,6 @@ Keys that the schema does not know are ignored: newer runs have more.
 """
 
 import json
-import textwrap
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,8 @@ TIMES_IN_MEMORY = 20
 """How much more memory a record takes than its file."""
 MOST_DIGITS = 30
 """Of an integer; floats take no more than 309."""
+LONGEST = 60
+"""Characters of a wrong value that an error shows."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -37,6 +38,9 @@ def read(path: Path) -> dict[str, Any]:
         )
     try:
         content = path.read_bytes()
+    except OSError as error:  # what is no regular file fails without saying its name
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    try:
         record = json.loads(content, parse_constant=_refuse, parse_int=_integer)
         if b"\\ud" in content.lower():
             json.dumps(record, ensure_ascii=False).encode()  # halves of characters are no text
@@ -66,11 +70,13 @@ def _integer(digits: str) -> int:
 
 def _in_words(error: Any) -> str:
     where = error.name.replace("data", "results", 1)
+    received = repr(error.value)
+    if len(received) > LONGEST:
+        received = f"{received[:LONGEST]} ..."
     if error.rule == "required":
         missing = [key for key in error.rule_definition if key not in error.value]
         return f"expected the field {where}.{missing[0]}, which is missing"
     if error.rule == "const" and error.path[-1] == "schema":
-        return f"expected results of schema {error.rule_definition}, received {error.value!r}"
+        return f"expected results of schema {error.rule_definition}, received {received}"
     problem = error.message.removeprefix(error.name).replace("\\", "")
-    received = textwrap.shorten(repr(error.value), 60, placeholder=" ...")
     return f"{where}{problem}, received {received}"
