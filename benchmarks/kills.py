@@ -177,14 +177,14 @@ def problems_of(path: Path) -> Iterator[str]:
         yield f"{path.name} is half-written: {error!r}"
         return
     if path.name == "results.json":
-        from tfqdyn.results import restore
+        from tfqdyn.results import layercsv, restore
 
         written = {file.name for file in path.parent.glob("trial_*.tflite")}
         result = restore.load(path.parent)
         trials = len(result.summary.quantized_accuracy.trials)
         if written and written != {f"trial_{trial}.tflite" for trial in range(trials)}:
             yield f"{path.parent.name} has {sorted(written)} for {trials} trials"
-        if (path.parent / "layers.csv").read_text() != result.to_csv():
+        if (path.parent / "layers.csv").read_text() != layercsv.text(result.layers):
             yield f"{path.parent.name}: layers.csv and results.json are of two runs"
 
 

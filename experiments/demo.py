@@ -74,7 +74,7 @@ def run(workdir: Path, epochs: int, width: float, trials: int, seed: int) -> "li
         results.write(result, folder)
         figures.save(figures.overview({"": result.layers}), folder / "layers.png")
         found.append(result)
-    both = {str(result.model["name"]): result.layers for result in found}
+    both = {result.model.name: result.layers for result in found}
     figures.save(figures.overview(both), workdir / "layers.png")
     return found
 

@@ -66,7 +66,7 @@ def test_neither_batches_nor_threads_change_a_figure(result: RunResult, change: 
     assert again.summary == result.summary
     for a, b in zip(again.layers, result.layers, strict=True):
         assert a == b
-    assert again.data["sha256"] == result.data["sha256"]
+    assert again.data.sha256 == result.data.sha256
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 7])
@@ -83,7 +83,7 @@ def test_chunks_can_be_cut_into_their_parts(threads: int, batch_size: int) -> No
 
 def test_seeds_draw_other_images(result: RunResult) -> None:
     other = analyze(residual_net(), images(24), dataclasses.replace(CONFIG, seed=1))
-    assert other.data["calibration_images"] != result.data["calibration_images"]
+    assert other.data.calibration_images != result.data.calibration_images
 
 
 def test_calibration_falls_back_on_test_images_and_says_so() -> None:
@@ -91,9 +91,9 @@ def test_calibration_falls_back_on_test_images_and_says_so() -> None:
     only_test = Dataset("t", data.x_test, data.y_test)
     config = dataclasses.replace(CONFIG, trials=1, max_images=10)
     found = analyze(residual_net(), only_test, config)
-    assert found.data["calibration_split"] == "x_test"
+    assert found.data.calibration_split == "x_test"
     assert "no x_train" in found.notes[0]
-    assert found.data["images"] == 10
+    assert found.data.images == 10
     assert found.summary.quantized_accuracy.std is None
 
 
@@ -251,7 +251,7 @@ def test_names_that_tensorflow_refuses() -> None:
     model = keras.Model(inputs, k.Dense(4, name="$x$\x1b[2J")(x), name="[m]")
     found = analyze(model, images(8), CONFIG)
     assert [row.name for row in found.layers] == ["ê", "é", "_p", "$x$\x1b[2J"]
-    assert found.model["name"] == "[m]"
+    assert found.model.name == "[m]"
 
 
 def test_networks_that_compute_nothing_are_refused() -> None:

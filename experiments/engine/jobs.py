@@ -260,7 +260,11 @@ class Analysis:
         network = self.training.network(store, self.epoch)
         result = pipeline.analyze(network, self.images.load(), self.config)
         results.write(dataclasses.replace(result, tflite=()), folder)
-        return {**found, "summary": dataclasses.asdict(result.summary), "model": result.model}
+        return {
+            **found,
+            "summary": dataclasses.asdict(result.summary),
+            "model": dataclasses.asdict(result.model),
+        }
 
 
 def analysis_of(network: Network, scale: Scale, seed: int, epoch: int | None = None) -> Analysis:

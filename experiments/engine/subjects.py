@@ -225,7 +225,7 @@ class Course:
             "status": "analyzed",
             "reason": "",
             "summary": dataclasses.asdict(result.summary),
-            "images": result.data["images"],
+            "images": result.data.images,
             "calibration_images": config.calibration_size,
             "changes": changes,
         }

@@ -23,7 +23,7 @@ from tfqdyn.network.lowering import lower
 from tfqdyn.pipeline import analyze
 from tfqdyn.qat import Schedule, finetuning, qat
 from tfqdyn.remedies import course
-from tfqdyn.results import RunResult
+from tfqdyn.results import RunResult, layercsv
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=8)
 
@@ -271,4 +271,4 @@ def test_a_run_takes_an_earlier_runs_place_whole(data: Dataset, tmp_path: Path) 
     assert {path.name for path in tmp_path.iterdir()} == {
         "results.json", "layers.csv", "trial_0.tflite",
     }  # fmt: skip
-    assert (tmp_path / "layers.csv").read_text() == one.to_csv()
+    assert (tmp_path / "layers.csv").read_text() == layercsv.text(one.layers)

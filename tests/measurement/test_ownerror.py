@@ -18,7 +18,7 @@ from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.pipeline import analyze
 from tfqdyn.quantization.fakequant import kernel_params, quantization_of
 from tfqdyn.quantization.stepwise import Emulation, steps_of
-from tfqdyn.results import LayerResult
+from tfqdyn.results import LayerResult, layercsv
 
 
 def rows(folded: Folded) -> dict[str, LayerResult]:
@@ -27,17 +27,16 @@ def rows(folded: Folded) -> dict[str, LayerResult]:
 
 def test_own_and_inherited_error_are_told_apart() -> None:
     found = rows(patients.coarse())
-    assert found["pw"].own_sqnr_db is not None
-    assert found["gap"].own_sqnr_db is not None
-    assert found["pw"].own_sqnr_db.mean < 25  # the fault is here
-    assert found["gap"].own_sqnr_db.mean > found["gap"].sqnr_db.mean + 10  # and goes on from here
+    assert found["pw"].own is not None
+    assert found["gap"].own is not None
+    assert found["pw"].own.sqnr_db.mean < 25  # the fault is here
+    assert found["gap"].own.sqnr_db.mean > found["gap"].sqnr_db.mean + 10  # and goes on from here
     for row in found.values():
-        assert row.own_qmse is not None
-        assert row.inherited_qmse is not None
-        assert row.own_qmse.mean + row.inherited_qmse.mean == pytest.approx(row.qmse.mean)
+        assert row.own is not None
+        assert row.own.qmse.mean + row.own.inherited_qmse.mean == pytest.approx(row.qmse.mean)
     stem = found["stem"]
-    assert stem.own_qmse is not None
-    assert stem.own_qmse.mean == pytest.approx(stem.qmse.mean, rel=1e-6)  # nothing before it
+    assert stem.own is not None
+    assert stem.own.qmse.mean == pytest.approx(stem.qmse.mean, rel=1e-6)  # nothing before it
 
 
 def fp32(graph: Graph) -> dict[str, np.ndarray]:
@@ -50,7 +49,7 @@ def fp32(graph: Graph) -> dict[str, np.ndarray]:
 
 def test_sources_of_a_pointwise_layer_by_hand() -> None:
     folded, ward = patients.healthy(), patients.ward()
-    found = rows(folded)["pw"].source_sqnr_db
+    found = rows(folded)["pw"].own.source_sqnr_db
     assert found is not None
     assert tuple(found) == SOURCES
     values = fp32(folded.graph)
@@ -84,7 +83,7 @@ def test_sources_of_a_pointwise_layer_by_hand() -> None:
 def test_the_images_source_is_what_the_file_makes_of_it() -> None:
     """Pixels in [-1, 1] lie between two codes: which one the file takes decides the source."""
     folded, ward = patients.healthy(), patients.ward()
-    found = rows(folded)["stem"].source_sqnr_db
+    found = rows(folded)["stem"].own.source_sqnr_db
     values = fp32(folded.graph)
     x, y = values[folded.graph.nodes[0].name].astype(np.float64), values["stem"]
     scale = float(np.float32(2 / 255))
@@ -110,15 +109,15 @@ def test_sums_that_saturate_show_up() -> None:
     bias = node.weights["bias"].copy()
     bias[0] = 1e9
     sick = patients.with_node(folded, replace(node, weights={**node.weights, "bias": bias}))
-    found = rows(sick)["pw"].source_sqnr_db
+    found = rows(sick)["pw"].own.source_sqnr_db
     assert found is not None
     assert found["accumulator"].mean < 20
 
 
 def test_columns_are_written_only_when_asked_for() -> None:
     ward, folded = patients.ward(), patients.healthy()
-    with_own = ward.result(folded).to_csv().splitlines()[0]
-    without = ward.result(folded, replace(patients.CONFIG, own_error=False)).to_csv()
+    with_own = layercsv.text(ward.result(folded).layers).splitlines()[0]
+    without = layercsv.text(ward.result(folded, replace(patients.CONFIG, own_error=False)).layers)
     for column in ("own_qmse_mean", "inherited_qmse_mean", "source_sqnr_db_weights_mean"):
         assert column in with_own
         assert column not in without.splitlines()[0]
@@ -127,9 +126,9 @@ def test_columns_are_written_only_when_asked_for() -> None:
 def test_fp32_rows_have_no_rounding_of_their_own() -> None:
     kept = replace(patients.healthy(), float_layers=("pw",))
     row, before = rows(kept)["pw"], rows(patients.healthy())["pw"]
-    assert row.own_sqnr_db is not None
-    assert before.own_sqnr_db is not None
-    assert row.own_sqnr_db.mean > before.own_sqnr_db.mean
+    assert row.own is not None
+    assert before.own is not None
+    assert row.own.sqnr_db.mean > before.own.sqnr_db.mean
 
 
 def test_branches_pools_and_grids_are_cut_too(network, dataset) -> None:
@@ -139,9 +138,9 @@ def test_branches_pools_and_grids_are_cut_too(network, dataset) -> None:
     config = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=8, own_error=True)
     result = pipeline.analyze(network, dataset, config)
     for row in result.layers:
-        assert row.own_qmse is not None
-        assert len(row.own_qmse.trials) == 2
-        assert row.own_qmse.mean <= 2 * row.qmse.mean + 1e-9, row.name
+        assert row.own is not None
+        assert len(row.own.qmse.trials) == 2
+        assert row.own.qmse.mean <= 2 * row.qmse.mean + 1e-9, row.name
 
 
 def pooled_net() -> keras.Model:
@@ -161,14 +160,14 @@ def test_sources_add_up_where_nothing_is_requantized() -> None:
     config = AnalysisConfig("tf", trials=1, calibration_size=8, own_error=True)
     found = {row.name: row for row in analyze(pooled_net(), images(16), config).layers}
     for name in ("max", "up", "largest"):
-        sources, own = found[name].source_sqnr_db, found[name].own_sqnr_pooled_db
+        sources, own = found[name].own.source_sqnr_db, found[name].own.sqnr_pooled_db
         assert sources["requantization"].mean == sources["clipping"].mean == np.inf, name
         assert sources["input"].mean == pytest.approx(own.mean, abs=1e-4), name
     average = found["average"]
-    assert average.source_sqnr_db["clipping"].mean == np.inf
-    assert np.isfinite(average.source_sqnr_db["requantization"].mean)  # averages are rounded
-    errors = [10 ** (-source.mean / 10) for source in average.source_sqnr_db.values()]
-    assert sum(errors) == pytest.approx(10 ** (-average.own_sqnr_pooled_db.mean / 10), rel=0.1)
+    assert average.own.source_sqnr_db["clipping"].mean == np.inf
+    assert np.isfinite(average.own.source_sqnr_db["requantization"].mean)  # averages are rounded
+    errors = [10 ** (-source.mean / 10) for source in average.own.source_sqnr_db.values()]
+    assert sum(errors) == pytest.approx(10 ** (-average.own.sqnr_pooled_db.mean / 10), rel=0.1)
 
 
 def test_bias_share_by_hand() -> None:

@@ -27,7 +27,7 @@ def test_the_loss_is_that_of_the_files_answers(network) -> None:
     config = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=6, max_images=15)
     found = analyze(network, data, config)
     loss = found.summary.loss
-    scored = np.array(found.data["scored"])
+    scored = np.array(found.data.scored[0])
     chosen = data.x_test[scored] / np.float32(127.5) - np.float32(1)
     right = network.predict(chosen, verbose=0).argmax(axis=1) == data.y_test[scored]
     assert found.summary.fp32_accuracy == right.mean()

@@ -22,7 +22,7 @@ from tfqdyn.quantization.fakequant import compute
 from tfqdyn.quantization.simulation import SimulatedTensors, grid, simulate
 from tfqdyn.quantization.widths import bits_of, factorization, mean_bits
 from tfqdyn.report.facts import facts
-from tfqdyn.results import restore
+from tfqdyn.results import layercsv, restore
 from tfqdyn.schemes import BitWidths
 from tfqdyn.show import tables
 
@@ -113,7 +113,7 @@ def test_eight_bits_by_simulation_are_close_to_the_file(dataset: Dataset) -> Non
         assert b.quantization[0][0] == pytest.approx(a.quantization[0][0], rel=1e-4)
         assert b.quantization[0][1] == a.quantization[0][1]
     assert simulated.summary.fp32_accuracy == true.summary.fp32_accuracy
-    assert simulated.model["bytes_quantized"] < true.model["bytes_quantized"]
+    assert simulated.model.bytes_quantized < true.model.bytes_quantized
 
 
 def test_bits_channels_and_mixed_widths_help_where_they_should(
@@ -187,7 +187,8 @@ def test_results_say_that_they_are_simulated(
     header = (tmp_path / "layers.csv").read_text().splitlines()[0]
     assert "weight_bits,activation_bits,dtype" in header
     assert "simulated" in str(tables.summary_table([done]).title)
-    assert "weight_bits" not in pipeline.analyze(network, dataset, TRUE).to_csv()
+    true = pipeline.analyze(network, dataset, TRUE)
+    assert "weight_bits" not in layercsv.text(true.layers)
 
 
 def test_kernels_tell_their_grids(network: keras.Model, dataset: Dataset, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_training_images_calibrate_where_there_are_any() -> None:
     both = replace(data, x_train=data.x_test[:30], y_train=data.y_test[:30])
     assert [len(d.scored) for d in disjoint_draws(both, CONFIG)] == [72, 72]
     done = remedy(patients.small_net(), both, ["bias_correction"], CONFIG)
-    assert done.stages[1].result.data["calibration_split"] == "x_train"
+    assert done.stages[1].result.data.calibration_split == "x_train"
     assert len(done.stages[1].result.summary.qmse.trials) == 2
 
 
@@ -97,7 +97,7 @@ def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
     assert record["remedies"] == kept
     assert findings_table(done).row_count >= 1
     assert attempts_table(done.choices).row_count == len(choice.attempts)
-    assert named(done.stages[0]).model["name"] == "0_none"
+    assert named(done.stages[0]).model.name == "0_none"
 
 
 def test_every_trial_chooses_on_its_own_images() -> None:
@@ -110,7 +110,7 @@ def test_every_trial_chooses_on_its_own_images() -> None:
         assert len(choice.held_out) == 12  # a quarter of 48
         assert set(choice.held_out) <= set(own.calibration)
         for stage in done.stages:
-            scored = stage.result.data["scored"][k]
+            scored = list(stage.result.data.scored[k])
             assert scored == own.scored.tolist()
             assert not set(scored) & set(choice.held_out)
     assert done.choices[0].held_out != done.choices[1].held_out
@@ -224,9 +224,9 @@ def test_trials_that_score_different_images_are_one_run() -> None:
     ]
     both = assemble(parts, data, config)
     one, two = (assemble([part], data, config) for part in parts)
-    for read in (lambda r: r.summary.qmse, lambda r: r.layers[0].own_qmse):
+    for read in (lambda r: r.summary.qmse, lambda r: r.layers[0].own.qmse):
         assert read(both).trials == (*read(one).trials, *read(two).trials)
-    assert both.data["scored"] == [indices.tolist() for indices in scored]
+    assert both.data.scored == tuple(tuple(indices.tolist()) for indices in scored)
     assert json.loads(both.to_json())["config"]["trials"] == 2
     assert both.summary.fp32_accuracy == pytest.approx(
         (20 * one.summary.fp32_accuracy + 22 * two.summary.fp32_accuracy) / 42

@@ -14,7 +14,7 @@ from tfqdyn.pipeline import analyze
 from tfqdyn.remedies import diagnose
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.report.facts import facts
-from tfqdyn.results import LayerResult, RunResult, spread
+from tfqdyn.results import LayerResult, OwnError, RunResult, spread
 from tfqdyn.results.diagnosis import RULES
 
 
@@ -25,6 +25,12 @@ def faults(result: RunResult, layer: str) -> list[str]:
 def with_layer(result: RunResult, name: str, **changed) -> RunResult:
     layers = tuple(replace(r, **changed) if r.name == name else r for r in result.layers)
     return replace(result, layers=layers)
+
+
+def with_own(result: RunResult, name: str, **changed) -> RunResult:
+    (layer,) = (r for r in result.layers if r.name == name)
+    assert layer.own is not None
+    return with_layer(result, name, own=replace(layer.own, **changed))
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +47,12 @@ def clean(healthy: RunResult) -> RunResult:
     }
 
     def cured(layer: LayerResult) -> LayerResult:
+        own = OwnError(
+            spread([1.0]), spread([50.0]), spread([0.5]), spread([0.0]), sources, 0.0,
+            sqnr_pooled_db=spread([50.0]),
+        )  # fmt: skip
         return replace(
-            layer, own_sqnr_pooled_db=spread([50.0]), sqnr_pooled_db=spread([48.0]),
-            own_qmse=spread([1.0]), inherited_qmse=spread([0.5]), qmse=spread([1.5]),
-            own_bias_share=spread([0.0]), source_sqnr_db=sources, saturated_share=0.0,
+            layer, own=own, sqnr_pooled_db=spread([48.0]), qmse=spread([1.5]),
             clipped_share=spread([0.0]),
         )  # fmt: skip
 
@@ -94,7 +102,7 @@ def test_a_blank_image_silences_nothing() -> None:
     assert "spanning_channel" in faults(found, "pw")
     for row, other in zip(found.layers, without.layers, strict=True):
         assert (row.sqnr_infinite.mean, other.sqnr_infinite.mean) == (1, 0)
-        assert row.own_sqnr_infinite.mean == 1
+        assert row.own.sqnr_infinite.mean == 1
         assert row.sqnr_db.mean == other.sqnr_db.mean
         assert row.sqnr_pooled_db.mean == other.sqnr_pooled_db.mean
     assert "without 1 of infinite SQNR" in " ".join(facts(found.layers[0]))
@@ -108,7 +116,7 @@ def test_clipping(clean: RunResult) -> None:
 
 
 def test_bias_shift(clean: RunResult) -> None:
-    sick = with_layer(clean, "pw", own_bias_share=spread([0.6]), own_sqnr_pooled_db=spread([20.0]))
+    sick = with_own(clean, "pw", bias_share=spread([0.6]), sqnr_pooled_db=spread([20.0]))
     (finding,) = diagnose(sick)
     assert finding.fault == "bias_shift"
     assert finding.remedies[0] == "bias_correction"
@@ -117,18 +125,19 @@ def test_bias_shift(clean: RunResult) -> None:
 
 def test_weight_rounding_without_a_spanning_channel(clean: RunResult) -> None:
     layer = next(r for r in clean.layers if r.name == "pw")
-    assert layer.source_sqnr_db
-    sources = {**layer.source_sqnr_db, "weights": spread([25.0])}
-    sick = with_layer(clean, "pw", source_sqnr_db=sources, own_sqnr_pooled_db=spread([24.9]))
+    assert layer.own is not None
+    sources = {**layer.own.source_sqnr_db, "weights": spread([25.0])}
+    sick = with_own(clean, "pw", source_sqnr_db=sources, sqnr_pooled_db=spread([24.9]))
     assert faults(sick, "pw") == ["weight_rounding"]
 
 
 def test_activation_outliers(clean: RunResult) -> None:
     layer = next(r for r in clean.layers if r.name == "pw")
-    assert layer.source_sqnr_db
+    assert layer.own is not None
+    sources = {**layer.own.source_sqnr_db, "requantization": spread([22.0])}
     sick = with_layer(
         clean, "pw",
-        source_sqnr_db={**layer.source_sqnr_db, "requantization": spread([22.0])},
+        own=replace(layer.own, source_sqnr_db=sources),
         activations=replace(layer.activations, average_precision=spread([0.03])),
     )  # fmt: skip
     assert faults(sick, "pw") == ["activation_outliers"]
@@ -141,15 +150,13 @@ def test_relu6_saturation_is_measured() -> None:
     result = patients.ward().result(fold_batchnorm(lower(model)))
     assert "relu6_saturation" in faults(result, "dw")
     row = next(r for r in result.layers if r.name == "dw")
-    assert row.saturated_share is not None
-    assert 0.05 < row.saturated_share < 0.5
+    assert row.own is not None
+    assert 0.05 < row.own.saturated_share < 0.5
 
 
 def test_inherited_error_is_told_from_own(clean: RunResult) -> None:
-    sick = with_layer(
-        clean, "gap", sqnr_pooled_db=spread([10.0]), qmse=spread([1.0]), own_qmse=spread([0.01]),
-        inherited_qmse=spread([0.99]),
-    )  # fmt: skip
+    sick = with_own(clean, "gap", qmse=spread([0.01]), inherited_qmse=spread([0.99]))
+    sick = with_layer(sick, "gap", sqnr_pooled_db=spread([10.0]), qmse=spread([1.0]))
     (finding,) = diagnose(sick)
     assert (finding.fault, finding.layer) == ("inherited", "gap")
     assert "99.0% of its error is inherited" in finding.text
@@ -165,4 +172,4 @@ def test_findings_name_known_remedies_and_faults(healthy: RunResult) -> None:
 
 def test_own_errors_are_needed(healthy: RunResult) -> None:
     with pytest.raises(ValueError, match="own_error=True"):
-        diagnose(with_layer(healthy, "pw", own_sqnr_db=None, own_sqnr_pooled_db=None))
+        diagnose(with_layer(healthy, "pw", own=None))

@@ -103,7 +103,7 @@ def test_analytic_correction_after_absorption_is_as_good_as_the_measured_one() -
     sick, ward = high_biased(), patients.ward()
     absorbed = equalization(sick, ward.material).folded
     analytic, measured = (
-        {row.name: row for row in ward.result(folded).layers}["pw"].own_qmse
+        {row.name: row for row in ward.result(folded).layers}["pw"].own.qmse
         for folded in (
             bias_correction_analytic(absorbed, ward.material).folded,
             bias_correction(absorbed, ward.material).folded,

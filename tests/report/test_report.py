@@ -92,7 +92,7 @@ def test_histograms_count_the_activations() -> None:
     result = analyzed()
     keras.utils.set_random_seed(1)
     model = residual_net()
-    x = images(24).x_test[result.data["scored"]].astype(np.float32)
+    x = images(24).x_test[list(result.data.scored[0])].astype(np.float32)
     values = keras.Model(model.inputs, model.get_layer("stem_relu").output).predict(x, verbose=0)
     found = result.layers[0].histogram
     expected, _ = np.histogram(np.clip(values, found.low, found.high), 128, (found.low, found.high))
@@ -109,7 +109,7 @@ def test_least_weights_of_channels_lie_below_their_ranges() -> None:
 
 def test_names_are_text_never_code(page: Page) -> None:
     result = renamed(analyzed(), "dw", HOSTILE)
-    hostile = replace(result, model={**result.model, "name": HOSTILE})
+    hostile = result.named(HOSTILE)
     text, data = page(**{HOSTILE: hostile, "b": analyzed()})
     assert "<script>window" not in text
     elements = Elements(text)
@@ -200,10 +200,7 @@ def test_facts_count_the_channels_below_one_step() -> None:
 
 def estimated(result: RunResult) -> RunResult:
     """The run without measured own errors."""
-    gone = dict.fromkeys((
-        "own_qmse", "own_sqnr_db", "own_sqnr_pooled_db", "inherited_qmse", "source_sqnr_db"
-    ))  # fmt: skip
-    return replace(result, layers=tuple(replace(layer, **gone) for layer in result.layers))
+    return replace(result, layers=tuple(replace(layer, own=None) for layer in result.layers))
 
 
 def test_differences_are_those_of_the_figures() -> None:

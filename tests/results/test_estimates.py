@@ -11,7 +11,7 @@ from conftest import images
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.pipeline import analyze
-from tfqdyn.results import RunResult, estimates
+from tfqdyn.results import InputRecord, RunResult, estimates
 from tfqdyn.show import tables
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=24, calibrator="minmax")
@@ -39,21 +39,21 @@ def test_the_first_layer_is_estimated_with_the_rms_of_its_images(preprocessing: 
         "caffe": raw[..., ::-1] - [103.939, 116.779, 123.68],
     }[preprocessing]
     rms = float(np.sqrt(np.mean(shown**2)))
-    assert result.data["input"] == {"name": "images", "rms": pytest.approx(rms, rel=1e-6)}
+    assert result.data.input == InputRecord("images", pytest.approx(rms, rel=1e-6))
     stem = result.layers[0]
     assert stem.folded_weights is not None
-    assert stem.own_sqnr_db is not None
+    assert stem.own is not None
     weight_step = stem.folded_weights.range / 255
     output_step = stem.quantization[0][0]
     noise = 27 * rms**2 * weight_step**2 / 12 + output_step**2 / 12  # 3 x 3 taps of 3 channels
     (found,) = [r for r in estimates.worst_layers(result, 20) if r.layer.name == "stem"]
     assert found.own_sqnr_db == pytest.approx(10 * log10(stem.rms**2 / noise), abs=0.05)
-    assert found.own_sqnr_db == pytest.approx(stem.own_sqnr_db.mean, abs=3.0)
+    assert found.own_sqnr_db == pytest.approx(stem.own.sqnr_db.mean, abs=3.0)
 
 
 def test_what_reads_no_measured_values_is_named() -> None:
     result = analyzed("tf")
-    old = dataclasses.replace(result, data={k: v for k, v in result.data.items() if k != "input"})
+    old = dataclasses.replace(result, data=dataclasses.replace(result.data, input=None))
     assert estimates.not_estimated(result) == []
     assert estimates.not_estimated(old) == ["stem"]
     assert "stem" not in [reason.layer.name for reason in estimates.worst_layers(old, 20)]

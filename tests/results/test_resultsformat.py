@@ -17,8 +17,16 @@ from reported import analyzed
 from tfqdyn import results
 from tfqdyn.files import memory
 from tfqdyn.results import RunResult, restore, resultsformat
+from tfqdyn.results.jsonvalues import BESIDE
 
 SCHEMA = json.loads(resultsformat.SCHEMA_FILE.read_text())
+
+
+def nullable(shape: Any) -> Any:
+    """A shape that may be null; numbers may be anyway."""
+    if shape == "number" or "null" in shape["type"]:
+        return shape
+    return {**shape, "type": [shape["type"], "null"]}
 
 
 def shape_of(kind: Any) -> Any:
@@ -26,12 +34,15 @@ def shape_of(kind: Any) -> Any:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         (known,) = (k for k in inner if k is not type(None))
-        found = shape_of(known)
-        return found if known is float else {**found, "type": [found["type"], "null"]}
+        return nullable(shape_of(known))
     if is_dataclass(kind):
         hints, kept = typing.get_type_hints(kind), [f for f in fields(kind) if f.name != "tflite"]
         needed = [f for f in kept if f.default is MISSING and f.default_factory is MISSING]
-        properties = {f.name: shape_of(hints[f.name]) for f in kept}
+        properties = {f.name: shape_of(hints[f.name]) for f in kept if BESIDE not in f.metadata}
+        for part in (f for f in kept if BESIDE in f.metadata):
+            (inner,) = (k for k in typing.get_args(hints[part.name]) if is_dataclass(k))
+            for name, key in part.metadata[BESIDE].items():
+                properties[key] = nullable(shape_of(typing.get_type_hints(inner)[name]))
         return {"type": "object", "properties": properties, "required": {f.name for f in needed}}
     if origin is tuple:
         several = [shape_of(k) for k in inner if k is not Ellipsis]
@@ -70,7 +81,7 @@ def test_the_schema_is_that_of_the_records() -> None:
     assert kept["schema"]["const"] == results.SCHEMA
     assert list(kept) == ["schema", *records["properties"]]
     assert set(SCHEMA["required"]) == {"schema", *records["required"]}
-    for name in ("seed", "summary", "layers", "skipped", "versions", "notes"):
+    for name in ("seed", "model", "summary", "layers", "skipped", "versions", "notes"):
         assert plain_shape(kept[name]) == records["properties"][name], name
 
 
@@ -139,6 +150,10 @@ WRONG = {
     "another version": (put("schema", value=7), "expected results of schema 1, received 7"),
     "a version of many letters": (
         put("schema", value="a" * 70_000), f"of schema 1, received {repr('a' * 70_000)[:60]} ..."
+    ),
+    "images of one set and of several": (
+        put("data", "scored", value=[1, [2]]),
+        "expected results.data.scored to hold numbers or lists of them, received both",
     ),
     "no version": (gone("schema"), "expected the field results.schema, which is missing"),
     "no layers": (put("layers", value=[]), "results.layers must contain at least 1 items"),
@@ -224,3 +239,35 @@ def test_files_that_do_not_fit_are_not_read(
     monkeypatch.setattr(memory, "total", lambda: 1000)
     with pytest.raises(ValueError, match="too much for the memory here"):
         restore.load(tmp_path)
+
+
+def test_one_set_of_images_stands_alone_in_the_file(tmp_path: Path) -> None:
+    """Several are lists of lists; older runs name neither."""
+    run = analyzed()
+    assert json.loads(run.to_json())["data"]["scored"] == list(run.data.scored[0])
+    assert json.loads(run.to_json())["data"]["sha256"] == run.data.sha256[0]
+    data = replace(run.data, scored=((1, 2), (2, 5)), sha256=("a", "b"))
+    record = json.loads(replace(run, data=data).to_json())
+    assert (record["data"]["scored"], record["data"]["sha256"]) == ([[1, 2], [2, 5]], ["a", "b"])
+    assert restore.restored(results.with_infinities(record)).data == data
+    for key in ("scored", "input", "calibration_split", "calibration_images"):
+        del record["data"][key]
+    older = restore.restored(results.with_infinities(record)).data
+    assert (older.scored, older.input) == ((), None)
+
+
+def test_own_errors_are_whole_or_not_there() -> None:
+    record = json.loads(analyzed().to_json())
+    layer = record["layers"][0]
+    keys = [key for key in layer if key.startswith(("own_", "source_", "saturated", "inherited"))]
+    assert restore.restored(results.with_infinities(record)).layers[0].own is not None
+    layer["own_sqnr_pooled_db"] = layer["own_sqnr_infinite"] = None  # older runs
+    older = restore.restored(results.with_infinities(record)).layers[0].own
+    assert older is not None
+    assert older.sqnr == older.sqnr_db
+    layer["own_bias_share"] = None
+    with pytest.raises(ValueError, match=r"layers\.own_bias_share, which is missing"):
+        restore.restored(results.with_infinities(record))
+    for key in keys:
+        del layer[key]
+    assert restore.restored(results.with_infinities(record)).layers[0].own is None

@@ -6,7 +6,7 @@ OUT/schemes.json  the rows of the table
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def compare_schemes(
         except (ConversionError, UnsupportedModelError) as error:
             rows.append(SchemeRow(scheme, problem=str(error)))
             continue
-        done.append(replace(result, model={**result.model, "name": scheme}))
+        done.append(result.named(scheme))
         if out is not None:
             results.write(result, out / scheme)
         time = latency_ms(result.tflite[0], runs, config.threads)

@@ -25,7 +25,9 @@ from tfqdyn.results import (
     ActivationRow,
     ChannelRow,
     HistogramRow,
+    InputRecord,
     LayerResult,
+    ModelRecord,
     WeightRow,
     spread,
 )
@@ -238,24 +240,24 @@ def _flags(folded_weights: WeightStats | None, ranges: Sequence[float]) -> tuple
     return tuple(found)
 
 
-def model_record(graph: Graph, trials: Sequence[Trial]) -> dict[str, Any]:
-    """Name and sizes of the network; parameters are those of the folded one."""
+def model_record(graph: Graph, trials: Sequence[Trial]) -> ModelRecord:
+    """Name and sizes of a folded network."""
     parameters = sum(w.size for node in graph for w in node.weights.values())
-    return {
-        "name": graph.name,
-        "parameters": parameters,
-        "macs": sum(node.macs for node in graph),
-        "bytes_fp32": 4 * parameters,
-        "bytes_quantized": trials[0].deployed.size,
-        "weight_ties": [trial.deployed.ties for trial in trials],
-    }
+    return ModelRecord(
+        name=graph.name,
+        parameters=parameters,
+        macs=sum(node.macs for node in graph),
+        bytes_fp32=4 * parameters,
+        bytes_quantized=trials[0].deployed.size,
+        weight_ties=tuple(trial.deployed.ties for trial in trials),
+    )
 
 
-def input_record(parts: Sequence[Measured]) -> dict[str, Any]:
+def input_record(parts: Sequence[Measured]) -> InputRecord:
     """The input's name, and the root mean square of the preprocessed images that were scored."""
     powers = np.concatenate([part.powers for part in parts])
     name = parts[0].trials[0].folded.graph.nodes[0].name
-    return {"name": name, "rms": float(np.sqrt(powers.mean()))}
+    return InputRecord(name, float(np.sqrt(powers.mean())))
 
 
 def versions() -> dict[str, str]:

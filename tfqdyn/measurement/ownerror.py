@@ -40,7 +40,7 @@ from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.conversion import CutModel, to_cut_tflite
 from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.stepwise import Step, steps_of
-from tfqdyn.results import SOURCES, LayerResult, spread
+from tfqdyn.results import SOURCES, LayerResult, OwnError, spread
 from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.pairs import LayerPair
 
@@ -309,23 +309,21 @@ def _saturation(node: Node, source: QuantParams) -> float | None:
 def with_own(
     layers: Sequence[LayerResult], sums: Sequence[Sequence[OwnSums]]
 ) -> tuple[LayerResult, ...]:
-    """The rows with the columns that tell own from inherited error."""
+    """The rows with what tells own from inherited error."""
     found = []
     for i, layer in enumerate(layers):
         own = [trial[i] for trial in sums]
         by_source = [s.source_sqnr_db for s in own]
         inherited = [q - s.qmse for q, s in zip(layer.qmse.trials, own, strict=True)]
-        found.append(
-            replace(
-                layer,
-                own_qmse=spread([s.qmse for s in own]),
-                own_sqnr_db=spread([s.sqnr_db for s in own]),
-                own_sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
-                own_sqnr_infinite=spread([int(s.totals[kernels.INFINITE]) for s in own]),
-                inherited_qmse=spread(inherited),
-                own_bias_share=spread([s.bias_share for s in own]),
-                source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},
-                saturated_share=sum(s.saturated for s in own) / sum(s.values for s in own),
-            )
+        error = OwnError(
+            qmse=spread([s.qmse for s in own]),
+            sqnr_db=spread([s.sqnr_db for s in own]),
+            sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
+            sqnr_infinite=spread([int(s.totals[kernels.INFINITE]) for s in own]),
+            inherited_qmse=spread(inherited),
+            bias_share=spread([s.bias_share for s in own]),
+            source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},
+            saturated_share=sum(s.saturated for s in own) / sum(s.values for s in own),
         )
+        found.append(replace(layer, own=error))
     return tuple(found)

@@ -14,7 +14,7 @@ from tfqdyn.measurement.ownerror import OwnSums, with_own
 from tfqdyn.measurement.sampling import calibration_split
 from tfqdyn.measurement.streaming import Measured
 from tfqdyn.network.folding import REMEDIED
-from tfqdyn.results import RunResult
+from tfqdyn.results import DataRecord, RunResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,6 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         layers = with_own(layers, [own for part in alike for own in part.own])
     split = calibration_split(dataset)
     digests = [assembly.digest_of(m.digests, dataset.y_test[m.scored]) for m in measured]
-    scored = [m.scored.tolist() for m in measured]
     overlap = split == "x_test" and any(
         np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
     )
@@ -74,15 +73,15 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         seed=config.seed,
         versions=assembly.versions(),
         model=assembly.model_record(folded.graph, trials),
-        data={
-            "name": dataset.name,
-            "images": round(float(np.mean([len(indices) for indices in scored]))),
-            "sha256": digests[0] if len(parts) == 1 else digests,
-            "input": assembly.input_record(measured),
-            "scored": scored[0] if len(parts) == 1 else scored,
-            "calibration_split": split,
-            "calibration_images": [drawn.tolist() for part in parts for drawn in part.drawn],
-        },
+        data=DataRecord(
+            name=dataset.name,
+            images=round(float(np.mean([len(m.scored) for m in measured]))),
+            sha256=tuple(digests),
+            input=assembly.input_record(measured),
+            scored=tuple(tuple(m.scored.tolist()) for m in measured),
+            calibration_split=split,
+            calibration_images=tuple(tuple(d.tolist()) for part in parts for d in part.drawn),
+        ),
         summary=summary.summarize(measured, dataset.y_test),
         layers=layers,
         skipped={

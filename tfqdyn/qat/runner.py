@@ -230,10 +230,7 @@ def _write(trained: Trained, schedule: Schedule, scheme: str, out: Path) -> None
 def named(trained: Trained) -> dict[str, RunResult]:
     """The analyses by the names of their folders, each called so."""
     stages = {BEFORE: trained.before, AFTER: trained.after}
-    return {
-        name: replace(result, model={**result.model, "name": name})
-        for name, result in stages.items()
-    }
+    return {name: result.named(name) for name, result in stages.items()}
 
 
 def history_table(trained: Trained) -> Table:

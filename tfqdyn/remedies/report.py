@@ -1,7 +1,6 @@
 """Tables of a treatment for a terminal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import median
 
 from rich.table import Table
@@ -16,7 +15,7 @@ MOST_FINDINGS = 8
 
 def named(stage: Stage) -> RunResult:
     """The stage's result, called by the stage's name."""
-    return replace(stage.result, model={**stage.result.model, "name": stage.name})
+    return stage.result.named(stage.name)
 
 
 def findings_table(treatment: Treatment, count: int = MOST_FINDINGS) -> Table:

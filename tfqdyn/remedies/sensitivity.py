@@ -25,8 +25,8 @@ FIGURES: dict[str, Callable[[LayerResult], float | None]] = {
     "qce": lambda layer: layer.qce.mean,
     "qkl_div": lambda layer: layer.qkl_div.mean,
     "sqnr_db": lambda layer: layer.sqnr_pooled_db.mean,
-    "own_qmse": lambda layer: layer.own_qmse and layer.own_qmse.mean,
-    "own_sqnr_db": lambda layer: layer.own_sqnr and layer.own_sqnr.mean,
+    "own_qmse": lambda layer: layer.own and layer.own.qmse.mean,
+    "own_sqnr_db": lambda layer: layer.own and layer.own.sqnr.mean,
 }
 
 

@@ -63,7 +63,7 @@ def _weights(layer: LayerResult, span: float) -> str:
 
 def _activations(layer: LayerResult) -> str:
     grid = layer.quantization[0]
-    own = "" if layer.own_sqnr is None else f", own {_spread(layer.own_sqnr)} dB"
+    own = "" if layer.own is None else f", own {_spread(layer.own.sqnr)} dB"
     beyond = f"{short(100 * layer.clipped_share.mean)} % of the values saturate at the grid's ends"
     where = (
         "This layer runs in fp32."

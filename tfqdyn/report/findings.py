@@ -43,7 +43,7 @@ class Fault:
 
 def faults(result: RunResult) -> tuple[Fault, ...]:
     """What is wrong with a run's layers; empty where nothing was found."""
-    if any(layer.own_sqnr_db is not None for layer in result.layers):
+    if any(layer.own is not None for layer in result.layers):
         return _diagnosed(result)
     worst = worst_layers(result)
     remarks = [

@@ -53,7 +53,7 @@ def named_runs(runs: Mapping[str, Result] | Sequence[Result]) -> tuple[Run, ...]
 
 
 def _names(results: Sequence[RunResult]) -> list[str]:
-    networks = [str(result.model["name"]) for result in results]
+    networks = [result.model.name for result in results]
     if len(set(networks)) == len(networks):
         return networks
     settings = [result.config for result in results]

@@ -35,7 +35,7 @@ def _of_weights(
 
 
 def _source(name: str) -> Callable[[LayerResult], Value]:
-    return lambda layer: (layer.source_sqnr_db or {}).get(name)
+    return lambda layer: layer.own and layer.own.source_sqnr_db.get(name)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -69,9 +69,11 @@ METRICS: Mapping[str, Metric] = {
     "qmse": Metric("QMSE", "QMSE", lambda r: r.qmse),
     "qce": Metric("QCE in nats", "QCE", lambda r: r.qce),
     "qkl_div": Metric("QKL-Div in nats", "QKL-Div", lambda r: r.qkl_div),
-    "own_sqnr": Metric("Own SQNR in dB", "own SQNR dB", lambda r: r.own_sqnr),
-    "own_qmse": Metric("Own QMSE", "own QMSE", lambda r: r.own_qmse),
-    "inherited_qmse": Metric("Inherited QMSE", "inherited QMSE", lambda r: r.inherited_qmse),
+    "own_sqnr": Metric("Own SQNR in dB", "own SQNR dB", lambda r: r.own and r.own.sqnr),
+    "own_qmse": Metric("Own QMSE", "own QMSE", lambda r: r.own and r.own.qmse),
+    "inherited_qmse": Metric(
+        "Inherited QMSE", "inherited QMSE", lambda r: r.own and r.own.inherited_qmse
+    ),
     "clipped": Metric("Share of values clipped", "clipped", lambda r: r.clipped_share),
     **{f"source_{n}": Metric(f"SQNR with {n} alone, in dB", n, _source(n)) for n in SOURCES},
 }

@@ -43,7 +43,7 @@ def write_report(
 def render(runs: Sequence[Run], title: str | None = None) -> str:
     """The page's text."""
     found = [faults(run.result) for run in runs]
-    networks = dict.fromkeys(str(run.result.model["name"]) for run in runs)
+    networks = dict.fromkeys(run.result.model.name for run in runs)
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -84,7 +84,7 @@ def _data(runs: Sequence[Run]) -> dict[str, Any]:
                 "name": run.name,
                 "colour": run.colour,
                 "marker": run.marker,
-                "network": run.result.model["name"],
+                "network": run.result.model.name,
                 "layers": layer_records(run.result.layers),
             }
             for run in runs

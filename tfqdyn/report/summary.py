@@ -80,11 +80,11 @@ def rows(runs: Sequence[Run]) -> tuple[Row, ...]:
             found.append(Row(heading.format(scheme=scheme_of(runs)), cells))
             found += _certainty(runs) if heading == LOST else []
     sizes = [run.result.model for run in runs]
-    found.append(Row("size, fp32", tuple(Cell(megabytes(model["bytes_fp32"])) for model in sizes)))
+    found.append(Row("size, fp32", tuple(Cell(megabytes(model.bytes_fp32)) for model in sizes)))
     found.append(
         Row(
             f"size, {scheme_of(runs)}",
-            tuple(Cell(megabytes(model["bytes_quantized"])) for model in sizes),
+            tuple(Cell(megabytes(model.bytes_quantized)) for model in sizes),
         )
     )
     return tuple(found)
@@ -193,14 +193,13 @@ def setup(runs: Sequence[Run]) -> tuple[Row, ...]:
 
 def _setup(result: RunResult) -> dict[str, str]:
     config, data = result.config, result.data
-    hashes = data["sha256"] if isinstance(data["sha256"], (list, tuple)) else [data["sha256"]]
     return {
-        "network": str(result.model["name"]),
-        "parameters": f"{result.model['parameters']:,}",
-        "multiply-accumulates": f"{result.model['macs']:,}",
-        "data": f"{data['name']}, {data['images']:,} images scored",
-        "SHA-256 of the data": ", ".join(str(digest)[:12] for digest in hashes),
-        "calibration images from": str(data.get("calibration_split", MISSING)),
+        "network": result.model.name,
+        "parameters": f"{result.model.parameters:,}",
+        "multiply-accumulates": f"{result.model.macs:,}",
+        "data": f"{data.name}, {data.images:,} images scored",
+        "SHA-256 of the data": ", ".join(digest[:12] for digest in data.sha256),
+        "calibration images from": data.calibration_split or MISSING,
         **{key.replace("_", " "): _setting(value) for key, value in config.items()},
         **{f"version of {key}": str(value) for key, value in result.versions.items()},
     }

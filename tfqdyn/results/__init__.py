@@ -1,7 +1,10 @@
 """Results: records and their files; findings and estimates that are read from them."""
 
-from tfqdyn.results.records import (
-    DRAWN as DRAWN,
+from tfqdyn.results.jsonvalues import (
+    plain as plain,
+)
+from tfqdyn.results.jsonvalues import (
+    with_infinities as with_infinities,
 )
 from tfqdyn.results.records import (
     SCHEMA as SCHEMA,
@@ -16,7 +19,13 @@ from tfqdyn.results.records import (
     ChannelRow as ChannelRow,
 )
 from tfqdyn.results.records import (
+    DataRecord as DataRecord,
+)
+from tfqdyn.results.records import (
     HistogramRow as HistogramRow,
+)
+from tfqdyn.results.records import (
+    InputRecord as InputRecord,
 )
 from tfqdyn.results.records import (
     KernelGrid as KernelGrid,
@@ -26,6 +35,12 @@ from tfqdyn.results.records import (
 )
 from tfqdyn.results.records import (
     Loss as Loss,
+)
+from tfqdyn.results.records import (
+    ModelRecord as ModelRecord,
+)
+from tfqdyn.results.records import (
+    OwnError as OwnError,
 )
 from tfqdyn.results.records import (
     RunResult as RunResult,
@@ -40,17 +55,14 @@ from tfqdyn.results.records import (
     WeightRow as WeightRow,
 )
 from tfqdyn.results.records import (
-    plain as plain,
-)
-from tfqdyn.results.records import (
-    read as read,
-)
-from tfqdyn.results.records import (
     spread as spread,
 )
-from tfqdyn.results.records import (
-    with_infinities as with_infinities,
+from tfqdyn.results.runfiles import (
+    DRAWN as DRAWN,
 )
-from tfqdyn.results.records import (
+from tfqdyn.results.runfiles import (
+    read as read,
+)
+from tfqdyn.results.runfiles import (
     write as write,
 )

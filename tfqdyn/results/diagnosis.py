@@ -58,7 +58,7 @@ def diagnose(result: RunResult) -> tuple[Finding, ...]:
         ValueError: the run has no own errors.
     """
     layers = [layer for layer in result.layers if _is_quantized(layer)]
-    if any(layer.own_sqnr is None for layer in layers):
+    if any(layer.own is None for layer in layers):
         raise ValueError("diagnose needs a run with own_error=True (--own_error); this one has not")
     found: list[Finding] = []
     for rule in RULES.values():
@@ -71,8 +71,8 @@ def _is_quantized(layer: LayerResult) -> bool:
 
 
 def _own(layer: LayerResult) -> float:
-    assert layer.own_sqnr is not None
-    return layer.own_sqnr.mean
+    assert layer.own is not None
+    return layer.own.sqnr.mean
 
 
 def _named(layer: LayerResult) -> str:
@@ -141,7 +141,7 @@ def weight_rounding(layers: Sequence[LayerResult]) -> Iterator[Finding]:
 def bias_shift(layers: Sequence[LayerResult]) -> Iterator[Finding]:
     """A constant shift of channels makes much of the own error."""
     for layer in layers:
-        share = layer.own_bias_share.mean if layer.own_bias_share else 0.0
+        share = layer.own.bias_share.mean if layer.own else 0.0
         if share >= SHIFTED and _own(layer) < HEALTHY_DB:
             yield Finding(
                 "bias_shift", layer.name, share * 10 ** (-_own(layer) / 10),
@@ -196,7 +196,7 @@ def _stretched(layer: LayerResult) -> bool:
 def relu6_saturation(layers: Sequence[LayerResult]) -> Iterator[Finding]:
     """A bounded ReLU cuts off many values, in fp32 already."""
     for layer in layers:
-        share = layer.saturated_share or 0.0
+        share = layer.own.saturated_share if layer.own else 0.0
         if share >= SATURATED:
             yield Finding(
                 "relu6_saturation", layer.name, 100 * share,
@@ -209,9 +209,9 @@ def relu6_saturation(layers: Sequence[LayerResult]) -> Iterator[Finding]:
 def inherited(layers: Sequence[LayerResult]) -> Iterator[Finding]:
     """A layer's error is almost all from the layers before it: it is not at fault."""
     for layer in layers:
-        if layer.inherited_qmse is None or layer.qmse.mean == 0:
+        if layer.own is None or layer.qmse.mean == 0:
             continue
-        share = layer.inherited_qmse.mean / layer.qmse.mean
+        share = layer.own.inherited_qmse.mean / layer.qmse.mean
         reached = layer.sqnr_pooled_db.mean
         if share >= INHERITED and _own(layer) >= HEALTHY_DB and reached < HEALTHY_DB:
             yield Finding(
@@ -224,7 +224,7 @@ def inherited(layers: Sequence[LayerResult]) -> Iterator[Finding]:
 
 
 def _source(layer: LayerResult, name: str) -> float:
-    return layer.source_sqnr_db[name].mean if layer.source_sqnr_db else float("inf")
+    return layer.own.source_sqnr_db[name].mean if layer.own else float("inf")
 
 
 def _weights_dominate(layer: LayerResult) -> bool:

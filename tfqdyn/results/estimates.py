@@ -54,8 +54,8 @@ def not_estimated(result: RunResult) -> list[str]:
 
 def _known_rms(result: RunResult) -> dict[str, float]:
     """Root mean squares by name of the rows and, where the run recorded it, of the input."""
-    source = result.data.get("input")
-    given = {} if source is None else {source["name"]: source["rms"]}
+    source = result.data.input
+    given = {} if source is None else {source.name: source.rms}
     return given | {layer.name: layer.rms for layer in result.layers}
 
 

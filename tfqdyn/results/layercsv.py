@@ -3,8 +3,10 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
+
+from tfqdyn.results.jsonvalues import plain
+from tfqdyn.results.records import LayerResult
 
 FIRST_COLUMNS = (
     "number", "name", "kind",
@@ -26,9 +28,9 @@ _ON_REQUEST = (
 )  # fmt: skip
 
 
-def text(layers: Sequence[Any]) -> str:
-    """The file's text: a header, and a line for each `results.LayerResult`."""
-    rows = [_flat(asdict(layer)) for layer in layers]
+def text(layers: Sequence[LayerResult]) -> str:
+    """The file's text: a header, and a line for each layer."""
+    rows = [_flat(plain(layer)) for layer in layers]
     columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
     lines = io.StringIO()
     writer = csv.DictWriter(lines, columns, restval="", lineterminator="\n")
@@ -48,5 +50,5 @@ def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif key == "output_shape":
             flat[name] = "x".join(map(str, value))
         elif key not in _PREFIXES:  # a layer without a kernel has no weight columns
-            flat[name] = "" if value is None or value != value else value
+            flat[name] = "" if value is None else value
     return flat

@@ -1,26 +1,18 @@
-"""What an analysis comes to: records, and their files `results.json` and `layers.csv`.
-
-JSON holds +-infinity as the strings "inf" and "-inf" and an undefined number as null.
-"""
+"""What an analysis comes to: records, and the text of `results.json` (`jsonvalues`)."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from tfqdyn.files import wholefiles
-from tfqdyn.files.wholefiles import replacing
 from tfqdyn.network.folding import ORIGINAL
-from tfqdyn.results import layercsv
+from tfqdyn.results.jsonvalues import ONE_ALONE, beside, plain
 
 SCHEMA = 1
 SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
-"""The keys of `source_sqnr_db`; what they mean says `ownerror`."""
+"""The keys of `OwnError.source_sqnr_db`; what they mean says `ownerror`."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +102,39 @@ class KernelGrid:
 
 
 @dataclass(frozen=True)
+class OwnError:
+    """What a layer makes itself: its quantized op, fed with fp32 input.
+
+    Errors are those of the op as it is quantized, so what a remedy changed before it is inherited.
+
+    Attributes:
+        qmse: mean squared error.
+        sqnr_db: mean of the images' SQNR, without the `sqnr_infinite` images where it is none or
+            infinite.
+        inherited_qmse: the rest of the layer's QMSE; below 0 where errors cancel.
+        bias_share: share of `qmse` that is a constant shift of channels, in [0, 1].
+        source_sqnr_db: pooled SQNR with one of `SOURCES` alone (Sheng et al., slide 5).
+        saturated_share: share of values that a bounded ReLU cuts off in fp32 already.
+        sqnr_pooled_db: SQNR of the sums over all images; None in runs written before it was, like
+            `sqnr_infinite`.
+    """
+
+    qmse: Spread
+    sqnr_db: Spread
+    inherited_qmse: Spread
+    bias_share: Spread
+    source_sqnr_db: Mapping[str, Spread]
+    saturated_share: float
+    sqnr_pooled_db: Spread | None = None
+    sqnr_infinite: Spread | None = None
+
+    @property
+    def sqnr(self) -> Spread:
+        """The SQNR to decide on: pooled, or the mean in runs that have no other."""
+        return self.sqnr_pooled_db or self.sqnr_db
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """One row of the layer table; see the docs, "How to read each metric".
 
@@ -119,20 +144,14 @@ class LayerResult:
     `kurtosis`. Per-channel activation figures are means over the trials; per-channel
     SQNR is that of the sums over all trials; `histogram` is the first trial's.
 
-    What is made and what is inherited (None unless asked for): `own_qmse` and `own_sqnr_db` are
-    those of the layer's quantized op fed with fp32 input, `inherited_qmse` is the rest of `qmse`
-    (below 0 where errors cancel), `own_bias_share` the share of `own_qmse` that is a constant
-    shift of channels, `source_sqnr_db` the pooled SQNR with one source of error alone (Sheng et
-    al., slide 5; `SOURCES`), `saturated_share` the share of values that a bounded ReLU
-    cuts off in fp32 already.
+    `own` is what the layer makes itself, None unless asked for.
 
     `reference` is whose fp32 values the row is held against: "original", the network that the user
-    gave, or "remedied" where a remedy put the row's values on another scale or added the row. Own
-    errors are those of the op as it is quantized, so what a remedy changed before it is inherited.
+    gave, or "remedied" where a remedy put the row's values on another scale or added the row.
 
     `sqnr_db` is the mean of the images' SQNR, without the `sqnr_infinite` images where it is none
     or infinite; `sqnr_pooled_db` that of the sums over all images, which diagnosis and tables
-    decide on; the same for `own_sqnr_db`. Runs written before these columns have None.
+    decide on. Runs written before `sqnr_infinite` was have None.
 
     `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
     or the row stays in fp32 (`weight_bits` also without a kernel).
@@ -163,14 +182,19 @@ class LayerResult:
     quantization: tuple[tuple[float, int] | None, ...]
     channels: ChannelRow
     flags: tuple[str, ...] = ()
-    own_qmse: Spread | None = None
-    own_sqnr_db: Spread | None = None
-    inherited_qmse: Spread | None = None
-    own_bias_share: Spread | None = None
-    source_sqnr_db: Mapping[str, Spread] | None = None
-    saturated_share: float | None = None
-    own_sqnr_pooled_db: Spread | None = None
-    own_sqnr_infinite: Spread | None = None
+    own: OwnError | None = field(
+        default=None,
+        metadata=beside(
+            qmse="own_qmse",
+            sqnr_db="own_sqnr_db",
+            inherited_qmse="inherited_qmse",
+            bias_share="own_bias_share",
+            source_sqnr_db="source_sqnr_db",
+            saturated_share="saturated_share",
+            sqnr_pooled_db="own_sqnr_pooled_db",
+            sqnr_infinite="own_sqnr_infinite",
+        ),
+    )
     sqnr_infinite: Spread | None = None
     weight_bits: int | None = None
     activation_bits: int | None = None
@@ -178,11 +202,6 @@ class LayerResult:
     dtype: str = "uint8"
     kernel_grid: KernelGrid | None = None
     reference: str = ORIGINAL
-
-    @property
-    def own_sqnr(self) -> Spread | None:
-        """The own SQNR to decide on: pooled, or the mean in runs that have no other."""
-        return self.own_sqnr_pooled_db or self.own_sqnr_db
 
 
 @dataclass(frozen=True)
@@ -227,6 +246,52 @@ class Summary:
     changed_fp32_accuracy: float | None = None
 
 
+@dataclass(frozen=True)
+class ModelRecord:
+    """The network: its name, numbers and sizes, and codes at exact ties in every trial's file.
+
+    Parameters are those of the folded network; multiply-accumulates are for one image.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+    bytes_fp32: int
+    bytes_quantized: int
+    weight_ties: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputRecord:
+    """The input's name, and the root mean square of the preprocessed images that were scored."""
+
+    name: str
+    rms: float
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The images that are scored, and those that calibrate.
+
+    Attributes:
+        name: of the dataset.
+        images: how many are scored; rounded mean where trials score different ones.
+        sha256: of the scored images and their labels, for each set of trials that score the same.
+        input: of the network; None in runs written before it was recorded.
+        scored: positions in `x_test`, for each of these sets.
+        calibration_split: "x_train", or "x_test" where that is all there is.
+        calibration_images: for every trial the positions of its calibration images.
+    """
+
+    name: str
+    images: int
+    sha256: tuple[str, ...] = field(metadata=ONE_ALONE)
+    input: InputRecord | None = None
+    scored: tuple[tuple[int, ...], ...] = field(default=(), metadata=ONE_ALONE)
+    calibration_split: str = ""
+    calibration_images: tuple[tuple[int, ...], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """Everything about one analysis. `tflite` holds every trial's converted model."""
@@ -234,90 +299,19 @@ class RunResult:
     config: Mapping[str, Any]
     seed: int
     versions: Mapping[str, str]
-    model: Mapping[str, Any]
-    data: Mapping[str, Any]
+    model: ModelRecord
+    data: DataRecord
     summary: Summary
     layers: tuple[LayerResult, ...]
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
     tflite: tuple[bytes, ...] = field(default=(), repr=False)
 
+    def named(self, name: str) -> "RunResult":
+        """The same, with another name for the network."""
+        return replace(self, model=replace(self.model, name=name))
+
     def to_json(self) -> str:
         """The text of `results.json`."""
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tflite"}
         return json.dumps(plain({"schema": SCHEMA, **record}), indent=1, allow_nan=False)
-
-    def to_csv(self) -> str:
-        """The text of `layers.csv`: a line a layer, without channels and single trials."""
-        return layercsv.text(self.layers)
-
-
-DRAWN = ("report.html", "layers.png")
-"""What commands draw from results; the report comes last."""
-
-
-def write(result: RunResult, folder: Path) -> None:
-    """Writes results.json, layers.csv and every trial's `trial_K.tflite` into a folder.
-
-    They take the place of an earlier run's files, and of what was drawn from these, once all are on
-    the disk; `results.json` comes last. So a folder that has one holds one run, whole.
-
-    Raises:
-        WriteError: the disk is full, or refuses a file; the earlier run is still there.
-    """
-    files = {f"trial_{trial}.tflite": content for trial, content in enumerate(result.tflite)}
-    files |= {"layers.csv": result.to_csv().encode(), "results.json": result.to_json().encode()}
-    wholefiles.prepare(folder)
-    with ExitStack() as renamed_in_order:
-        for name, content in reversed(files.items()):
-            renamed_in_order.enter_context(replacing(folder / name)).write_bytes(content)
-        earlier = folder.glob("trial_*.tflite")
-        for path in (folder / "results.json", *(folder / name for name in DRAWN), *earlier):
-            path.unlink(missing_ok=True)
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """The record in a run folder that we wrote; "inf" and "-inf" come back as floats.
-
-    Nothing but its version is checked; `restore.load` reads folders that others made.
-
-    Raises:
-        FileNotFoundError: no results.json there.
-        ValueError: another schema version.
-    """
-    record = json.loads((folder / "results.json").read_text())
-    if record.get("schema") != SCHEMA:
-        raise ValueError(f"expected results of schema {SCHEMA}, received {record.get('schema')}")
-    return with_infinities(record)
-
-
-def plain(value: Any) -> Any:
-    """Only what JSON knows."""
-    if is_dataclass(value) and not isinstance(value, type):
-        value = {f.name: getattr(value, f.name) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        number = float(value)
-        if math.isnan(number):
-            return None
-        return number if math.isfinite(number) else ("inf" if number > 0 else "-inf")
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def with_infinities(record: Any) -> Any:
-    """A record with "inf" and "-inf" as floats; names and remarks stay as they are."""
-    if isinstance(record, dict):
-        return {k: v if k in _WORDS else with_infinities(v) for k, v in record.items()}
-    if isinstance(record, list):
-        return [with_infinities(item) for item in record]
-    return float(record) if record in ("inf", "-inf") else record
-
-
-_WORDS = {
-    "calibration_split", "config", "dtype", "flags", "kind", "name", "notes", "producers",
-    "reference", "sha256", "skipped", "versions",
-}  # fmt: skip
-"""Keys whose values may be any text."""

@@ -7,12 +7,13 @@ are read too; an undefined number (null) comes back as NaN. The `.tflite` files 
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from tfqdyn import results
 from tfqdyn.results import RunResult, resultsformat
+from tfqdyn.results.jsonvalues import ALONE, BESIDE
 
 
 def load(folder: Path) -> RunResult:
@@ -63,10 +64,36 @@ def _value(value: Any, kind: Any, path: str) -> Any:
 
 def _record(value: Mapping[str, Any], kind: Any, path: str) -> Any:
     kinds = typing.get_type_hints(kind)
-    given = {}
+    given: dict[str, Any] = {}
     for field in fields(kind):
-        if field.name in value and field.name != "tflite":
-            given[field.name] = _value(value[field.name], kinds[field.name], f"{path}.{field.name}")
+        if BESIDE in field.metadata:
+            given[field.name] = _gathered(value, field, kinds[field.name], path)
+        elif field.name in value and field.name != "tflite":
+            held, asked, where = value[field.name], kinds[field.name], f"{path}.{field.name}"
+            held = _several(held, asked, where) if ALONE in field.metadata else held
+            given[field.name] = _value(held, asked, where)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"expected the field {path}.{field.name}, which is missing")
     return kind(**given)
+
+
+def _gathered(value: Mapping[str, Any], field: Field, kind: Any, path: str) -> Any:
+    """The part of a record whose fields stand beside it; None where there is nothing of it."""
+    keys = field.metadata[BESIDE]
+    part = {name: value[key] for name, key in keys.items() if value.get(key) is not None}
+    inner = next(k for k in typing.get_args(kind) if is_dataclass(k))
+    for needed in fields(inner):
+        if part and needed.name not in part and needed.default is MISSING:
+            raise ValueError(f"expected the field {path}.{keys[needed.name]}, which is missing")
+    return _value(part, inner, path) if part else None
+
+
+def _several(value: Any, kind: Any, path: str) -> list[Any]:
+    """The items of a tuple of which a single one may stand alone."""
+    inner = typing.get_args(kind)[0]
+    item = str if inner is str else list
+    if isinstance(value, list) and all(isinstance(held, item) for held in value):
+        return value
+    if item is list and any(isinstance(held, list) for held in value):
+        raise ValueError(f"expected {path} to hold numbers or lists of them, received both")
+    return [value]

@@ -48,7 +48,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for result in results:
-        table.add_column(str(result.model["name"]), justify="right")
+        table.add_column(result.model.name, justify="right")
     summaries = [result.summary for result in results]
     rows = {
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
@@ -72,13 +72,11 @@ def summary_table(results: Sequence[RunResult]) -> Table:
             "" if s.quantized_top5_accuracy is None else percent(s.quantized_top5_accuracy)
             for s in summaries
         ],
-        "parameters": [f"{r.model['parameters']:,}" for r in results],
+        "parameters": [f"{r.model.parameters:,}" for r in results],
         "bytes, fp32 / quantized": [
-            f"{r.model['bytes_fp32']:,} / {r.model['bytes_quantized']:,}" for r in results
+            f"{r.model.bytes_fp32:,} / {r.model.bytes_quantized:,}" for r in results
         ],
-        "images / trials": [
-            f"{r.data['images']:,} / {len(r.summary.qmse.trials)}" for r in results
-        ],
+        "images / trials": [f"{r.data.images:,} / {len(r.summary.qmse.trials)}" for r in results],
     }
     for name, cells in rows.items():
         if any(cells):
@@ -88,7 +86,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
 
 def worst_table(result: RunResult, count: int = 5) -> Table:
     """The layers that add most error of their own, each with the reason in words."""
-    table = Table(title=f"the {count} worst layers of {result.model['name']}", title_justify="left")
+    table = Table(title=f"the {count} worst layers of {result.model.name}", title_justify="left")
     table.add_column("no.", justify="right")
     table.add_column("layer")
     table.add_column("kind")
