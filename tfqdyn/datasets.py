@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tfqdyn.files.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of
 from tfqdyn.files.imagefiles import DataError as DataError
 from tfqdyn.files.imagefiles import FolderImages
+from tfqdyn.files.quoting import brief
 
 LARGEST_LABEL = 999_999
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -210,7 +211,7 @@ def _from_npz(path: Path, image_size: tuple[int, int] | None) -> Dataset:
     except DataError:
         raise
     except ZIP_ERRORS as error:
-        raise DataError(f"{path} is not a readable .npz archive: {error}") from error
+        raise DataError(f"{path} is not a readable .npz archive: {brief(error)}") from error
     return Dataset(path.stem, **arrays)
 
 

@@ -86,8 +86,9 @@ def gadget_values(rng: random.Random, number: int, folder: Path, material: Mater
     model = described(material, suffix, name)
     if rng.random() < 0.5:
         model = rng.choice(gadgets.PLACES[:4])(rng.choice(gadgets.holders(value)))
+    sound = model
     while value not in _values(model):
-        model = damage.tree(rng, model, more=(value,) * 150)
+        model = damage.tree(rng, model if _values(model) else sound, more=(value,) * 150)
     return opened(write_model(folder / f"m.{suffix}", model, material, name), rng)
 
 

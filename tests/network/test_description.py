@@ -103,6 +103,37 @@ def test_gadgets_are_refused(name: str, sequential: bool) -> None:
         read(model)
 
 
+@pytest.mark.parametrize(
+    ("kind", "argument", "sizes"),
+    [
+        ("AveragePooling2D", "pool_size", 2**31 - 1),
+        ("MaxPooling2D", "strides", [2**16, 2**16]),
+        ("DepthwiseConv2D", "dilation_rate", [1, 2**21]),
+        ("Conv2D", "kernel_size", [1025, 1024]),
+    ],
+)
+def test_windows_that_no_kernel_survives_are_refused(kind: str, argument: str, sizes: Any) -> None:
+    with pytest.raises(ModelFileError, match=f"layer 'e': {argument} is .* 1,048,576 places"):
+        read(keras_2(layer(kind, {argument: sizes})))
+
+
+def test_windows_as_large_as_a_photograph_are_read() -> None:
+    read(keras_2(layer("AveragePooling2D", {"pool_size": [1024, 1024]})))
+
+
+@pytest.mark.parametrize("place", ["name", "class_name", "argument", "function"])
+def test_errors_quote_the_beginning_of_long_texts(place: str) -> None:
+    long = "a" * 70_000
+    entry = layer("Dense", {"units": long} if place == "argument" else {})
+    if place == "function":
+        entry = layer("TFOpLambda", {"function": long})
+    elif place != "argument":
+        entry = {**entry, place: long}
+    with pytest.raises((ModelFileError, UnsupportedModelError)) as caught:
+        read({"class_name": "Sequential", "config": {"name": "m", "layers": [entry]}})
+    assert len(str(caught.value)) < 3000
+
+
 def test_every_function_of_tensorflow_that_touches_files_is_refused() -> None:
     """And every other one but the few that are lowered: `TF_FUNCTIONS`."""
     names = [f"io.{name}" for name in dir(tf.io)] + [f"io.gfile.{n}" for n in dir(tf.io.gfile)]

@@ -19,6 +19,7 @@ import numpy as np
 
 from tfqdyn.files.apart import ApartError
 from tfqdyn.files.archives import ZIP_ERRORS
+from tfqdyn.files.quoting import brief
 from tfqdyn.network import weightfile
 from tfqdyn.network.description import Builder, Network, read
 from tfqdyn.network.description import ModelFileError as ModelFileError
@@ -58,7 +59,7 @@ def _from_archive(path: Path) -> Any:
             with zipfile.ZipFile(path) as archive:
                 weights = Path(archive.extract(WEIGHTS, folder))
         except ZIP_ERRORS as error:
-            raise ModelFileError(f"{path} is not a readable .keras file: {error}") from error
+            raise ModelFileError(f"{path} is not a readable .keras file: {brief(error)}") from error
         _contents(weights, f"{WEIGHTS} in {path}")
         import keras  # heavy; the checks above need no Keras
 
@@ -67,7 +68,7 @@ def _from_archive(path: Path) -> Any:
         except ModelFileError:
             raise
         except Exception as error:  # Keras raises many kinds for what it cannot build
-            raise ModelFileError(f"Keras cannot read {path}: {error}") from error
+            raise ModelFileError(f"Keras cannot read {path}: {brief(error)}") from error
 
 
 def _described(path: Path) -> tuple[Network, int]:
@@ -84,7 +85,7 @@ def _described(path: Path) -> tuple[Network, int]:
                 raise ValueError(f"its {WEIGHTS} is compressed; save the model with Keras")
             description = archive.read(config)
     except ZIP_ERRORS as error:
-        raise ModelFileError(f"{path} is not a readable .keras file: {error}") from error
+        raise ModelFileError(f"{path} is not a readable .keras file: {brief(error)}") from error
     return _network(path, description), weights.file_size
 
 
@@ -116,7 +117,7 @@ def _from_h5(path: Path) -> Any:
         raise
     except Exception as error:
         raise ModelFileError(
-            f"neither Keras 3 ({refusal}) nor tf_keras ({error}) can read {path}"
+            f"neither Keras 3 ({brief(refusal)}) nor tf_keras ({brief(error)}) can read {path}"
         ) from error
 
 
@@ -125,7 +126,7 @@ def _network(path: Path, description: str | bytes) -> Network:
         record = json.loads(description)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(
-            f"the description of the model in {path} is no JSON: {error}"
+            f"the description of the model in {path} is no JSON: {brief(error)}"
         ) from error
     return read(record)
 
@@ -134,7 +135,7 @@ def _contents(path: Path, what: str) -> weightfile.Contents:
     try:
         return weightfile.contents(path)
     except (ValueError, ApartError) as error:
-        raise ModelFileError(f"{what} is not a readable .h5 file: {error}") from error
+        raise ModelFileError(f"{what} is not a readable .h5 file: {brief(error)}") from error
 
 
 def _filled(network: Network, library: Any, size: int, weights: Path) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import fastjsonschema
 
 from tfqdyn.files import memory
+from tfqdyn.files.quoting import brief
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 TIMES_IN_MEMORY = 20
@@ -48,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
     except fastjsonschema.JsonSchemaValueException as error:
         raise ValueError(f"{path}: {_in_words(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
+        raise ValueError(f"{path} is no JSON: {brief(error)}") from error
     return record
 
 
@@ -70,9 +71,7 @@ def _integer(digits: str) -> int:
 
 def _in_words(error: Any) -> str:
     where = error.name.replace("data", "results", 1)
-    received = repr(error.value)
-    if len(received) > LONGEST:
-        received = f"{received[:LONGEST]} ..."
+    received = brief(repr(error.value), LONGEST)
     if error.rule == "required":
         missing = [key for key in error.rule_definition if key not in error.value]
         return f"expected the field {where}.{missing[0]}, which is missing"

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from tfqdyn.files.quoting import brief
 from tfqdyn.network.description.calls import in_order, keras_2_call, output, structure
 from tfqdyn.network.description.records import LAYERS, Layer, LayerCall, Network, Output, outputs_in
 from tfqdyn.network.description.values import (
     LARGEST,
+    LONGEST_SHOWN,
     ModelFileError,
     batch_shape,
     list_of,
@@ -44,6 +46,10 @@ OPERATIONS = {
     "keras.src.applications.inception_resnet_v2": ("CustomScaleLayer",),
 }  # fmt: skip
 """What Keras 3 names by its own modules; all other layers it names by `keras.layers`."""
+WINDOWS = ("dilation_rate", "kernel_size", "pool_size", "strides")
+"""Arguments that say how far a window reaches or goes, on every axis."""
+LARGEST_WINDOW = 2**20
+"""Places that a window may span: 1024 by 1024; TensorFlow's kernels multiply them in 32 bits."""
 _LAYER_MODULES = ("keras.layers", "keras.src.layers.", "tf_keras.layers", "tf_keras.src.layers.")
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 _DTYPES = frozenset(
@@ -150,6 +156,8 @@ class _Reader:
             elif key == "activation":
                 value = self._activation(value, name)
             arguments[key] = self._plain(value, f"layer {name!r}: argument {key!r}")
+            if key in WINDOWS:
+                _check_window(arguments[key], f"layer {name!r}: {key}")
         axis = arguments.get("axis")
         if isinstance(axis, list) and len(axis) == 1:  # Keras 2's
             arguments["axis"] = axis[0]
@@ -201,8 +209,10 @@ class _Reader:
 
     def _plain(self, value: Any, what: str) -> Any:
         """Numbers, words, `Output`s, arrays, and lists and dicts of them."""
-        if isinstance(value, (Output, str, bool)) or value is None:
+        if isinstance(value, (Output, bool)) or value is None:
             return value
+        if isinstance(value, str):
+            return text(value, what)
         if isinstance(value, (int, float)):
             if not (abs(value) <= LARGEST if isinstance(value, int) else math.isfinite(value)):
                 raise ModelFileError(f"{what} is {shown(value)}; no number of a layer is so large")
@@ -237,6 +247,16 @@ class _Reader:
             raise ModelFileError(f"{what} is no array: {error}") from error
 
 
+def _check_window(sizes: Any, what: str) -> None:
+    """That sizes, one or one an axis, span no more places than `LARGEST_WINDOW`."""
+    counts = [n for n in (sizes if isinstance(sizes, list) else [sizes]) if isinstance(n, int)]
+    if math.prod(map(abs, counts)) > LARGEST_WINDOW:
+        raise ModelFileError(
+            f"{what} is {shown(sizes)}, more than {LARGEST_WINDOW:,} places, which kernels of "
+            "TensorFlow do not survive"
+        )
+
+
 def _foreign(entry: Mapping[str, Any], kind: str) -> str | None:
     """What an entry names, if that is not a class of Keras' own."""
     module, registered = entry.get("module", LAYERS), entry.get("registered_name")
@@ -247,7 +267,7 @@ def _foreign(entry: Mapping[str, Any], kind: str) -> str | None:
         return f"a Python {kind} ({shown(entry.get('config'))})"
     if _is_keras(module) and ">" not in kind and registered in (None, kind):
         return None
-    return str(registered or f"{module or 'elsewhere'}.{kind}")
+    return brief(registered or f"{module or 'elsewhere'}.{kind}", LONGEST_SHOWN)
 
 
 def _is_keras(module: Any) -> bool:

@@ -1,11 +1,18 @@
 """What JSON may hold where a description expects something; everything else is one clear error."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from tfqdyn.files.quoting import brief
+
 LARGEST = 2**31 - 1
 """Largest size or count that a description may name; TensorFlow's kernels count in 32 bits."""
+
+
+LONGEST_TEXT = 1000
+"""Characters of a name or another text of a description; Keras' own have some dozens."""
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that an error shows."""
 
 
 class ModelFileError(ValueError):
@@ -30,12 +37,14 @@ def text(value: Any, what: str) -> str:
     """A JSON string, or ModelFileError."""
     if not isinstance(value, str):
         raise ModelFileError(f"{what} must be a text, received {shown(value)}")
+    if len(value) > LONGEST_TEXT:
+        raise ModelFileError(f"{what} has {len(value):,} characters, more than {LONGEST_TEXT:,}")
     return value
 
 
 def shown(value: Any) -> str:
     """A value of a file in an error: its beginning."""
-    return textwrap.shorten(repr(value), 80, placeholder=" ...")
+    return brief(repr(value), LONGEST_SHOWN)
 
 
 def batch_shape(shape: Any, what: str) -> tuple[int | None, ...]:
