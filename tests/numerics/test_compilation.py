@@ -16,10 +16,10 @@ from numba.core import caching
 for locator in caching.CacheImpl._locator_classes:
     locator.from_function = classmethod(lambda *given: None)
 import numpy as np
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.remedies import adaround
 assert adaround._rounding_step.stats.cache_path is None
-print(kernels.squared_error(np.float32([1, 2]), np.float32([3, 5])))
+print(loops.squared_error(np.float32([1, 2]), np.float32([3, 5])))
 """
 
 

@@ -17,7 +17,7 @@ from tfqdyn.measurement.ownerror import OwnSums
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.calibrators import Calibrator
 from tfqdyn.numerics.classification import top_k_accuracy
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
@@ -76,19 +76,19 @@ def test_calibration_tells_the_image(value: float, place: tuple[int, ...], name:
 def test_histograms_stay_inside_their_arrays(value: float) -> None:
     """Every count lands in the array that was given, with a margin of guards around it."""
     x = np.full(5000, value, np.float32)
-    guarded = np.zeros((kernels.LANES + 2, 64), np.int64)
+    guarded = np.zeros((loops.LANES + 2, 64), np.int64)
     index = np.empty(5000, np.int32)
-    kernels._count_values(x, 0.0, 1.0, 64, index, guarded[1:-1])
+    loops._count_values(x, 0.0, 1.0, 64, index, guarded[1:-1])
     assert guarded[1:-1].sum() == 5000
     assert not guarded[[0, -1]].any()
     for count, counts, zeros in (
         (
-            lambda c, z: kernels.count_signed(x, 1.0, c[1:2], z),
+            lambda c, z: loops.count_signed(x, 1.0, c[1:2], z),
             np.zeros((3, 64), np.int64),
             np.zeros(1, np.int64),
         ),
         (
-            lambda c, z: kernels.count_signed_channels(x[:, None], np.ones(1), c[1:2], z),
+            lambda c, z: loops.count_signed_channels(x[:, None], np.ones(1), c[1:2], z),
             np.zeros((3, 64), np.int32),
             np.zeros(1, np.int64),
         ),

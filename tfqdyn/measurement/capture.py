@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.conversion import CutModel
 from tfqdyn.tflite import interpreter
@@ -72,7 +72,7 @@ class CutTensors:
         for index, source, params in self._feeds:
             codes = self._interpreter.tensor(index)()
             flat = np.ascontiguousarray(values[source]).reshape(-1)
-            kernels.quantize(flat, *params.grid, codes.reshape(-1))
+            loops.quantize(flat, *params.grid, codes.reshape(-1))
             del codes
         with interpreter.refusals():
             self._interpreter.invoke()

@@ -1,8 +1,8 @@
 """Running figures of one layer, merged image by image, and what they come to.
 
 `PairSums` holds an fp32 tensor against its quantized form under one trial; `ValueSums` describes
-the fp32 tensor alone; `WeightStats` a kernel. All sums are float64 and additive: adding chunks in
-order, or merging two accumulators, never averages averages.
+the fp32 tensor alone; `WeightStats` a kernel. All sums are float64 and additive: chunks are added
+in order, and averages never averaged.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.numerics import kernels, metrics
+from tfqdyn.numerics import loops, metrics
 from tfqdyn.numerics.finiteness import refuse_non_finite
 from tfqdyn.numerics.grid import LIMITS, QuantParams, RealGrid, dequantize
 from tfqdyn.quantization.calibration import SiteRange
@@ -66,7 +66,7 @@ class ValueSums:
     """Count, zeros and the first four raw moments of a layer's fp32 activations."""
 
     def __init__(self) -> None:
-        self.sums = np.zeros(kernels.MOMENTS)
+        self.sums = np.zeros(len(loops.MOMENTS))
 
     def merge(self, other: "ValueSums") -> "ValueSums":
         """The sums over both sets of images."""
@@ -77,17 +77,17 @@ class ValueSums:
     @property
     def sparsity(self) -> float:
         """Share of exact zeros, in [0, 1]."""
-        return float(self.sums[1] / self.sums[0])
+        return float(self.sums[loops.ZEROS] / self.sums[loops.COUNT])
 
     @property
     def rms(self) -> float:
         """Root mean square."""
-        return float(np.sqrt(self.sums[3] / self.sums[0]))
+        return float(np.sqrt(self.sums[loops.SECOND] / self.sums[loops.COUNT]))
 
     @property
     def kurtosis(self) -> float:
         """Excess kurtosis from raw moments; NaN where all values are equal."""
-        mean, second, third, fourth = self.sums[2:] / self.sums[0]
+        mean, second, third, fourth = self.sums[loops.FIRST :] / self.sums[loops.COUNT]
         variance = second - mean**2
         if variance <= 1e-14 * second:
             return float("nan")
@@ -100,15 +100,15 @@ def mean_decibels(totals: NDArray[np.float64]) -> float:
 
     Where it is of no image: +inf if none has an error, -inf if some have (and no signal then).
     """
-    finite = totals[kernels.IMAGES] - totals[kernels.INFINITE]
+    finite = totals[loops.IMAGES] - totals[loops.INFINITE]
     if finite:
-        return float(totals[kernels.DECIBELS] / finite)
-    return float("-inf") if totals[kernels.ERROR] else float("inf")
+        return float(totals[loops.DECIBELS] / finite)
+    return float("-inf") if totals[loops.ERROR] else float("inf")
 
 
 def pooled_decibels(totals: NDArray[np.float64]) -> float:
     """SQNR in dB of the sums over all images; `totals` as in `kernels`."""
-    return float(metrics.decibels(totals[kernels.SIGNAL], totals[kernels.ERROR]))
+    return float(metrics.decibels(totals[loops.SIGNAL], totals[loops.ERROR]))
 
 
 class PairSums:
@@ -145,10 +145,10 @@ class PairSums:
         self._inside = _inner_float32(*self.edges)
         self._fits = _inner_float32(low - step / 2, high + step / 2)
         self.channels = np.zeros((2, channels))
-        self.totals = np.zeros(kernels.CLIPPED + 1)
-        self.p_counts = np.zeros((kernels.LANES, config.bins), np.int64)
+        self.totals = np.zeros(len(loops.TOTALS))
+        self.p_counts = np.zeros((loops.LANES, config.bins), np.int64)
         width = 256 if _counts_codes(self.params) else config.bins
-        self.q_counts = np.zeros((kernels.LANES, width), np.int64)
+        self.q_counts = np.zeros((loops.LANES, width), np.int64)
 
     def add(self, x: NDArray[np.float32], q: NDArray, values: ValueSums | None = None) -> None:
         """Adds images: fp32 [N, ..., C] and codes (or fp32 values) of the same size.
@@ -163,24 +163,12 @@ class PairSums:
             scale, zero = float(self.params.scale), float(self.params.zero_point)
         channels = self.channels.shape[1]
         shape = (len(x), x[0].size // channels, channels)
-        broken = kernels.compare(
+        broken = loops.compare(
             x.reshape(shape), q.reshape(shape), scale, zero, self.edges, self._inside, self._fits,
             np.zeros(0) if values is None else values.sums,
             self.channels, self.totals, self.p_counts, self.q_counts,
         )  # fmt: skip
         refuse_non_finite(broken)
-
-    def merge(self, other: "PairSums") -> "PairSums":
-        """The sums over both sets of images; both must stem from one trial."""
-        if self.edges != other.edges or self.q_counts.shape != other.q_counts.shape:
-            raise ValueError(
-                f"only sums of one trial merge: edges {self.edges} and {other.edges} differ"
-            )
-        merged = object.__new__(PairSums)
-        merged.__dict__.update(self.__dict__)
-        for name in ("channels", "totals", "p_counts", "q_counts"):
-            setattr(merged, name, getattr(self, name) + getattr(other, name))
-        return merged
 
     @property
     def elements(self) -> int:
@@ -190,7 +178,7 @@ class PairSums:
     @property
     def qmse(self) -> float:
         """Mean over all elements of (fp32 - dequantized)^2."""
-        return float(self.totals[kernels.ERROR] / self.elements)
+        return float(self.totals[loops.ERROR] / self.elements)
 
     @property
     def sqnr_db(self) -> float:
@@ -200,7 +188,7 @@ class PairSums:
     @property
     def sqnr_infinite(self) -> int:
         """How many images have an infinite SQNR, and are no part of the mean."""
-        return int(self.totals[kernels.INFINITE])
+        return int(self.totals[loops.INFINITE])
 
     @property
     def sqnr_pooled_db(self) -> float:
@@ -210,17 +198,17 @@ class PairSums:
     @property
     def channel_sqnr_db(self) -> NDArray[np.float64]:
         """Pooled SQNR of every channel in dB, [C]."""
-        return metrics.decibels(self.channels[0], self.channels[1])
+        return metrics.decibels(*self.channels)
 
     @property
     def outside_share(self) -> float:
         """Share of fp32 values beyond the histogram's edges (counted in its end bins)."""
-        return float(self.totals[kernels.OUTSIDE] / self.elements)
+        return float(self.totals[loops.OUTSIDE] / self.elements)
 
     @property
     def clipped_share(self) -> float:
         """Share of fp32 values that saturate: more than half a step beyond the grid."""
-        return float(self.totals[kernels.CLIPPED] / self.elements)
+        return float(self.totals[loops.CLIPPED] / self.elements)
 
     @property
     def histograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -31,7 +31,7 @@ from tfqdyn.measurement.capture import CutTensors
 from tfqdyn.measurement.layerstats import mean_decibels, pooled_decibels
 from tfqdyn.measurement.streaming import Activations, Chunk, Workers
 from tfqdyn.network.graph import Graph, Node
-from tfqdyn.numerics import kernels, metrics
+from tfqdyn.numerics import loops, metrics
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
 from tfqdyn.numerics.layouts import STORED
@@ -69,7 +69,7 @@ class OwnSums:
         if params is not None:
             self._scale, self._zero = float(params.scale), float(params.zero_point)
         self.channels = np.zeros((2, channels))
-        self.totals = np.zeros(kernels.INFINITE + 1)
+        self.totals = np.zeros(len(loops.TOTALS))
         self.values = 0
         self.saturated = 0
         self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
@@ -82,7 +82,7 @@ class OwnSums:
         """
         width = self.channels.shape[1]
         shape = (len(x), x[0].size // width, width)
-        broken = kernels.compare_own(
+        broken = loops.compare_own(
             x.reshape(shape), q.reshape(shape), self._scale, self._zero, self.channels, self.totals
         )
         refuse_non_finite(broken)
@@ -91,7 +91,8 @@ class OwnSums:
     @property
     def qmse(self) -> float:
         """Mean squared own error."""
-        return float(self.channels[1].sum() / self.values)
+        _, square = self.channels
+        return float(square.sum() / self.values)
 
     @property
     def sqnr_db(self) -> float:
@@ -113,7 +114,7 @@ class OwnSums:
     @property
     def source_sqnr_db(self) -> dict[str, float]:
         """Pooled SQNR in dB of each source alone."""
-        signal = self.totals[kernels.SIGNAL]
+        signal = self.totals[loops.SIGNAL]
         return {name: float(metrics.decibels(signal, e)) for name, e in self.sources.items()}
 
 
@@ -198,7 +199,7 @@ def _add_sources(
         flat = np.ascontiguousarray(exact).reshape(-1)
         for name, value in variants.items():
             array = np.ascontiguousarray(np.asarray(value)).reshape(-1)
-            own.sources[name] += kernels.squared_error(flat, array)
+            own.sources[name] += loops.squared_error(flat, array)
 
 
 def _variants(
@@ -279,7 +280,7 @@ def _on_grid(values: NDArray[np.float32], params: QuantParams) -> tf.Tensor:
     """fp32 values as the file reads them: their codes' values."""
     scale, zero, low, high = params.grid
     codes = np.empty(values.size, np.uint8)
-    kernels.quantize(np.ascontiguousarray(values).reshape(-1), scale, zero, low, high, codes)
+    loops.quantize(np.ascontiguousarray(values).reshape(-1), scale, zero, low, high, codes)
     real = (scale * (np.arange(256) - zero)).astype(np.float32)
     return tf.constant(real[codes].reshape(values.shape))
 
@@ -319,7 +320,7 @@ def with_own(
             qmse=spread([s.qmse for s in own]),
             sqnr_db=spread([s.sqnr_db for s in own]),
             sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
-            sqnr_infinite=spread([int(s.totals[kernels.INFINITE]) for s in own]),
+            sqnr_infinite=spread([int(s.totals[loops.INFINITE]) for s in own]),
             inherited_qmse=spread(inherited),
             bias_share=spread([s.bias_share for s in own]),
             source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},

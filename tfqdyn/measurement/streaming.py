@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.measurement.reference import Fp32
 from tfqdyn.network.folding import Folded
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.numerics.grid import QuantParams, dequantize
 from tfqdyn.quantization.calibration import SiteRange
@@ -196,7 +196,7 @@ class _Comparison:
     def add_images(self, images: NDArray[np.float32], digests: Sequence[bytes]) -> None:
         """Takes in the images themselves."""
         powers = np.empty(len(images))
-        kernels.mean_squares(_flat(images), powers)
+        loops.mean_squares(_flat(images), powers)
         self._powers.append(powers)
         self._digests += digests
 

@@ -77,7 +77,7 @@ def mse_range(centres: NDArray, counts: NDArray, rounds: int = 3) -> tuple[float
     Shrinks both ends together, then each alone, on a grid of fractions that is refined around the
     best one in every round.
     """
-    from tfqdyn.numerics import kernels  # Numba's, and slow to load
+    from tfqdyn.numerics import loops  # Numba's, and slow to load
 
     if not centres.size:
         return 0.0, 0.0
@@ -85,7 +85,7 @@ def mse_range(centres: NDArray, counts: NDArray, rounds: int = 3) -> tuple[float
     if ends[0] == ends[1]:
         return float(ends[0]), float(ends[1])
     best = ends
-    error = kernels.error_of_range(centres, counts, best[0], best[1], LEVELS)
+    error = loops.error_of_range(centres, counts, best[0], best[1], LEVELS)
     spread = 0.5
     for _ in range(rounds):
         for moved in ((True, True), (True, False), (False, True)):
@@ -94,7 +94,7 @@ def mse_range(centres: NDArray, counts: NDArray, rounds: int = 3) -> tuple[float
                 tried = np.where(moved, middle * factor, middle)
                 tried = np.array([max(tried[0], ends[0]), min(tried[1], ends[1])])
                 if tried[0] < tried[1]:
-                    found = kernels.error_of_range(centres, counts, tried[0], tried[1], LEVELS)
+                    found = loops.error_of_range(centres, counts, tried[0], tried[1], LEVELS)
                     if found < error:
                         best, error = tried, found
         spread /= 4.0

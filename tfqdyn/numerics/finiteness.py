@@ -25,6 +25,6 @@ class OverflowedError(ValueError):
 
 
 def refuse_non_finite(image: int) -> None:
-    """Raises NonFiniteError if a kernel returned an image, and not `kernels.ALL_FINITE`."""
+    """Raises NonFiniteError if a loop returned an image, and not `loops.ALL_FINITE`."""
     if image >= 0:
         raise NonFiniteError(int(image))

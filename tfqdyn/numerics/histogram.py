@@ -8,7 +8,7 @@ serves the percentile and the MSE calibrator.
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 
 TENSOR_BINS = 32768
 CHANNEL_BINS = 1024
@@ -43,9 +43,9 @@ class RangeHistogram:
         self._grow(np.asarray(largest, np.float64))
         inverse = 1.0 / self.widths
         if len(self.zeros) == 1:
-            kernels.count_signed(flat.reshape(-1), inverse[0], self.counts, self.zeros)
+            loops.count_signed(flat.reshape(-1), inverse[0], self.counts, self.zeros)
         else:
-            kernels.count_signed_channels(flat, inverse, self.counts, self.zeros)
+            loops.count_signed_channels(flat, inverse, self.counts, self.zeros)
 
     def _grow(self, largest: NDArray[np.float64]) -> None:
         """Widens the bins of rows that the new values do not fit into."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.calibrators import Calibrator
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
 from tfqdyn.numerics.histogram import CHANNEL_BINS, TENSOR_BINS, RangeHistogram
@@ -92,7 +92,7 @@ class Observer:
         x = activations.reshape(activations.shape[0], -1, activations.shape[-1])
         low = np.empty((x.shape[0], x.shape[2] + 1), np.float32)
         high = np.empty_like(low)
-        refuse_non_finite(kernels.channel_extrema(x, low, high))
+        refuse_non_finite(loops.channel_extrema(x, low, high))
         low[:, -1], high[:, -1] = low[:, :-1].min(axis=1), high[:, :-1].max(axis=1)
         self.lowest = _smallest(np.concatenate([self.lowest, low]), self._keep[0])
         self.highest = -_smallest(-np.concatenate([self.highest, high]), self._keep[1])

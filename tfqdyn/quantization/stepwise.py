@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization import fakequant
 
@@ -148,7 +148,7 @@ def _encode(values: NDArray[np.float32], params: QuantParams | None) -> NDArray:
         return np.array(values)
     codes = np.empty(values.shape, np.uint8)
     flat = np.ascontiguousarray(values).reshape(-1)
-    kernels.quantize(flat, *params.grid, codes.reshape(-1))
+    loops.quantize(flat, *params.grid, codes.reshape(-1))
     return codes
 
 

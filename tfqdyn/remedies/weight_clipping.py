@@ -11,7 +11,7 @@ import numpy as np
 
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics.calibrators import LEVELS, mse_range
-from tfqdyn.numerics.kernels import error_of_range
+from tfqdyn.numerics.loops import error_of_range
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.numerics import kernels
+from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.tflite import interpreter
 from tfqdyn.tflite.file import TfliteFileError, TfliteModel
@@ -97,7 +97,7 @@ class TfliteTensors:
             held[...] = images
         else:
             flat = np.ascontiguousarray(images).reshape(-1)
-            kernels.quantize(flat, *params.grid, held.reshape(-1))
+            loops.quantize(flat, *params.grid, held.reshape(-1))
         del held
         with interpreter.refusals():
             self._interpreter.invoke()

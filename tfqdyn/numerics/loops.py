@@ -6,8 +6,8 @@ Glossary of shapes
 
 Rules
     Sums run in float64. Everything is added image by image in order, so that neither the batch
-    size nor the number of threads changes a figure. Kernels release Python's lock.
-    Whatever the values are, no kernel reads or writes outside its arrays: places in a histogram are
+    size nor the number of threads changes a figure. Loops release Python's lock.
+    Whatever the values are, no loop reads or writes outside its arrays: places in a histogram are
     brought into it by comparisons that NaN fails. What holds NaN or infinity is told by image.
 """
 
@@ -26,10 +26,10 @@ WITHOUT_SIGN, INFINITY = np.int32(0x7FFFFFFF), np.int32(0x7F800000)
 LANES = 4
 """Interleaved copies of each histogram: runs of equal values then do not wait for each other."""
 ALL_FINITE = -1
-"""What kernels return if no image holds NaN or infinity; else they return the first that does."""
-MOMENTS = 6
-"""Rows of the moments array: count, zeros, and the sums of x, x^2, x^3, x^4."""
-IMAGES, SIGNAL, ERROR, DECIBELS, INFINITE, OUTSIDE, CLIPPED = range(7)
+"""What loops return if no image holds NaN or infinity; else they return the first that does."""
+COUNT, ZEROS, FIRST, SECOND, THIRD, FOURTH = MOMENTS = range(6)
+"""Places in the array of moments: values, zeros among them, and the sums of x, x^2, x^3, x^4."""
+IMAGES, SIGNAL, ERROR, DECIBELS, INFINITE, OUTSIDE, CLIPPED = TOTALS = range(7)
 """Places in the array of totals: images, sum x^2, sum (x - x^)^2, the sum of the images' SQNR in dB
 where it is finite, images where it is not, values outside the histogram, values that saturate."""
 
@@ -132,7 +132,8 @@ def compare(x, q, scale, zero, edges, inside, fits, moments, channels, totals, p
         edges: (low, high) of the common histogram.
         inside: (low, high) in float32; values beyond are counted as outside the histogram.
         fits: (low, high) in float32 of what rounds to the grid; values beyond saturate.
-        moments: [MOMENTS] float64, added to; empty when another trial already did.
+        moments: [6] float64, added to: see `COUNT` and the places after it; empty when another
+            trial already did.
         channels: [2, C] float64: per channel sum x^2 and sum (x - x^)^2, added to.
         totals: [7] float64, added to: see `IMAGES` and the places after it.
         p_counts: [LANES, B] int64, histogram of x, added to.
@@ -167,7 +168,7 @@ def compare(x, q, scale, zero, edges, inside, fits, moments, channels, totals, p
             totals[OUTSIDE] += beyond
             totals[CLIPPED] += clipped
             if moments.size:
-                moments[1] += zeros
+                moments[ZEROS] += zeros
             start = stop
         image_signal, image_error = 0.0, 0.0
         for c in range(width):
@@ -179,9 +180,9 @@ def compare(x, q, scale, zero, edges, inside, fits, moments, channels, totals, p
             return n
         _add_image(image_signal, image_error, totals)
         if moments.size:
-            moments[0] += positions * width
+            moments[COUNT] += positions * width
             for k in range(4):
-                moments[2 + k] += sums[k].sum()
+                moments[FIRST + k] += sums[k].sum()
     return ALL_FINITE
 
 
@@ -205,7 +206,7 @@ def compare_own(x, q, scale, zero, channels, totals):
         q: codes, or values where scale is 1 and zero 0, of the same size.
         scale, zero: real value of q.
         channels: [2, C] float64: per channel sum (x^ - x) and sum (x^ - x)^2, added to.
-        totals: [5] float64, added to: `IMAGES` to `INFINITE`.
+        totals: [7] float64, added to: its places `IMAGES` to `INFINITE`.
 
     Returns:
         As `compare`.
