@@ -32,13 +32,12 @@ def compared(
     from tfqdyn import datasets
     from tfqdyn.measurement.capture import CutTensors, KerasActivations
     from tfqdyn.network.folding import fold_batchnorm
-    from tfqdyn.network.graph import layers_of
     from tfqdyn.network.lowering import lower
     from tfqdyn.quantization.conversion import to_cut_tflite
     from tfqdyn.tflite import interpreter
 
     graph = fold_batchnorm(lower(model)).graph
-    rows = layers_of(graph)
+    rows = graph.rows
     outputs = {graph.nodes[0].name: graph.nodes[0].name} | {r.name: r.output for r in rows}
     chunks = datasets.chunks(images, np.arange(len(images)), len(images), preprocessing)
     values = KerasActivations(graph, list(outputs.values()))(next(iter(chunks))[0])

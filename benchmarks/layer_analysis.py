@@ -42,7 +42,6 @@ def main(argv: list[str]) -> None:
     from tfqdyn.measurement.streaming import Trial, Workers, measure
     from tfqdyn.network import modelfile
     from tfqdyn.network.folding import fold_batchnorm
-    from tfqdyn.network.graph import layers_of
     from tfqdyn.network.lowering import lower
     from tfqdyn.numerics.calibrators import Calibrator
     from tfqdyn.quantization.calibration import calibrate
@@ -58,7 +57,7 @@ def main(argv: list[str]) -> None:
     chunks = list(datasets.chunks(images, np.arange(count), batch, "tf"))
     folded = fold_batchnorm(lower(model))
     graph = folded.graph
-    rows = layers_of(graph)
+    rows = graph.rows
     names = [graph.nodes[0].name, *(row.name for row in rows)]
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     executor = ThreadPoolExecutor(_THREADS.value)

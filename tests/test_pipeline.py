@@ -14,7 +14,6 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.measurement import sampling
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.pipeline import analyze
@@ -73,7 +72,7 @@ def test_neither_batches_nor_threads_change_a_figure(result: RunResult, change: 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 50])
 def test_chunks_can_be_cut_into_their_parts(threads: int, batch_size: int) -> None:
     graph = fold_batchnorm(lower(residual_net(size=96))).graph
-    rows = layers_of(graph)
+    rows = graph.rows
     config = dataclasses.replace(CONFIG, threads=threads, batch_size=batch_size)
     for factor in (1, 2, 3):
         size, parts = sampling.chunking(graph, rows, config, factor * sampling.CHUNK_BYTES)

@@ -71,11 +71,10 @@ class Alphas:
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Folds the network and writes the rows."""
         from tfqdyn.network.folding import SHARE_OF_EPSILON
-        from tfqdyn.network.graph import layers_of
 
         folded = self.subject.folded(store)
         found: list[dict[str, Any]] = []
-        for layer in layers_of(folded.graph):
+        for layer in folded.graph.rows:
             norm = folded.batch_norms.get(layer.name)
             if layer.kind != "depthwise" or norm is None:
                 continue

@@ -16,7 +16,6 @@ from tfqdyn.commands import compare
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling
 from tfqdyn.network import modelfile
-from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.tflite import file
 
@@ -30,8 +29,8 @@ def analyze_model(path: Path, rng: random.Random) -> Any:
     model = modelfile.load(path)
     scheme = rng.choice(SCHEMES)
     graph = lower(model, scheme)
-    if sum(math.prod(row.output_shape) for row in layers_of(graph)) > MOST_VALUES:
-        return sampling.chunking(graph, layers_of(graph), CONFIG)
+    if sum(math.prod(row.output_shape) for row in graph.rows) > MOST_VALUES:
+        return sampling.chunking(graph, graph.rows, CONFIG)
     x = np.random.default_rng(0).uniform(-2, 2, (4, *graph.input_shape)).astype(np.float32)
     data = Dataset("random", x, np.zeros(4, np.int64))
     return pipeline.analyze(model, data, replace(CONFIG, scheme=scheme))

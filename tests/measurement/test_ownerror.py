@@ -13,7 +13,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.ownerror import SOURCES, OwnSums
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.pipeline import analyze
 from tfqdyn.quantization.fakequant import kernel_params, quantization_of
@@ -40,10 +40,10 @@ def test_own_and_inherited_error_are_told_apart() -> None:
 
 
 def fp32(graph: Graph) -> dict[str, np.ndarray]:
-    run = KerasActivations(graph, [graph.nodes[0].name, *(r.output for r in layers_of(graph))])
+    run = KerasActivations(graph, [graph.nodes[0].name, *(r.output for r in graph.rows)])
     ward = patients.ward()
     (chunk,) = [c for c in replace(ward.material, indices=np.arange(40, 72)).chunks(graph)]
-    names = [graph.nodes[0].name, *(r.name for r in layers_of(graph))]
+    names = [graph.nodes[0].name, *(r.name for r in graph.rows)]
     return dict(zip(names, [np.array(v) for v in run(chunk)], strict=True))
 
 

@@ -5,7 +5,6 @@ from conftest import randomize, residual_net
 
 from tfqdyn.network import rebuild
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.ops import ACTIVATIONS, OPS
 from tfqdyn.network.rebuild import to_keras
@@ -144,7 +143,7 @@ def test_the_mean_of_one_pixel_only_changes_the_shape() -> None:
     pools = [k.GlobalAveragePooling2D(keepdims=True), k.GlobalMaxPooling2D()]
     model = image_model(k.Conv2D(4, 3, strides=8, padding="same"), *pools, k.Dense(2))
     outputs_agree(model)
-    assert [row.kind for row in layers_of(lower(model))] == ["conv", "dense"]
+    assert [row.kind for row in lower(model).rows] == ["conv", "dense"]
 
 
 def test_merges_and_arithmetic_compute_the_same() -> None:
@@ -189,7 +188,7 @@ def test_numbers_follow_the_papers() -> None:
     x = k.Conv2D(4, 3, padding="same", name="second")(x)
     x = k.Add(name="add")([projection, x])
     model = keras.Model(inputs, k.Dense(2, name="dense")(k.Flatten()(x)))
-    rows = layers_of(lower(model))
+    rows = lower(model).rows
     assert [(r.number, r.name) for r in rows] == [
         (1, "first"),
         (2, "second"),
@@ -200,7 +199,7 @@ def test_numbers_follow_the_papers() -> None:
 
 
 def test_rows_fuse_what_tflite_fuses() -> None:
-    rows = {row.name: row for row in layers_of(fold_batchnorm(lower(residual_net())).graph)}
+    rows = {row.name: row for row in fold_batchnorm(lower(residual_net())).graph.rows}
     assert list(rows) == [
         "stem", "dw", "pw", "add", "grouped", "pool", "concat", "gap", "logits", "logits_softmax",
     ]  # fmt: skip

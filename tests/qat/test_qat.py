@@ -15,7 +15,6 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.network import modelfile
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.qat import DivergedError, Schedule, UntrainableError, qat, twin
@@ -47,7 +46,7 @@ def test_the_twin_computes_what_the_model_does(name: str) -> None:
 
 def rounded(network: keras.Model, outputs: list[str] | None = None) -> tuple:
     graph = fold_batchnorm(lower(network)).graph
-    rows = layers_of(graph)
+    rows = graph.rows
     ranges = {name: (-1.5, 2.5) for name in (graph.nodes[0].name, *(r.name for r in rows))}
     return graph, twin.uint8_network(graph, ranges, outputs or [graph.output.name])
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import Graph, LayerNode, layers_of
+from tfqdyn.network.graph import Graph, LayerNode
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
 from tfqdyn.quantization import checks, conversion, fakequant
@@ -24,7 +24,7 @@ from tfqdyn.tflite.running import TfliteTensors
 
 def convert(model: keras.Model, float_layers: tuple[str, ...] = ()) -> tuple[Graph, Converted]:
     graph = fold_batchnorm(lower(model)).graph
-    rows = layers_of(graph)
+    rows = graph.rows
     run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
     names = [graph.nodes[0].name, *(row.name for row in rows)]
     sites = run(pixels(graph, 16))
@@ -128,7 +128,7 @@ def test_the_file_computes_the_integer_scheme() -> None:
 def test_every_tensor_is_uint8_and_every_weight_ours() -> None:
     graph, converted = convert(residual_net())
     assert {t.dtype for t in converted.model.tensors} == {"uint8", "int32"}
-    assert [pair.row for pair in converted.pairs] == list(layers_of(graph))
+    assert [pair.row for pair in converted.pairs] == list(graph.rows)
     softmax = converted.pairs[-1].params
     assert (float(softmax.scale), int(softmax.zero_point)) == (1 / 256, 0)
     for pair in converted.pairs:
@@ -191,11 +191,11 @@ def test_relus_clip_in_fp32_and_in_8_bits() -> None:
 
 def test_a_network_wholly_in_fp32_gives_fp32_values() -> None:
     model = residual_net()
-    names = tuple(row.name for row in layers_of(fold_batchnorm(lower(model)).graph))
+    names = tuple(row.name for row in fold_batchnorm(lower(model)).graph.rows)
     graph, converted = convert(model, names)
     x = pixels(graph, 4)
     captured = TfliteTensors(converted, 4)(x)
-    fp32 = KerasActivations(graph, [row.output for row in layers_of(graph)])(x)
+    fp32 = KerasActivations(graph, [row.output for row in graph.rows])(x)
     for pair, found, expected in zip(converted.pairs, captured, fp32, strict=False):
         assert pair.params is None
         assert np.abs(found.reshape(expected.shape) - expected).max() < 0.05  # input in 8 bits
@@ -236,7 +236,7 @@ def test_further_ops_are_paired_and_close_to_fp32(name: str) -> None:
     graph, converted = convert(model)
     x = pixels(graph, 4)
     captured = TfliteTensors(converted, 4)(x)
-    fp32 = KerasActivations(graph, [row.output for row in layers_of(graph)])(x)
+    fp32 = KerasActivations(graph, [row.output for row in graph.rows])(x)
     for pair, codes, expected in zip(converted.pairs, captured, fp32, strict=False):
         real = float(pair.params.scale) * (codes.astype(int) - int(pair.params.zero_point))
         error = np.abs(real.reshape(expected.shape) - expected)
@@ -248,7 +248,7 @@ def test_rows_that_differ_in_where_they_read_only_are_told_apart() -> None:
     graph, converted = convert(forked_net())
     x = pixels(graph, 4)
     captured = TfliteTensors(converted, 4)(x)
-    fp32 = KerasActivations(graph, [row.output for row in layers_of(graph)])(x)
+    fp32 = KerasActivations(graph, [row.output for row in graph.rows])(x)
     for pair, codes, expected in zip(converted.pairs, captured, fp32, strict=False):
         real = float(pair.params.scale) * (codes.astype(int) - int(pair.params.zero_point))
         error = np.mean((real.reshape(expected.shape) - expected) ** 2)
@@ -306,13 +306,13 @@ def test_the_resolver_is_named() -> None:
 @pytest.mark.parametrize("left", ["stem", "add", "pool", "concat", "gap", "logits_softmax"])
 def test_all_rows_but_one_stay_in_floats(left: str) -> None:
     """The converter pulls ops before a concatenation into codes unless casts stand between."""
-    names = [row.name for row in layers_of(fold_batchnorm(lower(residual_net())).graph)]
+    names = [row.name for row in fold_batchnorm(lower(residual_net())).graph.rows]
     graph, converted = convert(residual_net(), tuple(name for name in names if name != left))
     in_codes = [pair.row.name for pair in converted.pairs if pair.params is not None]
     assert in_codes == [left]
     x = pixels(graph, 4)
     codes = dict(zip(names, map(np.array, TfliteTensors(converted, 4)(x)), strict=False))
-    exact = dict(zip(names, KerasActivations(graph, [r.output for r in layers_of(graph)])(x)))
+    exact = dict(zip(names, KerasActivations(graph, [r.output for r in graph.rows])(x)))
     (pair,) = [pair for pair in converted.pairs if pair.row.name == left]
     found = dequantize(codes[left].reshape(exact[left].shape), pair.params)
     inside = exact[left].clip(*map(float, pair.params.range))

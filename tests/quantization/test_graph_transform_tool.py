@@ -17,7 +17,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.lowering import lower
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.graph_transform_tool import (
@@ -208,7 +208,7 @@ def test_points_are_the_values_before_bias_and_relu(dataset: Dataset) -> None:
     run = KerasActivations(graph, watched.nodes)
     images = (np.arange(2 * 12 * 12 * 3, dtype=np.float32) % 7 / 3 - 1).reshape(2, 12, 12, 3)
     values = dict(zip(watched.names, watched(run.by_node(images)), strict=True))
-    first = layers_of(graph)[0]
+    first = graph.rows[0]
     points = points_of(graph, first)
     node = graph.by_name[first.name]
     assert points.before_bias is not None
@@ -241,7 +241,7 @@ def test_every_deviation_does_what_it_says() -> None:
     values = watched(KerasActivations(graph, watched.nodes).by_node(images))
     sites = {n: site(v.min(), v.max()) for n, v in zip(watched.names, values, strict=True)}
     exact = dict(zip(watched.names, values, strict=True))
-    stem, depthwise, pointwise = (row.name for row in layers_of(graph)[:3])
+    stem, depthwise, pointwise = (row.name for row in graph.rows[:3])
 
     def of(*on: str) -> tuple[Transformed, dict[str, float]]:
         made = transform(graph, sites, on)

@@ -14,7 +14,7 @@ from tfqdyn import pipeline, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset, preprocess
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.quantization.calibration import SiteRange
@@ -153,7 +153,7 @@ def test_layers_left_in_fp32_are_exact(network: keras.Model, dataset: Dataset) -
 def test_what_a_float_layer_hands_on_is_rounded(network: keras.Model, dataset: Dataset) -> None:
     """A file quantizes behind a float row; so does a simulation, for all readers but float ones."""
     graph = fold_batchnorm(lower(network)).graph
-    names = [graph.nodes[0].name, *(row.name for row in layers_of(graph))]
+    names = [graph.nodes[0].name, *(row.name for row in graph.rows)]
     made = simulate(graph, dict.fromkeys(names, SITE), BitWidths(activations=4), ("stem",))
     images = preprocess(dataset.x_test[:4], "tf")
     rows = dict(zip(names[1:], SimulatedTensors(made, 4)(images), strict=False))
@@ -166,7 +166,7 @@ def test_what_a_float_layer_hands_on_is_rounded(network: keras.Model, dataset: D
 
 def test_float_layers_keep_the_size_of_floats(network: keras.Model) -> None:
     graph = fold_batchnorm(lower(network)).graph
-    names = [graph.nodes[0].name, *(row.name for row in layers_of(graph))]
+    names = [graph.nodes[0].name, *(row.name for row in graph.rows)]
     sizes = [
         simulate(graph, dict.fromkeys(names, SITE), BitWidths(weights=4), kept).size
         for kept in ((), ("stem",))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.files import memory
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.ops import takes
 from tfqdyn.network.rebuild import to_keras
@@ -110,7 +110,7 @@ def converted(scheme: str, graph: Graph, images: NDArray, made: Mapping[str, NDA
     if scheme != "uint8":
         return to_scheme(graph, scheme, lambda: ([image[None]] for image in images))
     outputs = {graph.nodes[0].name: graph.nodes[0].name}
-    outputs |= {row.name: row.output for row in layers_of(graph)}
+    outputs |= {row.name: row.output for row in graph.rows}
     extrema = {name: (float(made[o].min()), float(made[o].max())) for name, o in outputs.items()}
     return to_tflite(graph, extrema)
 
@@ -122,7 +122,7 @@ def test_every_tensor_holds_what_its_layer_makes_of_the_tensors_before(
 ) -> None:
     model = built(name)
     graph = fold_batchnorm(lower(model, None)).graph
-    rows = {row.name for row in layers_of(graph)}
+    rows = {row.name for row in graph.rows}
     record_property("rows", len(rows))
     if not all(takes(scheme, node.op) for node in graph):
         with pytest.raises(UnsupportedModelError, match="'uint8' does not take") as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import QuantParams, quantize
 from tfqdyn.pipeline import analyze, analyze_file
@@ -364,7 +364,7 @@ def test_logits_that_the_file_does_not_hold_are_named() -> None:
     from tfqdyn.measurement import assembly
 
     graph = graph_of(net())
-    rows = [row for row in layers_of(graph) if row.name != "logits"]
+    rows = [row for row in graph.rows if row.name != "logits"]
     with pytest.raises(ValueError, match="no tensor of 'logits'"):
         assembly.logits_row(graph, rows)
 

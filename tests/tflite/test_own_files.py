@@ -12,7 +12,6 @@ from tfqdyn import datasets, pipeline
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.network.folding import fold_batchnorm
-from tfqdyn.network.graph import layers_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.quantization.conversion import to_tflite
@@ -75,7 +74,7 @@ def test_emulated_images_are_the_files(mode: str) -> None:
     """What remedies, training and simulation round before there is a file."""
     graph = fold_batchnorm(lower(tiny_net())).graph
     pixels = datasets.preprocess(np.repeat(PIXELS, 3, axis=-1).astype(np.uint8), mode)
-    ranges = {row.name: (-1.0, 5.0) for row in layers_of(graph)}
+    ranges = {row.name: (-1.0, 5.0) for row in graph.rows}
     ranges[graph.nodes[0].name] = (float(pixels.min()), float(pixels.max()))
     expected = quantization_of(graph, ranges)[graph.nodes[0].name]
     found = to_tflite(graph, ranges).input_params
@@ -92,7 +91,7 @@ def test_pixels_between_two_codes_spelled_by_hand() -> None:
     not 255.
     """
     graph = fold_batchnorm(lower(tiny_net())).graph
-    ranges = {row.name: (-1.0, 5.0) for row in layers_of(graph)}
+    ranges = {row.name: (-1.0, 5.0) for row in graph.rows}
     ranges[graph.nodes[0].name] = (-1.0, 1.0)
     params = to_tflite(graph, ranges).input_params
     assert params.zero_point == 128

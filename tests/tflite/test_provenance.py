@@ -2,7 +2,7 @@
 
 import keras
 
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.lowering import lower
 from tfqdyn.tflite.file import Operator, Tensor, TfliteModel
 from tfqdyn.tflite.pairing import pair_layers
@@ -35,7 +35,7 @@ def file_of(names: tuple[str, str, str]) -> TfliteModel:
 
 def test_rows_are_found_where_their_names_say() -> None:
     graph = slopes()
-    rows = layers_of(graph)
+    rows = graph.rows
     model = file_of((f"{scope_of(1)}high/LeakyRelu", f"{scope_of(0)}low/LeakyRelu", "Identity"))
     made_of = origins(model, rows)
     assert made_of == {0: ("high",), 1: ("low",), 2: ("both",)}
@@ -44,7 +44,7 @@ def test_rows_are_found_where_their_names_say() -> None:
 
 
 def test_the_row_whose_value_an_operator_gives_comes_first() -> None:
-    rows = layers_of(slopes())
+    rows = slopes().rows
     names = ("row0001/Relu;row0000/BiasAdd;row0001/Conv;layout/Pad;Const", "tfl.quantize", "out")
     assert origins(file_of(names), rows) == {0: ("high", "low"), 2: ("both",)}
 
@@ -53,6 +53,6 @@ def test_operators_of_other_rows_are_no_candidates() -> None:
     """Both claim to be the second row's: the first one has none, and nothing is searched."""
     graph = slopes()
     model = file_of((f"{scope_of(1)}a", f"{scope_of(1)}b", f"{scope_of(2)}c"))
-    found = pair_layers(graph, model, origins=origins(model, layers_of(graph)))
+    found = pair_layers(graph, model, origins=origins(model, graph.rows))
     assert "low" in found.unpaired
     assert [pair.row.name for pair in found.pairs] == ["high"]

@@ -16,7 +16,7 @@ from tfqdyn.datasets import Dataset
 from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
-from tfqdyn.network.graph import Graph, LayerNode, layers_of
+from tfqdyn.network.graph import Graph, LayerNode
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics import metrics
 from tfqdyn.numerics.grid import QuantParams, RealGrid
@@ -60,7 +60,7 @@ def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
 
 def logits_node(graph: Graph) -> str:
     """The node whose value are the logits."""
-    rows = layers_of(graph)
+    rows = graph.rows
     return rows[logits_row(graph, rows)].output
 
 

@@ -19,7 +19,7 @@ from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own
 from tfqdyn.measurement.reference import Reference
 from tfqdyn.measurement.sampling import SCORED_BYTES, chunking
 from tfqdyn.measurement.streaming import Activations, Measured, Trial, Workers, measure
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.quantization.calibration import SiteRange, calibrate
 from tfqdyn.quantization.deployment import watched
 
@@ -36,7 +36,7 @@ class Bench:
     """
 
     def __init__(self, graph: Graph, config: AnalysisConfig, progress: Progress = silent) -> None:
-        rows = layers_of(graph)
+        rows = graph.rows
         self._graph, self._config, self._progress = graph, config, progress
         self._chunk, parts = chunking(graph, rows, config)
         self._larger, _ = chunking(graph, rows, config, SCORED_BYTES)

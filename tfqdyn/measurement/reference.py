@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.network.folding import ORIGINAL, REMEDIED, Folded
-from tfqdyn.network.graph import LayerNode, layers_of
+from tfqdyn.network.graph import LayerNode
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Reference:
         self, folded: Folded, rows: Sequence[LayerNode], logits: str, run: KerasActivations
     ) -> None:
         outputs = {
-            ORIGINAL: {row.name: row.output for row in layers_of(folded.reference)},
+            ORIGINAL: {row.name: row.output for row in folded.reference.rows},
             REMEDIED: {row.name: row.output for row in rows},
         }
         against = folded.held_against

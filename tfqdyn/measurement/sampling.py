@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.files import memory
-from tfqdyn.network.graph import Graph, LayerNode, layers_of
+from tfqdyn.network.graph import Graph, LayerNode
 
 CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
@@ -124,5 +124,5 @@ def chunking(
 
 def images_at_once(graph: Graph, config: AnalysisConfig) -> int:
     """How many scored images an interpreter runs at once."""
-    size, parts = chunking(graph, layers_of(graph), config, SCORED_BYTES)
+    size, parts = chunking(graph, graph.rows, config, SCORED_BYTES)
     return size // parts

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.numerics import classification, paired
+from tfqdyn.numerics.classification import two_classes
 from tfqdyn.results import Loss, Summary, spread
 
 TOP5_FROM = 20
@@ -78,13 +79,13 @@ class _Answers:
     def __init__(self, part: Measured, labels: NDArray[np.int64]) -> None:
         self.labels = labels
         self.trials = len(part.trials)
-        self.reference = _two_classes(part.logits, 0.0)
+        self.reference = two_classes(part.logits)
         self.is_changed = part.changed_logits is not None
         changed = part.logits if part.changed_logits is None else part.changed_logits
-        self._changed = _two_classes(changed, 0.0)
-        self._logits = [_two_classes(logits, 0.0) for logits in part.quantized_logits]
+        self._changed = two_classes(changed)
+        self._logits = [two_classes(logits) for logits in part.quantized_logits]
         self._scores = [
-            _two_classes(codes, _decision_code(trial))
+            two_classes(codes, _decision_code(trial))
             for codes, trial in zip(part.scores, part.trials, strict=True)
         ]
 
@@ -130,13 +131,6 @@ def _share(right: Sequence[tuple[NDArray[np.bool_], int]]) -> float:
     """Share of right answers [N], each counted as often as there are trials of it."""
     counted = sum(int(answers.sum()) * trials for answers, trials in right)
     return counted / sum(len(answers) * trials for answers, trials in right)
-
-
-def _two_classes(scores: NDArray, threshold: float) -> NDArray:
-    """A single score as the scores of two classes, the first of which is the threshold."""
-    if scores.shape[1] > 1:
-        return scores
-    return np.concatenate([np.full_like(scores, threshold), scores], axis=1)
 
 
 def _decision_code(trial: Trial) -> float:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.numerics.layouts import LAYOUTS
 
@@ -85,10 +85,8 @@ class Folded:
 
         The remedied network's are those of rows that a remedy put on another scale, or added.
         """
-        given = {row.name for row in layers_of(self.reference)} - self.rescaled
-        return {
-            row.name: ORIGINAL if row.name in given else REMEDIED for row in layers_of(self.graph)
-        }
+        given = {row.name for row in self.reference.rows} - self.rescaled
+        return {row.name: ORIGINAL if row.name in given else REMEDIED for row in self.graph.rows}
 
     @cached_property
     def deployed(self) -> Graph:
@@ -134,7 +132,7 @@ def fold_batchnorm(graph: Graph) -> Folded:
             "folding batch norms makes weights NaN or infinite in: "
             f"{', '.join(folded.graph.non_finite)}; check gammas and variances (above -epsilon)"
         )
-    if not layers_of(folded.graph):
+    if not folded.graph.rows:
         raise UnsupportedModelError(
             "the model has no layer that computes: it only passes its images on"
         )

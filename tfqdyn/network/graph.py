@@ -171,6 +171,14 @@ class Graph:
         """The node whose value the model returns."""
         return self.nodes[-1]
 
+    @cached_property
+    def rows(self) -> tuple["LayerNode", ...]:
+        """Everything that computes, in graph order, ReLUs fused where TFLite does.
+
+        Batch norms must have been folded or made affine first.
+        """
+        return _rows(self)
+
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
 
@@ -220,11 +228,7 @@ class LayerNode:
     params: int
 
 
-def layers_of(graph: Graph) -> tuple[LayerNode, ...]:
-    """The rows of a graph, in graph order: everything that computes, ReLUs fused where TFLite does.
-
-    Batch norms must have been folded or made affine first.
-    """
+def _rows(graph: Graph) -> tuple[LayerNode, ...]:
     fused = {
         graph.readers[node.name][0]: node.name for node in graph if _fuses_its_reader(graph, node)
     }

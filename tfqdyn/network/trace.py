@@ -66,6 +66,14 @@ class Call:
         return own.__name__
 
 
+@dataclass(frozen=True, eq=False)
+class _Collected:
+    """A call before names are settled, and the places of the calls that it reads."""
+
+    call: Call
+    feeds: tuple[int, ...]
+
+
 def trace(model: Any) -> tuple[Call, ...]:
     """All calls between the model's one input and its one output, in graph order.
 
@@ -85,7 +93,7 @@ def trace(model: Any) -> tuple[Call, ...]:
             f"inputs and {len(outputs)} outputs"
         )
     layer = inputs[0]._keras_history[0]
-    calls = [Call(layer.name, layer, (), (), tuple(inputs[0].shape)[1:])]
+    calls = [_Collected(Call(layer.name, layer, (), (), tuple(inputs[0].shape)[1:]), ())]
     (output,) = _replay(model, [0], calls)
     return _named([calls[i] for i in _graph_order(output, calls)], calls)
 
@@ -108,11 +116,8 @@ def _ends(model: Any) -> tuple[list[Any], list[Any]]:
     return list(inputs), list(outputs)
 
 
-def _replay(model: Any, sources: list[int], calls: list[Call]) -> list[int]:
-    """Appends the calls of `model`, called on `sources`; returns the indices of its outputs.
-
-    While calls are collected, `Call.inputs` holds indices into `calls`, as decimal strings.
-    """
+def _replay(model: Any, sources: list[int], calls: list[_Collected]) -> list[int]:
+    """Appends the calls of `model`, called on `sources`; returns the places of its outputs."""
     inputs, outputs = _ends(model)
     known = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
     graph = getattr(model, "_functional", None) or model
@@ -139,7 +144,7 @@ def _node_parts(node: Any) -> tuple[Any, list[Any], list[Any]]:
 
 
 def _append(
-    layer: Any, node: Any, arriving: list, feeds: list[int], leaving: list, calls: list[Call]
+    layer: Any, node: Any, arriving: list, feeds: list[int], leaving: list, calls: list[_Collected]
 ) -> int:
     if len(leaving) != 1:
         raise UnsupportedModelError(
@@ -153,7 +158,7 @@ def _append(
     slots = {id(tensor): Slot(i) for i, tensor in enumerate(arriving)}
     arguments = tuple(_with_slots(a, slots) for a in (*args, *kwargs.values()))
     shape = tuple(leaving[0].shape)[1:]
-    calls.append(Call(layer.name, layer, tuple(str(i) for i in feeds), arguments, shape))
+    calls.append(_Collected(Call(layer.name, layer, (), arguments, shape), tuple(feeds)))
     return len(calls) - 1
 
 
@@ -171,19 +176,19 @@ def _with_slots(argument: Any, slots: Mapping[int, Slot]) -> Any:
     return slots.get(id(argument), argument)
 
 
-def _graph_order(output: int, calls: Sequence[Call]) -> list[int]:
-    """Indices of the calls behind `output`, depth-first, inputs before outputs."""
+def _graph_order(output: int, calls: Sequence[_Collected]) -> list[int]:
+    """Places of the calls behind `output`, depth-first, inputs before outputs."""
     kernels = [0] * len(calls)  # kernel layers on the longest path up to each call
-    for i, call in enumerate(calls):
-        longest = max((kernels[int(k)] for k in call.inputs), default=0)
-        kernels[i] = longest + (call.kind in KERNEL_CLASSES)
+    for i, collected in enumerate(calls):
+        longest = max((kernels[k] for k in collected.feeds), default=0)
+        kernels[i] = longest + (collected.call.kind in KERNEL_CLASSES)
     order: list[int] = []
     placed = set()
     stack = [output]
     while stack:
         i = stack[-1]
-        branches = [int(k) for k in calls[i].inputs]
-        if calls[i].kind == "Add":
+        branches = list(calls[i].feeds)
+        if calls[i].call.kind == "Add":
             branches.sort(key=lambda k: -kernels[k])
         waiting = [k for k in branches if k not in placed]
         if waiting:
@@ -196,21 +201,21 @@ def _graph_order(output: int, calls: Sequence[Call]) -> list[int]:
     return order
 
 
-def _named(ordered: list[Call], calls: Sequence[Call]) -> tuple[Call, ...]:
+def _named(ordered: list[_Collected], calls: Sequence[_Collected]) -> tuple[Call, ...]:
     """The calls with unique names, and inputs given by name."""
-    times = Counter(id(call.layer) for call in ordered)
+    times = Counter(id(collected.call.layer) for collected in ordered)
     taken: Counter[str] = Counter()
     names: dict[int, str] = {}
-    for call in ordered:
-        taken[call.name] += 1
-        nth = taken[call.name]
-        names[id(call)] = call.name if nth == 1 else f"{call.name}_call_{nth}"
+    for collected in ordered:
+        name = collected.call.name
+        taken[name] += 1
+        names[id(collected)] = name if taken[name] == 1 else f"{name}_call_{taken[name]}"
     return tuple(
         replace(
-            call,
-            name=names[id(call)],
-            inputs=tuple(names[id(calls[int(k)])] for k in call.inputs),
-            shared=times[id(call.layer)] > 1,
+            collected.call,
+            name=names[id(collected)],
+            inputs=tuple(names[id(calls[k])] for k in collected.feeds),
+            shared=times[id(collected.call.layer)] > 1,
         )
-        for call in ordered
+        for collected in ordered
     )

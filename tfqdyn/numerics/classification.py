@@ -33,6 +33,13 @@ def softmax(logits: ArrayLike) -> NDArray[np.float64]:
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def two_classes(scores: NDArray, threshold: float = 0.0) -> NDArray:
+    """A single score [N, 1] as the scores of two classes [N, 2], the first one the threshold's."""
+    if scores.shape[1] > 1:
+        return scores
+    return np.concatenate([np.full_like(scores, threshold), scores], axis=1)
+
+
 def compare_outputs(reference: ArrayLike, quantized: ArrayLike) -> OutputMetrics:
     """Output QMSE, QCE and QKL-Div of two sets of logits, [N, K] each (Yun & Wong, section 3).
 

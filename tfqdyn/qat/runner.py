@@ -29,7 +29,7 @@ from tfqdyn.measurement import assembly
 from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.sampling import draw
 from tfqdyn.network.folding import Folded, fold_batchnorm
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.pipeline import analyze, analyze_file, analyze_folded
@@ -184,7 +184,7 @@ def _uint8(
     with Bench(graph, config) as bench:
         sites = bench.calibrate(dataset.x_train, drawn)
     ranges = {name: (site.low, site.high) for name, site in sites.items()}
-    layers = [row.output for row in layers_of(graph)] if schedule.layer_loss else []
+    layers = [row.output for row in graph.rows] if schedule.layer_loss else []
     outputs = [assembly.logits_node(graph), *layers]
     share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
     network = twin.uint8_network(graph, ranges, outputs, share=share)

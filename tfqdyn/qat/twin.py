@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.rebuild import WEIGHTS, to_keras
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.qat.rounding import (
@@ -121,7 +121,7 @@ def uint8_network(
         share: share of a batch's images whose extrema are dropped at each end, as
             `calibration.percentile_of_runs` does; 0 for the batch's extrema (Jacob et al.).
     """
-    ends = {row.output: row.name for row in layers_of(graph)}
+    ends = {row.output: row.name for row in graph.rows}
     weights: dict[str, dict[str, tf.Variable]] = {}
     moving: dict[str, MovingRange] = {}
 

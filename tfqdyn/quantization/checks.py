@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.ops import OPS
 from tfqdyn.numerics.grid import QuantParams, quantize
 from tfqdyn.numerics.layouts import STORED
@@ -119,7 +119,7 @@ def left_in_floats(
     graph: Graph, model: TfliteModel, scheme: Scheme
 ) -> tuple[set[int], tuple[str, ...]]:
     """Tensors that an integer file holds in fp32 for want of a kernel, and the remark on that."""
-    made_of = origins(model, layers_of(graph))
+    made_of = origins(model, graph.rows)
     tensors: set[int] = set()
     kinds: set[str] = set()
     layers: dict[str, None] = {}

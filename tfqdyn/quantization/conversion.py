@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfqdyn import console
-from tfqdyn.network.graph import Graph, layers_of
+from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.checks import (
@@ -118,7 +118,7 @@ def _in_scopes(graph: Graph) -> Callable[[Any], Any]:
     to_keras(graph, wrap=lambda node, layer: layers.setdefault(node.name, layer))
     scopes = {
         node: scope_of(index)
-        for index, row in enumerate(layers_of(graph))
+        for index, row in enumerate(graph.rows)
         for node in (row.name, row.output)
     }
 
@@ -141,7 +141,7 @@ def _paired(graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None 
         ConversionError: they cannot be told.
     """
     try:
-        return pair_layers(graph, model, sources, origins(model, layers_of(graph)))
+        return pair_layers(graph, model, sources, origins(model, graph.rows))
     except PairingError as error:
         raise ConversionError(f"{OUR_FAULT}: {error}") from error
 
@@ -237,7 +237,7 @@ def to_cut_tflite(
 
     Args and errors are those of `to_tflite`.
     """
-    rows = layers_of(graph)
+    rows = graph.rows
     kept = frozenset(float_layers)
     check_layers(graph, kept)
     params = quantization_of(graph, ranges)
@@ -272,7 +272,7 @@ def to_tflite_as_trained(model: Any) -> bytes:
 
 def check_layers(graph: Graph, names: Collection[str]) -> None:
     """Raises ValueError, listing the layers, if a name is not a layer's."""
-    layers = [row.name for row in layers_of(graph)]
+    layers = [row.name for row in graph.rows]
     unknown = sorted(set(names) - set(layers))
     if unknown:
         raise ValueError(f"{unknown} are no layers; layers are: {', '.join(layers)}")

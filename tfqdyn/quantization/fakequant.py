@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, Node, layers_of
+from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.ops import ACTIVATIONS
 from tfqdyn.numerics.grid import QuantParams, from_range
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
@@ -47,7 +47,7 @@ def quantization_of(
     """
     source = graph.nodes[0].name
     params = {source: from_range(*ranges[source])}
-    for row in layers_of(graph):
+    for row in graph.rows:
         op = graph.by_name[row.name].traits
         if op.inherits:
             params[row.name] = params[row.producers[0]]
@@ -76,7 +76,7 @@ def emit(
         cut: rows do not read each other's outputs but placeholders, named by `cut_names`, and
             every row is an output.
     """
-    rows = layers_of(graph)
+    rows = graph.rows
     row_of = {node: row for row in rows for node in (row.name, row.output)}
     scopes = {row.name: scope_of(index) for index, row in enumerate(rows)}
     emitted = tf.Graph()

@@ -36,7 +36,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics.grid import RealGrid
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
@@ -86,7 +86,7 @@ class Watched:
     def __init__(self, graph: Graph) -> None:
         source = graph.nodes[0].name
         self._taken: dict[str, tuple[str, NDArray | None]] = {source: (source, None)}
-        for row in layers_of(graph):
+        for row in graph.rows:
             points = points_of(graph, row)
             self._taken[points.output] = row.output, None
             self._taken.setdefault(points.before_relu, (row.name, None))
@@ -181,7 +181,7 @@ def transform(
     read = {graph.nodes[0].name: dynamic(image.low, image.high)}
     nodes = {node.name: node for node in graph}
     plans, formats, size = {}, {}, 0
-    rows = layers_of(graph)
+    rows = graph.rows
     for row in rows:
         node = graph.by_name[row.name]
         before = read[row.producers[0]]

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics.grid import RealGrid, spanning
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
@@ -147,7 +147,7 @@ def simulate(
         float_layers: rows that compute and give fp32 values; rows that are none of these read
             them rounded, as behind a float row of a file.
     """
-    rows = layers_of(graph)
+    rows = graph.rows
     source = graph.nodes[0].name
     image = sites[source]
     grids = {source: grid(image.low, image.high, max(8, widths.activations))}

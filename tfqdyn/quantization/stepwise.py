@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization import fakequant
@@ -53,7 +53,7 @@ class Step:
 
 def steps_of(graph: Graph) -> tuple[Step, ...]:
     """The steps of a folded graph, in graph order."""
-    rows = {row.name: row for row in layers_of(graph)}
+    rows = {row.name: row for row in graph.rows}
     fused = {row.output for row in rows.values() if row.output != row.name}
     return tuple(
         Step(node, row, graph.by_name[row.output] if row and row.output in fused else None)

@@ -184,7 +184,7 @@ def _split(material: Material) -> tuple[Material, Material]:
     size = max(1, min(MOST_HELD_OUT, round(HELD_OUT * count)))
     order = np.random.default_rng(material.config.seed).permutation(material.indices)
     fitting, held_out = (
-        replace(material, indices=np.sort(chosen), draft=True, _ranges={})
+        replace(material, indices=np.sort(chosen), draft=True)
         for chosen in (order[size:], order[:size])
     )
     return fitting, held_out

@@ -15,8 +15,8 @@ from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.sampling import chunking
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import Graph, layers_of
-from tfqdyn.numerics.classification import compare_outputs
+from tfqdyn.network.graph import Graph
+from tfqdyn.numerics.classification import compare_outputs, softmax, two_classes
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.fakequant import quantization_of
 from tfqdyn.quantization.stepwise import channel_means
@@ -42,7 +42,7 @@ class Material:
     config: AnalysisConfig
     progress: Progress = silent
     draft: bool = False
-    _ranges: dict[Graph, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    _ranges: dict[Graph, Ranges] = field(default_factory=dict, init=False, repr=False)
 
     def chunks(self, graph: Graph) -> Iterator[NDArray[np.float32]]:
         """The images, preprocessed, in chunks whose activations fit into memory."""
@@ -50,7 +50,7 @@ class Material:
             yield chunk[:valid]
 
     def _padded(self, graph: Graph) -> Iterator[tuple[NDArray[np.float32], int]]:
-        size, _ = chunking(graph, layers_of(graph), self.config)
+        size, _ = chunking(graph, graph.rows, self.config)
         mode = self.config.preprocessing
         for chunk, indices, _ in datasets.chunks(self.images, self.indices, size, mode):
             yield chunk, len(indices)
@@ -101,13 +101,9 @@ class Material:
             `output_qkl_div` in nats (0 is best), `largest_change` of any output's probability,
             and `same_top1`, the share of images whose best class stays.
         """
-        first, second = self.logits(before), self.logits(after)
-        if first.shape[1] == 1:  # a single score, as the scores of two classes
-            first, second = (np.concatenate([0 * x, x], axis=1) for x in (first, second))
-        e1, e2 = (np.exp(x - x.max(axis=1, keepdims=True)) for x in (first, second))
-        p, q = e1 / e1.sum(axis=1, keepdims=True), e2 / e2.sum(axis=1, keepdims=True)
+        first, second = (two_classes(self.logits(graph)) for graph in (before, after))
         return {
             "output_qkl_div": compare_outputs(first, second).qkl_div,
-            "largest_change": float(np.abs(p - q).max()),
+            "largest_change": float(np.abs(softmax(first) - softmax(second)).max()),
             "same_top1": float(np.mean(first.argmax(axis=1) == second.argmax(axis=1))),
         }

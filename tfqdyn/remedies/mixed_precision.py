@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.measurement.assembly import logits_row
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import layers_of
-from tfqdyn.numerics.classification import compare_outputs
+from tfqdyn.numerics.classification import compare_outputs, two_classes
 from tfqdyn.numerics.grid import dequantize
 from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.remedies.material import Material, Ranges
@@ -93,7 +92,7 @@ def sweep(
     """
     layers = [
         row.name
-        for row in layers_of(folded.graph)
+        for row in folded.graph.rows
         if row.has_kernel and row.name not in folded.float_layers
     ]
     return tuple(
@@ -114,10 +113,7 @@ def output_qkl(
     Args: as for `quantized_logits`.
     """
     logits = quantized_logits(folded, ranges, shown, float_layers)
-    if logits.shape[1] == 1:  # a single score, as the scores of two classes
-        reference = np.concatenate([0 * reference, reference], axis=1)
-        logits = np.concatenate([0 * logits, logits], axis=1)
-    return compare_outputs(reference, logits).qkl_div
+    return compare_outputs(two_classes(reference), two_classes(logits)).qkl_div
 
 
 def quantized_logits(
@@ -131,7 +127,7 @@ def quantized_logits(
         shown: the images.
         float_layers: rows that stay in fp32.
     """
-    rows = layers_of(folded.graph)
+    rows = folded.graph.rows
     position = logits_row(folded.graph, rows)
     converted = to_tflite(folded.deployed, ranges, float_layers)
     params = converted.pairs[position].params

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tfqdyn.network.folding import Folded
-from tfqdyn.network.graph import layers_of
-from tfqdyn.numerics.classification import top_k_accuracy
+from tfqdyn.numerics.classification import top_k_accuracy, two_classes
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import quantized_logits
 from tfqdyn.results import LayerResult
@@ -52,14 +51,12 @@ def accuracy_gains(
         labels: of `labelled`, [N].
     """
     ranges = material.ranges(folded)
-    rows = [row.name for row in layers_of(folded.graph) if row.has_kernel]
+    rows = [row.name for row in folded.graph.rows if row.has_kernel]
     kept = folded.float_layers
 
     def accuracy(float_layers: Sequence[str]) -> float:
         logits = quantized_logits(folded, ranges, labelled, float_layers)
-        if logits.shape[1] == 1:
-            logits = np.concatenate([0 * logits, logits], axis=1)
-        return top_k_accuracy(logits, labels)
+        return top_k_accuracy(two_classes(logits), labels)
 
     before = accuracy(kept)
     names = [name for name in rows if name not in kept]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.network.graph import Graph, LayerNode, Node, layers_of
+from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics.layouts import scaled_inputs
 from tfqdyn.tflite import composites
 from tfqdyn.tflite.dataflow import Dataflow
@@ -60,7 +60,7 @@ class Matcher:
     ) -> None:
         self.graph, self.model, self.flow = graph, model, Dataflow(model)
         self._origins = origins or {}
-        self.rows = layers_of(graph)
+        self.rows = graph.rows
         self._readers: dict[str, list[LayerNode]] = {}
         for row in self.rows:
             for producer in row.producers:

@@ -62,18 +62,17 @@ def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
     builder = Builder()
     problems: list[str] = []
     for call in calls:
-        builder.call = call
-        inputs = tuple(builder.value.get(name, name) for name in call.inputs)
+        inputs = builder.begin(call)
         try:
             value = _lower_call(builder, call, inputs)
         except UnsupportedModelError as error:
             problems.append(str(error))
             value = builder.node("unsupported", inputs)
-        builder.value[call.name] = value
+        builder.end(value)
     if problems:
         raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
     _refuse(builder.nodes, scheme)
-    return _without_twins(model.name, builder, builder.value[calls[-1].name])
+    return _without_twins(model.name, builder, value)
 
 
 def _refuse(nodes: Iterable[Node], scheme: str | None) -> None:

@@ -27,14 +27,28 @@ def unsupported_activation(layer: str, activation: str) -> str:
 
 
 class Builder:
-    """Collects nodes; `value[call]` is the name of the node that holds a call's output."""
+    """Collects nodes, call by call: `begin`, what its rule adds, `end`.
+
+    Attributes:
+        nodes: all so far.
+        skipped: calls that compute nothing at inference, with the reason.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.value: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
+        self._value: dict[str, str] = {}
         self._names: set[str] = set()
-        self.call: Call
+        self._call: Call
+
+    def begin(self, call: Call) -> tuple[str, ...]:
+        """Nodes are of this call from now on; names of the nodes that it reads."""
+        self._call = call
+        return tuple(self._value.get(name, name) for name in call.inputs)
+
+    def end(self, value: str) -> None:
+        """The current call's output is the value of that node."""
+        self._value[self._call.name] = value
 
     def node(
         self,
@@ -47,7 +61,7 @@ class Builder:
         **config: Any,
     ) -> str:
         """Adds a node of the current call; returns its name."""
-        name = self._unique(name or self.call.name)
+        name = self._unique(name or self._call.name)
         self.nodes.append(
             Node(
                 name=name,
@@ -56,8 +70,8 @@ class Builder:
                 output_shape=tuple(shape if shape is not None else self.shape),
                 config=config,
                 weights=weights or {},
-                source=self.call.layer.name,
-                shared=self.call.shared,
+                source=self._call.layer.name,
+                shared=self._call.shared,
             )
         )
         return name
@@ -73,7 +87,7 @@ class Builder:
     @property
     def shape(self) -> tuple[int, ...]:
         """The output shape of the current call."""
-        return tuple(int(size) for size in self.call.output_shape if size is not None)
+        return tuple(int(size) for size in self._call.output_shape if size is not None)
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """The output shape of a node already added."""
@@ -82,7 +96,7 @@ class Builder:
     def activated(self, value: str, activation: Any, name: str | None = None) -> str:
         """`value` after a Keras activation (a name or a function); adds what nodes it takes."""
         kind = activation if isinstance(activation, str) else _name_of(activation)
-        name, shape = name or f"{self.call.name}_{kind}", self.shape_of(value)
+        name, shape = name or f"{self._call.name}_{kind}", self.shape_of(value)
         if kind == "linear":
             return value
         if kind in ("relu", "relu6"):
@@ -102,7 +116,7 @@ class Builder:
             gate = "hard_sigmoid" if kind.startswith("hard") else "sigmoid"
             gated = self.activated(value, gate, f"{name}_{gate}")
             return self.node("multiply", (value, gated), name=name, shape=shape)
-        raise UnsupportedModelError(unsupported_activation(self.call.name, kind))
+        raise UnsupportedModelError(unsupported_activation(self._call.name, kind))
 
     def keras_activation(self, value: str, kind: str, source: Any, name: str | None = None) -> str:
         """Adds one of `ops.ACTIVATIONS`; `source`, a layer or a function, has its parameters."""
@@ -112,7 +126,7 @@ class Builder:
     def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
         """Adds value * scale + offset, scalars or one number a channel, unless it is `value`."""
         if np.all(np.asarray(scale) == 1) and np.all(np.asarray(offset) == 0):
-            self.skipped[name or self.call.name] = "multiplies by 1 and adds 0"
+            self.skipped[name or self._call.name] = "multiplies by 1 and adds 0"
             return value
         shape = self.shape_of(value)
         channels = shape[-1]
