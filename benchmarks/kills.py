@@ -4,11 +4,12 @@
 
 Each command runs once undisturbed, which tells when it writes and what it comes to. Then it is
 started again and again in one folder and killed (SIGKILL) at moments drawn evenly from the time in
-which it writes; behind each kill every file is opened and read to its end, and every run folder's
-tables must be those of its `results.json`. A run that completes, the last one at least, must leave
-the files of the undisturbed one, byte for byte but for times; the next begins anew. The exit status
-is 1 if anything was found. The network is a small DWS-ConvNet with random weights, the images are
-scikit-learn's digits.
+which it writes; a run that ends before its moment tells how long later ones of its sort take, those
+that begin anew or those that go on behind what a killed one finished. Behind each kill every file
+is opened and read to its end, and every run folder's tables must be those of its `results.json`. A
+run that completes, the last one at least, must leave the files of the undisturbed one, byte for
+byte but for times; the next begins anew. The exit status is 1 if anything was found. The network is
+a small DWS-ConvNet with random weights, the images are scikit-learn's digits.
 """
 
 import csv
@@ -103,12 +104,18 @@ def disturbed(name: str, files: Path, number: int, moments: random.Random, times
     """Problems that kills of one command brought to light."""
     whole, out = files / f"{number}-whole", files / f"{number}-killed"
     first, last = undisturbed(name, files, whole)
+    windows = dict.fromkeys(
+        (False, True), (first, last)
+    )  # of a run that begins, of one that goes on
     read = killed = ended = 0
     problems = check(whole)
     while killed < times and ended < MOST_ENDED * times:
+        goes_on, began = out.exists(), time.monotonic()
         process = start(name, files, out)
         try:
-            process.wait(timeout=moments.uniform(first, last))
+            process.wait(timeout=moments.uniform(*windows[goes_on]))
+            took = time.monotonic() - began
+            windows[goes_on] = (min(first, took / 2), took)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         errors = process.communicate()[1]
