@@ -139,6 +139,14 @@ def test_maps_that_change_nothing_are_skipped_and_named() -> None:
     assert set(graph.skipped) == {"fresh", "one"}
 
 
+def test_an_operation_is_not_taken_for_the_layer_of_its_name() -> None:
+    """keras.layers.Average adds several values up, keras.ops.average those of an axis."""
+    inputs = keras.Input((6, 6, 3))
+    x = k.Dense(2)(keras.ops.average(inputs, axis=(1, 2)))
+    with pytest.raises(UnsupportedModelError, match="keras.ops.average is not supported"):
+        lower(keras.Model(inputs, x))
+
+
 def test_the_mean_of_one_pixel_only_changes_the_shape() -> None:
     pools = [k.GlobalAveragePooling2D(keepdims=True), k.GlobalMaxPooling2D()]
     model = image_model(k.Conv2D(4, 3, strides=8, padding="same"), *pools, k.Dense(2))

@@ -36,7 +36,7 @@ from tfqdyn.tflite import interpreter
 
 
 def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
-    """Position of the row whose output are the logits: the one before a last softmax or sigmoid.
+    """Position of the row whose output are the logits: the one before a last op that gives scores.
 
     Raises:
         ValueError: the model does not end in one score a class.
@@ -48,7 +48,7 @@ def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
             f"{graph.output.output_shape}"
         )
     last = rows[-1]
-    if last.kind in ("softmax", "sigmoid") and last.producers[0] != graph.nodes[0].name:
+    if graph.by_name[last.name].traits.scores and last.producers[0] != graph.nodes[0].name:
         if last.producers[0] not in names:
             raise ValueError(
                 f"the file holds no tensor of {last.producers[0]!r}, the logits, which the output "

@@ -36,6 +36,7 @@ class Op:
         commutes: whether a positive factor a channel may stand before or behind it.
         keeps_mean: whether its output channels have the mean of its input channels.
         ordered: whether the order of its inputs counts.
+        scores: whether a network that ends in it gives scores of the logits that it reads.
         parameters: of an op that is Keras' activation of that name its parameters; else None.
     """
 
@@ -52,6 +53,7 @@ class Op:
     commutes: bool = False
     keeps_mean: bool = False
     ordered: bool = False
+    scores: bool = False
     parameters: tuple[str, ...] | None = None
 
     @property
@@ -104,8 +106,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "mean": Op(("MEAN", "AVERAGE_POOL_2D"), commutes=True, keeps_mean=True),
         "prelu": Op(("PRELU",)),
         "relu": Op(commutes=True),
-        "sigmoid": Op(("LOGISTIC",), fixed_range=_UNIT),
-        "softmax": Op(("SOFTMAX",), fixed_range=_UNIT),
+        "sigmoid": Op(("LOGISTIC",), fixed_range=_UNIT, scores=True),
+        "softmax": Op(("SOFTMAX",), fixed_range=_UNIT, scores=True),
         "tanh": Op(("TANH",), fixed_range=(-1.0, 127 / 128)),
         "upsample": Op(
             ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), inherits=True, keeps_mean=True

@@ -175,8 +175,9 @@ def simulate(
 def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
     bits = _output_bits(node, widths)
     if node.traits.fixed_range:
-        low, _ = node.traits.fixed_range
-        return grid(low, 1 - (1 - low) * 2.0**-bits, bits)
+        low, high = node.traits.fixed_range  # of 8 bits; their end, which no code reaches, stays
+        end = high + (high - low) / 255
+        return grid(low, end - (end - low) * 2.0**-bits, bits)
     if "activations" in widths.per_channel:
         return grid(site.channel_low, site.channel_high, bits)
     return grid(site.low, site.high, bits)

@@ -33,19 +33,13 @@ from tfqdyn.network.lowering.builder import ACTIVATIONS, unsupported_activation
 from tfqdyn.network.trace import UnsupportedModelError
 
 MODELS = ("Functional", "Model", "Sequential")
-OPERATIONS = {
-    "keras.src.ops.nn": (
-        "Celu", "Elu", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LogSigmoid",
-        "Relu", "Relu6", "Selu", "Sigmoid", "Silu", "SoftShrink", "Softmax", "Softplus", "Softsign",
-        "Squareplus", "Tanh", "TanhShrink",
-    ),
-    "keras.src.ops.numpy": (
-        "Add", "Divide", "Maximum", "Minimum", "Multiply", "Reshape", "Subtract", "TrueDivide",
-    ),
-    "keras.src.applications.convnext": ("LayerScale", "StochasticDepth"),
-    "keras.src.applications.inception_resnet_v2": ("CustomScaleLayer",),
-}  # fmt: skip
-"""What Keras 3 names by its own modules; all other layers it names by `keras.layers`."""
+OPERATIONS = (
+    "keras.src.ops.nn",
+    "keras.src.ops.numpy",
+    "keras.src.applications.convnext",
+    "keras.src.applications.inception_resnet_v2",
+)
+"""Modules by which Keras 3 names what it has there; all other layers it names by `keras.layers`."""
 WINDOWS = ("dilation_rate", "kernel_size", "pool_size", "strides")
 """Arguments that say how far a window reaches or goes, on every axis."""
 LARGEST_WINDOW = 2**20
@@ -280,7 +274,7 @@ def _home(module: Any, kind: str, function: Any) -> str | None:
     if kind == "TFOpLambda" and not (isinstance(function, str) and function in TF_FUNCTIONS):
         return None
     if module in OPERATIONS:
-        return module if kind in OPERATIONS[module] else None
+        return module if kind in SUPPORTED else None
     known = kind in SUPPORTED or kind in ("InputLayer", "TFOpLambda")
     return LAYERS if known and module.startswith(_LAYER_MODULES) else None
 

@@ -16,8 +16,8 @@ def activation(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 
 def named_activation(kind: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
     def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-        if kind == "softmax" and getattr(call.layer, "axis", -1) not in (-1, len(b.shape)):
-            raise UnsupportedModelError(f"layer {call.name!r}: softmax over the last axis only")
+        if getattr(call.layer, "axis", -1) not in (-1, len(b.shape)):
+            raise UnsupportedModelError(f"layer {call.name!r}: {kind} over the last axis only")
         return b.activated(inputs[0], kind, call.name)
 
     return lowering
@@ -95,6 +95,8 @@ def _with_constant(b: Builder, call: Call, op: str, operands: list[Any], value: 
 
 
 def average(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    if hasattr(call.layer, "axis"):
+        raise UnsupportedModelError(f"layer {call.name!r}: keras.ops.average is not supported")
     value = inputs[0]
     for n, other in enumerate(inputs[1:], start=2):
         value = b.node("add", (value, other), name=f"{call.name}_sum_{n}")
