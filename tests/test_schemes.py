@@ -12,6 +12,9 @@ from conftest import images, randomize, residual_net
 from tfqdyn import pipeline, results
 from tfqdyn.commands import schemetable
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.measurement.assembly import logits_node
+from tfqdyn.network.lowering import lower
+from tfqdyn.network.rebuild import to_keras
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.results import RunResult, estimates, restore
 from tfqdyn.schemes import SCHEMES
@@ -161,6 +164,37 @@ def test_gelu_is_taken_by_every_scheme(scheme: str) -> None:
     assert min(exact.sqnr_db.mean, by_tanh.sqnr_db.mean) > 20
     if not config.simulated:
         assert [op.kind for op in parse(found.tflite[0]).operators].count("GELU") == 2
+
+
+@pytest.mark.parametrize(
+    ("scheme", "grid"),
+    [
+        ("uint8", (1 / 16, 255)),
+        ("int8", (1 / 16, 127)),
+        ("float16", None),
+        ("simulated", (1 / 16, 255)),
+        ("graph_transform_tool", None),  # runs it in floats
+    ],
+)
+def test_log_softmax(scheme: str, grid: tuple[float, int] | None) -> None:
+    """TFLite's 8 bits reach from -255/16 to 0; the output metrics are of what it reads."""
+    k = keras.layers
+    keras.utils.set_random_seed(3)
+    x = inputs = keras.Input((12, 12, 3), name="images")
+    x = k.Dense(6, name="wide")(k.GlobalAveragePooling2D(name="gap")(k.Conv2D(8, 3)(x)))
+    x = k.Dense(4, activation="log_softmax", name="logits")(keras.ops.log_softmax(x))
+    model = randomize(keras.Model(inputs, x))
+    config = dataclasses.replace(CONFIG, scheme=scheme)
+    found = pipeline.analyze(model, images(12), config)
+    rows = [row for row in found.layers if row.kind == "log_softmax"]
+    assert len(rows) == 2
+    assert [row.quantization[0] for row in rows] == [grid, grid]
+    assert min(row.sqnr_db.mean for row in rows) > 25
+    graph, x = lower(model, scheme), images(12).x_test / np.float32(255)
+    np.testing.assert_allclose(to_keras(graph)(x), model(x), rtol=1e-5)
+    assert logits_node(graph) == "logits"
+    if not config.simulated:
+        assert [op.kind for op in parse(found.tflite[0]).operators].count("LOG_SOFTMAX") == 2
 
 
 def test_schemes_that_do_not_take_a_model_say_so_before_any_slow_work(

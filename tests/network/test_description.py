@@ -265,13 +265,13 @@ def test_calls_come_after_what_they_read(tmp_path: Path) -> None:
 def test_unsupported_layers_are_all_listed() -> None:
     entries = [
         layer("GroupNormalization", {"name": "a"}, **KERAS),
-        layer("Conv2D", {"name": "b", "activation": "log_softmax"}, **KERAS),
+        layer("Conv2D", {"name": "b", "activation": "sparsemax"}, **KERAS),
         layer("RandomCrop", {"name": "c"}, **KERAS),
     ]
     with pytest.raises(UnsupportedModelError) as error:
         read(keras_2(*entries))
     lines = str(error.value).splitlines()
     assert lines[0] == "layer 'a' (GroupNormalization) is not supported"
-    assert lines[1].startswith("layer 'b': activation 'log_softmax' is not supported")
+    assert lines[1].startswith("layer 'b': activation 'sparsemax' is not supported")
     assert lines[2] == "layer 'c' (RandomCrop) is not supported"
     assert lines[3].startswith("supported layers: Activation, Activity")

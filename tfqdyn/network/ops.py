@@ -102,6 +102,9 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "global_max": Op(("REDUCE_MAX", "MAX_POOL_2D"), inherits=True, picks=True, commutes=True),
         "gelu": Op(("GELU",), parameters=("approximate",)),
         "leaky_relu": Op(("LEAKY_RELU",), commutes=True),
+        "log_softmax": Op(
+            ("LOG_SOFTMAX",), fixed_range=(-255 / 16, 0.0), scores=True, parameters=()
+        ),
         "max_pool": Op(("MAX_POOL_2D",), inherits=True, picks=True, commutes=True),
         "mean": Op(("MEAN", "AVERAGE_POOL_2D"), commutes=True, keeps_mean=True),
         "prelu": Op(("PRELU",)),

@@ -163,6 +163,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "LayerScale": linear.layer_scale,
     "LeakyReLU": elementwise.leaky_relu,
     "LogSigmoid": elementwise.keras_activation("log_sigmoid"),
+    "LogSoftmax": elementwise.named_activation("log_softmax"),
     "MaxPooling2D": spatial.pool("max_pool"),
     "Maximum": elementwise.merge("maximum"),
     "Minimum": elementwise.merge("minimum"),
