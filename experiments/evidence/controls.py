@@ -13,7 +13,6 @@ from experiments.engine.networks import Network
 from experiments.engine.store import Job, Store
 from experiments.evidence import layerwise
 from experiments.evidence.outcomes import outcome, provenance
-from tfqdyn import results
 
 BEGUN = ("network", "family", "seed", "fp32_accuracy", "qmse", "qkl_div")
 """What the printed tables show."""
@@ -71,11 +70,10 @@ def layers(
             if result["summary"] is None:
                 found.append(same)
                 continue
-            record = results.read(store.folder(job))
-            found += layerwise.layer_rows(record, tuple(layerwise.VALUES), **same)
+            found += layerwise.layer_rows(store.folder(job), tuple(layerwise.COLUMNS), **same)
         return found
 
-    columns = ("network", "number", "layer", "kind", *layerwise.VALUES)
+    columns = ("network", "number", "layer", "kind", *layerwise.COLUMNS)
     return Artifact(name, source, title, jobs, rows, columns=columns, printed=False)
 
 

@@ -6,8 +6,8 @@ a band of one standard deviation over calibration draws.
 
 import math
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -26,12 +26,10 @@ from experiments.evidence import display
 from experiments.evidence.figure_table import Entry
 from experiments.evidence.outcomes import provenance
 from tfqdyn import results
+from tfqdyn.results import Spread, restore
+from tfqdyn.results.layervalues import LAYER_VALUES, LayerValue, mean_of
 from tfqdyn.show import figures
 
-Layer = Mapping[str, Any]
-
-DECADES = 1.5
-"""From so many on an axis is logarithmic."""
 SHADED = {
     "depthwise": "depthwise layers",
     "group": "group convolutions",
@@ -41,64 +39,39 @@ SHADED = {
 """Kinds of layers that panels shade, and the legend's name for them: the first that there is."""
 
 
-@dataclass(frozen=True)
-class Value:
-    """A value of a layer.
-
-    Attributes:
-        title: the panel's title.
-        of: from a layer of `results.json`: a number, a spread over trials, or None.
-        log: whether its axis is logarithmic where values span two decades.
-    """
-
-    title: str
-    of: Callable[[Layer], Any]
-    log: bool = True
-
-
-def _weights(kind: str, figure: str) -> Callable[[Layer], Any]:
-    return lambda layer: layer[kind] and layer[kind][figure]
-
-
-VALUES: Mapping[str, Value] = {
-    "weight_range": Value("weights range", _weights("weights", "range")),
-    "weight_precision": Value(
-        "weights average precision", _weights("weights", "average_precision"), False
-    ),
-    "folded_range": Value("BN-folded weights range", _weights("folded_weights", "range")),
-    "folded_precision": Value(
-        "BN-folded weights average precision",
-        _weights("folded_weights", "average_precision"),
-        False,
-    ),
-    "activation_range": Value("activations range", _weights("activations", "range")),
-    "activation_precision": Value(
-        "activations average precision", _weights("activations", "average_precision"), False
-    ),
-    "qmse": Value("QMSE", lambda layer: layer["qmse"]),
-    "qce": Value("QCE in nats", lambda layer: layer["qce"], False),
-    "qkl_div": Value("QKL-Div in nats", lambda layer: layer["qkl_div"]),
-    "sqnr_db": Value("SQNR in dB", lambda layer: layer["sqnr_db"], False),
+COLUMNS: Mapping[str, str] = {
+    "weight_range": "weight_range",
+    "weight_precision": "weight_average_precision",
+    "folded_range": "folded_weight_range",
+    "folded_precision": "folded_weight_average_precision",
+    "activation_range": "activation_range",
+    "activation_precision": "activation_average_precision",
+    "qmse": "qmse",
+    "qce": "qce",
+    "qkl_div": "qkl_div",
+    "sqnr_db": "sqnr_db",
 }
-"""The values by the column names of the rows; a spread also has NAME_std."""
+"""Columns of the rows, and their names in `LAYER_VALUES`; a spread also has the column NAME_std."""
 
 
-def layer_rows(
-    record: Mapping[str, Any], values: Sequence[str], **same: str | int | float | None
-) -> list[Row]:
-    """A row for each numbered layer of a `results.json`, with `same` in front of each."""
+def value_of(column: str) -> LayerValue:
+    """The value that a column holds."""
+    return LAYER_VALUES[COLUMNS[column]]
+
+
+def layer_rows(folder: Path, columns: Sequence[str], **same: str | int | float | None) -> list[Row]:
+    """A row for each numbered layer of a run folder, with `same` in front of each."""
     rows: list[Row] = []
-    for layer in record["layers"]:
-        if layer["number"] is None:
+    for layer in restore.layers(results.read(folder)):
+        if layer.number is None:
             continue
-        row: dict[str, Any] = {**same, "number": layer["number"], "layer": layer["name"]}
-        row["kind"] = layer["kind"]
-        for name in values:
-            found = VALUES[name].of(layer)
-            if isinstance(found, Mapping):
-                row[name], row[f"{name}_std"] = found["mean"], found["std"]
-            else:
-                row[name] = found
+        row: dict[str, Any] = {**same, "number": layer.number, "layer": layer.name}
+        row["kind"] = layer.kind
+        for name in columns:
+            found = value_of(name).read(layer)
+            row[name] = mean_of(found)
+            if isinstance(found, Spread):
+                row[f"{name}_std"] = found.std
         rows.append(row)
     return rows
 
@@ -111,7 +84,7 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
     Args:
         name: `group/name`.
         source: the work and its number there.
-        entry: of its group's table; its values are of `VALUES`.
+        entry: of its group's table; its values are of `COLUMNS`.
     """
 
     def analyses(scope: Scope) -> list[tuple[Network, Any]]:
@@ -125,9 +98,8 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
         found: list[Row] = []
         for network, job in analyses(scope):
             if store.done(job) and store.result(job)["summary"] is not None:
-                record = results.read(store.folder(job))
                 same = {"network": network.name, "family": network.family}
-                own = layer_rows(record, entry.values, **same)
+                own = layer_rows(store.folder(job), entry.values, **same)
                 found += [{**row, **provenance(job, scope, store)} for row in own]
         return found
 
@@ -145,13 +117,13 @@ def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> F
     Where there are more lines than colours, colours run from dark to light in the rows' order.
     Networks of different depth share a panel block by block (`places`).
     Layers of the first of `SHADED` that a panel has are shaded, depthwise and group convolutions
-    alike where it has both. An axis is logarithmic where finite positive values span `DECADES`,
+    alike where it has both. An axis is logarithmic where finite positive values span decades,
     with zeros below it; infinite values are left out. The axis of QCE is that of hidden layers: the
     output's is of probabilities, not of a histogram, and is told in words where it lies beyond.
 
     Args:
         rows: a row a layer and network; families unknown to `display` come last.
-        values: one row of panels each, of `VALUES`, sharing their axis.
+        values: one row of panels each, of `COLUMNS`, sharing their axis.
         stacked: all panels below one another across the page, each with an axis of its own; always
             so for one family.
     """
@@ -173,15 +145,17 @@ def draw(rows: Sequence[Row], values: Sequence[str], stacked: bool = False) -> F
             own = [row for row in rows if row["family"] == family]
             for line, value in enumerate(values):
                 shaded |= _panel(grid[line, column], own, value, styles)
-                _scale(grid[line, column], own if stacked else rows, value)
+                sharing = own if stacked else rows
+                if value_of(value).log:
+                    figures.fit(grid[line, column], _curves(sharing, value, styles))
                 if value == "qce":
-                    _hidden_alone(grid[line, column], own, own if stacked else rows)
+                    _hidden_alone(grid[line, column], own, sharing)
             grid[0, column].set_title(display.FAMILY_TITLES.get(family, family))
         for pane in axes[-1]:
             pane.set_xlabel(_numbered(rows))
         for line, value in enumerate(values):
             for pane in grid[line] if stacked else grid[line, :1]:
-                pane.set_ylabel(textwrap.fill(VALUES[value].title, 24))
+                pane.set_ylabel(textwrap.fill(value_of(value).label, 24))
         _legend(figure, styles, shaded)
     return figure
 
@@ -253,24 +227,34 @@ def _panel(
     }
     for at in grey:
         axes.axvspan(at - 0.5, at + 0.5, color=display.SHADES[kind or ""], linewidth=0, zorder=0)
-    for network in dict.fromkeys(row["network"] for row in rows):
-        own = [row for row in rows if row["network"] == network and _finite(row[value])]
-        if not own:
-            continue
-        style = styles[_label(own[0])]
-        x = np.array([at_number[str(network), int(row["number"] or 0)] for row in own], float)
-        mean = np.array([row[value] for row in own], float)
-        std = np.array([row.get(f"{value}_std") or 0.0 for row in own], float)
-        axes.plot(x, mean, color=style["color"], linestyle=style["linestyle"])
-        low = mean - std
-        if VALUES[value].log:  # as far below as above, so that no band reaches 0
-            low = np.maximum(low, np.divide(mean**2, mean + std, out=mean * 0, where=mean > 0))
-        axes.fill_between(x, low, mean + std, color=style["color"], alpha=0.3, linewidth=0)
+    figures.draw(axes, _curves(rows, value, styles), value_of(value).log)
     numbers = list(at_number.values())
     axes.set_xlim(min(numbers) - 0.6, max(numbers) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 4, 10]))
     axes.grid(visible=False, axis="x")
     return set() if kind is None else {kind}
+
+
+def _curves(
+    rows: Sequence[Row], value: str, styles: Mapping[str, Mapping[str, Any]]
+) -> list[figures.Curve]:
+    """A curve for each network that has the value, where its layers stand in the rows' panel."""
+    at_number = places(rows)
+    curves = []
+    for network in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == network and _finite(row[value])]
+        points = [
+            (
+                at_number[str(network), int(row["number"] or 0)],
+                row[value],
+                row.get(f"{value}_std") or 0.0,
+            )
+            for row in own
+        ]
+        if own:
+            found = np.array(points, float).T
+            curves.append(figures.Curve(found, styles[_label(own[0])], _label(own[0])))
+    return curves
 
 
 def _hidden_alone(axes: Axes, own: Sequence[Row], sharing: Sequence[Row]) -> None:
@@ -319,22 +303,6 @@ def _legend(
 def _room(width: float, labels: Sequence[str]) -> int:
     """How many entries of a legend stand side by side on so many inches, at 7 points."""
     return max(1, int(width / (0.6 + 0.06 * max(map(len, labels)))))
-
-
-def _scale(axes: Axes, rows: Sequence[Row], value: str) -> None:
-    """Makes the axis logarithmic where values span decades; bands that reach 0 are cut there."""
-    found = [
-        (float(row[value] or 0.0), float(row.get(f"{value}_std") or 0.0))
-        for row in rows
-        if _finite(row[value])
-    ]
-    positive = [mean for mean, _ in found if mean > 0]
-    if not VALUES[value].log or not positive:
-        return
-    low, high = min(positive), max(positive)
-    if np.log10(high / low) >= DECADES:
-        axes.set_yscale("log")
-        axes.set_ylim(low / 1.6, max(mean + std for mean, std in found) * 1.6)
 
 
 def _finite(value: Any) -> bool:

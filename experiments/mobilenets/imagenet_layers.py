@@ -11,7 +11,6 @@ from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, course_columns, course_of, subject
 from experiments.evidence import absent, layerwise
 from experiments.evidence.figure_table import Entry
-from tfqdyn import results
 
 
 def courses(scope: Scope) -> Mapping[str, Course | Missing]:
@@ -34,7 +33,7 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
     Args:
         name: `group/name`.
         source: the work and its number there.
-        entry: of its group's table; its values are of `layerwise.VALUES`.
+        entry: of its group's table; its values are of `layerwise.COLUMNS`.
     """
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
@@ -45,7 +44,7 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
                 continue
             columns = course_columns(one, store)
             same = {key: columns[key] for key in ("network", "family", "status")}
-            found += layerwise.layer_rows(results.read(store.folder(one)), entry.values, **same)
+            found += layerwise.layer_rows(store.folder(one), entry.values, **same)
         return found
 
     def drawn(found: Sequence[Row]) -> Figure:

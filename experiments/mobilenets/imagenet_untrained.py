@@ -16,7 +16,6 @@ from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, begun, config_of
 from experiments.evidence import absent, layerwise
-from tfqdyn import results
 
 ARCH = "mobilenet_v1"
 
@@ -41,8 +40,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     if isinstance(job, Missing):
         return [absent.missing_row(ARCH, job)]
     same = {"network": job.subject.name, "family": job.subject.family, "status": "untrained"}
-    record = results.read(store.folder(job))
-    return layerwise.layer_rows(record, tuple(layerwise.VALUES), **same)
+    return layerwise.layer_rows(store.folder(job), tuple(layerwise.COLUMNS), **same)
 
 
 ARTIFACT = Artifact(
@@ -51,6 +49,6 @@ ARTIFACT = Artifact(
     "Layers of MobileNet-V1 for ImageNet before its training",
     jobs,
     rows,
-    columns=("network", "status", "number", "layer", "kind", *layerwise.VALUES),
+    columns=("network", "status", "number", "layer", "kind", *layerwise.COLUMNS),
     printed=False,
 )

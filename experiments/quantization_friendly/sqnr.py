@@ -24,7 +24,6 @@ from experiments.engine.store import Job, Store
 from experiments.engine.subjects import course_columns
 from experiments.evidence import absent, layerwise
 from experiments.quantization_friendly.handling import courses
-from tfqdyn import results
 
 ACTIVATIONS: Mapping[str, str | None] = {"ReLU6": None, "ReLU": "relu"}
 SHOWN = ("as it is", "zero-variance handling")
@@ -56,8 +55,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
                 found.append(same)
                 continue
             same |= {key: columns[key] for key in ACCURACIES}
-            record = results.read(store.folder(job))
-            found += layerwise.layer_rows(record, ("sqnr_db",), **same)
+            found += layerwise.layer_rows(store.folder(job), ("sqnr_db",), **same)
     return found
 
 

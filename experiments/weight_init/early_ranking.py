@@ -40,16 +40,18 @@ from experiments.engine.scales import CHECKPOINTS, PUBLISHED_EPOCHS
 from experiments.engine.store import Job, Store
 from experiments.evidence import display
 from experiments.evidence.effects import spearman
-from experiments.evidence.layerwise import VALUES
+from experiments.evidence.layerwise import value_of
 from experiments.evidence.outcomes import outcome
 from experiments.weight_init import checkpoints, dynamics
 from tfqdyn import results
+from tfqdyn.results import restore
+from tfqdyn.results.layervalues import mean_of
 from tfqdyn.show import figures
 
 OUTPUT = ("loss", "qmse", "qkl_div", "fp32_accuracy")
 """Statistics of the whole network, columns of `outcomes.outcome`."""
 LAYERS = ("folded_range", "folded_precision", "activation_range", "activation_precision")
-"""Statistics that are means over layers, of `layerwise.VALUES`."""
+"""Statistics that are means over layers, of `layerwise.COLUMNS`."""
 DYNAMICS = tuple(dynamics.TITLES)
 """Statistics of training itself, means over layers."""
 LOW_IS_BAD = ("folded_precision", "activation_precision", "weight_precision", "fp32_accuracy")
@@ -112,19 +114,13 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
 def of_analysis(analysis: Analysis, store: Store) -> Statistics:
     """The statistics `OUTPUT` and `LAYERS` of a finished analysis."""
     output = outcome(analysis, store)
-    numbered = [
-        layer
-        for layer in results.read(store.folder(analysis))["layers"]
-        if layer["number"] is not None
-    ]
+    layers = restore.layers(results.read(store.folder(analysis)))
+    numbered = [layer for layer in layers if layer.number is not None]
+    read = {name: [mean_of(value_of(name).read(layer)) for layer in numbered] for name in LAYERS}
     return {name: output[name] for name in OUTPUT} | {
-        name: float(np.mean([_mean(VALUES[name].of(layer)) for layer in numbered]))
-        for name in LAYERS
+        name: float(np.mean([value for value in values if value is not None]))
+        for name, values in read.items()
     }
-
-
-def _mean(value: Any) -> float:
-    return value["mean"] if isinstance(value, Mapping) else value
 
 
 def of_dynamics(recorded: Sequence[Mapping[str, Any]]) -> dict[int, Statistics]:

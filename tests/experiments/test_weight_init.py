@@ -1,10 +1,13 @@
 """The thesis' chapter 4: artifacts and claims on rows made by hand, and on the published ones."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
 
+import handmade
 import pytest
+from handmade import layer
 
 from experiments import weight_init
 from experiments.engine.artifact import Scope
@@ -21,6 +24,7 @@ from experiments.weight_init import (
     table_4_3,
     table_4_4,
 )
+from tfqdyn.results import ActivationRow, WeightRow, plain
 
 SCOPE = Scope(SMOKE, 0, ImageNet())
 Row = dict[str, Any]
@@ -45,19 +49,19 @@ def summary(decrease: float, qmse: float = 0.25) -> Row:
 
 def record(*folded_ranges: float) -> str:
     """A results.json of numbered layers, and one op without a number."""
-    layer = {
-        "folded_weights": {"average_precision": 0.5},
-        "activations": {"range": spread(3.0), "average_precision": spread(0.25)},
-    }
+    same = layer(1, handmade.spread(0.0))
+    activations = ActivationRow(handmade.spread(3.0), handmade.spread(0.25))
     layers = [
-        {
-            **layer,
-            "number": number,
-            "folded_weights": {"range": value, "average_precision": 0.5},
-        }
+        dataclasses.replace(
+            same,
+            number=number,
+            folded_weights=WeightRow(value, 0.5, 0.0, 0.0, 0.0),
+            activations=activations,
+        )
         for number, value in enumerate(folded_ranges, 1)
     ]
-    record = {"schema": 1, "data": {"images": 500}, "layers": [*layers, {"number": None}]}
+    op = layer(None, handmade.spread(9.0), kernel=False)
+    record = {"schema": 1, "data": {"images": 500}, "layers": plain([*layers, op])}
     return json.dumps(record)
 
 

@@ -185,7 +185,7 @@ def test_results_say_that_they_are_simulated(
     assert record["notes"][-1].startswith("SIMULATED in fp32 arithmetic, no .tflite file: 4-bit")
     assert record["layers"][0]["weight_bits"] == 4
     header = (tmp_path / "layers.csv").read_text().splitlines()[0]
-    assert "weight_bits,activation_bits,dtype" in header
+    assert "weight_bits,activation_bits,output_shape,dtype" in header
     assert "simulated" in str(tables.summary_table([done]).title)
     true = pipeline.analyze(network, dataset, TRUE)
     assert "weight_bits" not in layercsv.text(true.layers)

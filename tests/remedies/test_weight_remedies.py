@@ -126,12 +126,12 @@ def test_gains_and_their_correlations() -> None:
     assert gains["pw"] == max(gains.values()) >= 0
     layers = ward.result(sick).layers
     given = {"stem": 0.1, "dw": 0.3, "pw": 0.2, "logits": 0.0}
-    found = {c.figure: c for c in correlations(layers, given)}
+    found = {c.value: c for c in correlations(layers, given)}
     rows = [layer for layer in layers if layer.name in given]
     wanted: Any = stats.spearmanr([r.qmse.mean for r in rows], [given[r.name] for r in rows])
     assert found["qmse"].rho == pytest.approx(wanted.statistic)
     assert found["qmse"].layers == 4
-    assert {"qmse", "qce", "qkl_div", "sqnr_db"} <= set(found)
+    assert {"qmse", "qce", "qkl_div", "sqnr_pooled_db"} <= set(found)
     with pytest.raises(ValueError, match="at least 3 layers"):
         correlations(layers, {"stem": 0.1})
 

@@ -4,31 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from handmade import layer, spread
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from tfqdyn.results import ActivationRow, ChannelRow, LayerResult, Spread, WeightRow
+from tfqdyn.results import ActivationRow, LayerResult
 from tfqdyn.show import figures
 
 OKABE_ITO = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
-
-
-def spread(mean: float, std: float | None = 0.0) -> Spread:
-    return Spread(mean, std, (mean,))
-
-
-def layer(number: int | None, qmse: Spread, kernel: bool = True) -> LayerResult:
-    same = spread(1.0)
-    weights = WeightRow(2.0, 0.5, 0.0, 0.0, 0.0) if kernel else None
-    ranges = (0.5, 2.0) if kernel else None
-    return LayerResult(
-        number, f"layer_{number}", "conv", (4, 4, 2), ("images",), 10, 10, weights, weights,
-        ActivationRow(same, same), qmse, same, same, same, spread(30.0), same, same, same, 1.0, 0.0,
-        0.0, same, ((1.0, 0),), ChannelRow(ranges, ranges, ranges, (1.0, 1.0), (1.0, 1.0), (9.0,)),
-    )  # fmt: skip
 
 
 def network(count: int, factor: float = 1.0) -> tuple[LayerResult, ...]:
@@ -103,11 +89,11 @@ def test_axes_given_are_drawn_on_and_sized_for_print() -> None:
     assert alone.get_figwidth() == 3.5
 
 
-def test_decades_make_an_axis_logarithmic_that_bands_do_not_stretch() -> None:
+def test_decades_make_an_axis_logarithmic_where_bands_end_above_0() -> None:
     wide = (layer(1, spread(1e-6, 5e-6)), layer(2, spread(1e-2, 1e-2)))
     axes = figures.layerwise({"": wide}, "qmse")
     assert axes.get_yscale() == "log"
-    assert axes.get_ylim() == pytest.approx((1e-6 / 1.6, 1e-2 * 1.6))
+    assert axes.get_ylim() == pytest.approx((1e-6 / 1.6, 2e-2 * 1.6))
     narrow = (layer(1, spread(1e-3)), layer(2, spread(2e-3)))
     assert figures.layerwise({"": narrow}, "qmse").get_yscale() == "linear"
     precision = figures.layerwise({"": wide}, "average_precision")

@@ -21,8 +21,10 @@ from tfqdyn.report import (
     write_report,
 )
 from tfqdyn.results import restore
+from tfqdyn.results.layervalues import LAYER_VALUES
 
 MOST_LAYERS = 8
+SQNR = "sqnr_pooled_db"
 
 
 def compare(folders: Sequence[Path], out: Path) -> tuple[Run, ...]:
@@ -70,13 +72,15 @@ def tables_of(runs: Sequence[Run]) -> list[Table]:
             for cell in row.cells
         ]
         table.add_row(row.heading, *cells)
-    changed = [d for d in differences(runs) if d.figure == "sqnr" and abs(d.difference) > 0]
+    changed = [d for d in differences(runs) if d.figure == SQNR and abs(d.difference) > 0]
     changed = sorted(changed, key=lambda d: -abs(d.difference))[:MOST_LAYERS]
     return [table, _layers_table(changed)] if changed else [table]
 
 
 def _layers_table(changed: Sequence[Difference]) -> Table:
-    table = Table(title="layers whose SQNR in dB differs most", title_justify="left")
+    table = Table(
+        title=f"layers whose {LAYER_VALUES[SQNR].label} differs most", title_justify="left"
+    )
     for heading in ("run", "no.", "layer", "kind", "first", "here", "difference"):
         numeric = heading in ("no.", "first", "here", "difference")
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")

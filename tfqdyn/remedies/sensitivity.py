@@ -5,7 +5,7 @@ Every layer with a kernel is left in fp32 alone, and the accuracy that this wins
 and SQNR in the fully quantized network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,22 +18,17 @@ from tfqdyn.numerics.classification import top_k_accuracy, two_classes
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.mixed_precision import quantized_logits
 from tfqdyn.results import LayerResult
+from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
 
-FIGURES: dict[str, Callable[[LayerResult], float | None]] = {
-    "qmse": lambda layer: layer.qmse.mean,
-    "qce": lambda layer: layer.qce.mean,
-    "qkl_div": lambda layer: layer.qkl_div.mean,
-    "sqnr_db": lambda layer: layer.sqnr_pooled_db.mean,
-    "own_qmse": lambda layer: layer.own and layer.own.qmse.mean,
-    "own_sqnr_db": lambda layer: layer.own and layer.own.sqnr.mean,
-}
+VALUES = ("qmse", "qce", "qkl_div", "sqnr_pooled_db", "own_qmse", "own_sqnr_pooled_db")
+"""Names of the layer values that are correlated."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rho in [-1, 1] of a figure with a gain, its two-sided p-value, and the layers."""
+    """Spearman's rho in [-1, 1] of a value with a gain, its two-sided p-value, and the layers."""
 
-    figure: str
+    value: str
     rho: float
     p_value: float
     layers: int
@@ -69,7 +64,7 @@ def accuracy_gains(
 def correlations(
     layers: Sequence[LayerResult], gains: Mapping[str, float]
 ) -> tuple[Correlation, ...]:
-    """Spearman's correlation of every figure with the gains, over the layers that have a gain.
+    """Spearman's correlation of every value with the gains, over the layers that have a gain.
 
     Raises:
         ValueError: fewer than three layers.
@@ -79,8 +74,8 @@ def correlations(
         raise ValueError(f"a correlation needs at least 3 layers, received {len(chosen)}")
     won = [gains[layer.name] for layer in chosen]
     found = []
-    for name, figure in FIGURES.items():
-        values = [figure(layer) for layer in chosen]
+    for name in VALUES:
+        values = [mean_of(LAYER_VALUES[name].read(layer)) for layer in chosen]
         if any(value is None for value in values):
             continue
         outcome: Any = stats.spearmanr(values, won)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 from tfqdyn.report.inputs import Run
-from tfqdyn.report.layers import COLUMNS, METRICS
-from tfqdyn.report.summary import FIGURES, mean_of
+from tfqdyn.report.layers import COLUMNS
+from tfqdyn.report.summary import FIGURES
+from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _against(first: Run, run: Run) -> list[Difference]:
         if other is None:
             continue
         for name in COLUMNS:
-            read = METRICS[name].value
+            read = LAYER_VALUES[name].read
             there, here = mean_of(read(other)), mean_of(read(layer))
             if there is not None and here is not None:
                 found.append(

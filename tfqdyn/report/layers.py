@@ -6,84 +6,27 @@ shows three. Infinities are "inf" and "-inf".
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tfqdyn.report.facts import facts
-from tfqdyn.results import SOURCES, HistogramRow, LayerResult, Spread, WeightRow, plain
+from tfqdyn.results import SOURCES, HistogramRow, LayerResult, Spread, plain
+from tfqdyn.results.layervalues import LAYER_VALUES, Value, mean_of
 
 DIGITS = 5
 CHANNEL_DIGITS = 4
 
-Value = float | Spread | None
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a layer: its title (and unit), a column's heading, and how to read it off."""
-
-    title: str
-    heading: str
-    value: Callable[[LayerResult], Value]
-
-
-def _of_weights(
-    row: Callable[[LayerResult], WeightRow | None], name: str
-) -> Callable[[LayerResult], Value]:
-    return lambda layer: None if row(layer) is None else getattr(row(layer), name)
-
-
-def _source(name: str) -> Callable[[LayerResult], Value]:
-    return lambda layer: layer.own and layer.own.source_sqnr_db.get(name)
-
-
-METRICS: Mapping[str, Metric] = {
-    "range_weights": Metric(
-        "Range, weights", "range, weights", _of_weights(lambda r: r.weights, "range")
-    ),
-    "range_folded": Metric(
-        "Range, folded weights",
-        "range, folded",
-        _of_weights(lambda r: r.folded_weights, "range"),
-    ),
-    "range_activations": Metric(
-        "Range, activations", "range, activations", lambda r: r.activations.range
-    ),
-    "precision_weights": Metric(
-        "Precision, weights",
-        "precision, weights",
-        _of_weights(lambda r: r.weights, "average_precision"),
-    ),
-    "precision_folded": Metric(
-        "Precision, folded weights",
-        "precision, folded",
-        _of_weights(lambda r: r.folded_weights, "average_precision"),
-    ),
-    "precision_activations": Metric(
-        "Precision, activations",
-        "precision, activations",
-        lambda r: r.activations.average_precision,
-    ),
-    "sqnr": Metric("SQNR in dB", "SQNR dB", lambda r: r.sqnr_pooled_db),
-    "qmse": Metric("QMSE", "QMSE", lambda r: r.qmse),
-    "qce": Metric("QCE in nats", "QCE", lambda r: r.qce),
-    "qkl_div": Metric("QKL-Div in nats", "QKL-Div", lambda r: r.qkl_div),
-    "own_sqnr": Metric("Own SQNR in dB", "own SQNR dB", lambda r: r.own and r.own.sqnr),
-    "own_qmse": Metric("Own QMSE", "own QMSE", lambda r: r.own and r.own.qmse),
-    "inherited_qmse": Metric(
-        "Inherited QMSE", "inherited QMSE", lambda r: r.own and r.own.inherited_qmse
-    ),
-    "clipped": Metric("Share of values clipped", "clipped", lambda r: r.clipped_share),
-    **{f"source_{n}": Metric(f"SQNR with {n} alone, in dB", n, _source(n)) for n in SOURCES},
-}
-"""Every figure of a layer that the page can show, by the name that its data give it."""
-
 COLUMNS = (
-    "range_weights", "range_folded", "precision_folded", "range_activations",
-    "precision_activations", "sqnr", "own_sqnr", "qmse", "qce", "qkl_div", "clipped",
+    "weight_range", "folded_weight_range", "folded_weight_average_precision", "activation_range",
+    "activation_average_precision", "sqnr_pooled_db", "own_sqnr_pooled_db", "qmse", "qce",
+    "qkl_div", "clipped_share",
 )  # fmt: skip
-"""The figures of the layer table, in order; those that no run has are left out."""
+"""The values of the layer table, in order; those that no run has are left out."""
+SHOWN = (
+    *COLUMNS, "weight_average_precision", "own_qmse", "inherited_qmse",
+    *(f"source_sqnr_db_{name}" for name in SOURCES),
+)  # fmt: skip
+"""All values of a layer that the page can show."""
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
@@ -133,7 +76,7 @@ def _weight_step(layer: LayerResult) -> float | None:
 
 
 def _record(layer: LayerResult, place: float) -> dict[str, Any]:
-    figures = {name: _figure(metric.value(layer)) for name, metric in METRICS.items()}
+    figures = {name: _figure(LAYER_VALUES[name].read(layer)) for name in SHOWN}
     return {
         "number": layer.number,
         "place": place,
@@ -153,14 +96,10 @@ def _record(layer: LayerResult, place: float) -> dict[str, Any]:
 
 
 def _figure(value: Value) -> list[Any] | None:
-    if value is None:
+    mean, std = mean_of(value), value.std if isinstance(value, Spread) else None
+    if mean is None:
         return None
-    if not isinstance(value, Spread):
-        value = Spread(value, None, ())
-    if math.isnan(value.mean):
-        return None
-    std = None if value.std is None or math.isnan(value.std) else rounded(value.std)
-    return plain([rounded(value.mean), std])
+    return plain([rounded(mean), None if std is None or math.isnan(std) else rounded(std)])
 
 
 def _channels(layer: LayerResult) -> dict[str, Any]:

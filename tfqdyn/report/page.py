@@ -15,8 +15,9 @@ from tfqdyn.report import summary
 from tfqdyn.report.charts import specifications
 from tfqdyn.report.findings import faults
 from tfqdyn.report.inputs import Result, Run, named_runs
-from tfqdyn.report.layers import COLUMNS, METRICS, layer_records
+from tfqdyn.report.layers import COLUMNS, layer_records
 from tfqdyn.report.panels import groups
+from tfqdyn.results.layervalues import LAYER_VALUES
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("page.js", "chart.js", "layerwise.js", "table.js", "channels.js", "start.js")
@@ -90,7 +91,7 @@ def _data(runs: Sequence[Run]) -> dict[str, Any]:
             for run in runs
         ],
         "groups": groups(runs),
-        "columns": {name: METRICS[name].heading for name in COLUMNS},
+        "columns": {name: LAYER_VALUES[name].label for name in COLUMNS},
         "charts": specifications(),
     }
 

@@ -7,15 +7,11 @@ panels of a group that share a unit share their axis.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import log10
 from typing import Any
 
 from tfqdyn.report.inputs import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, Run
-from tfqdyn.report.layers import METRICS
-from tfqdyn.results import SOURCES, Spread
-
-DECADES = 2.0
-"""From how many decades between least and largest value an axis starts out logarithmic."""
+from tfqdyn.results import SOURCES
+from tfqdyn.results.layervalues import LAYER_VALUES, mean_of, spans_decades
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,13 @@ class Group:
     shared: bool = False
 
 
-_TENSORS = {"weights": ORANGE, "folded": VERMILLION, "activations": BLUE}
+_TENSORS = {
+    "weight": ("weights", ORANGE),
+    "folded_weight": ("folded weights", VERMILLION),
+    "activation": ("activations", BLUE),
+}
+"""Label and colour of a tensor, by what the names of its values begin with."""
+_ERRORS = ("sqnr_pooled_db", "qmse", "qkl_div", "qce")
 _SOURCE_COLOURS = dict(zip(SOURCES, (BLUE, VERMILLION, PURPLE, GREEN, SKY), strict=True))
 _NOTES = {
     "range": "Largest minus smallest value. One step of the grid is range / 255: a peak is a "
@@ -69,11 +71,11 @@ def groups(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _one_run(runs: Sequence[Run]) -> list[Group]:
-    layers = (
-        _panel(runs, "Dynamic range", *(_tensor("range", name) for name in _TENSORS)),
-        _panel(runs, "Average precision", *(_tensor("precision", name) for name in _TENSORS)),
+    layers = tuple(
+        _panel(runs, title, *(_tensor(name, what) for name in _TENSORS))
+        for title, what in (("Dynamic range", "range"), ("Average precision", "average_precision"))
     )
-    error = tuple(_single(runs, name) for name in ("sqnr", "qmse", "qkl_div", "qce"))
+    error = tuple(_single(runs, name) for name in _ERRORS)
     found = [
         Group("Range and precision", f"{_NOTES['range']} {_NOTES['precision']}", layers),
         Group("Quantization error", _NOTES["error"], error),
@@ -83,8 +85,8 @@ def _one_run(runs: Sequence[Run]) -> list[Group]:
             runs, "QMSE, own and inherited", Line("qmse", "all", BLUE),
             Line("own_qmse", "own", GREEN), Line("inherited_qmse", "inherited", PURPLE),
         )  # fmt: skip
-        sources = [Line("own_sqnr", "all sources", ORANGE)]
-        sources += [Line(f"source_{n}", n, _SOURCE_COLOURS[n]) for n in SOURCES]
+        sources = [Line("own_sqnr_pooled_db", "all sources", ORANGE)]
+        sources += [Line(f"source_sqnr_db_{n}", n, _SOURCE_COLOURS[n]) for n in SOURCES]
         by_source = Panel("Own SQNR by source, in dB", tuple(sources), can_log=False)
         found.append(Group("Own and inherited error", _NOTES["own"], (split, by_source)))
     return found
@@ -92,51 +94,50 @@ def _one_run(runs: Sequence[Run]) -> list[Group]:
 
 def _several(runs: Sequence[Run]) -> list[Group]:
     found = [
-        Group("Dynamic range", _NOTES["range"],
-              tuple(_single(runs, f"range_{name}", "range_") for name in _TENSORS), True),
-        Group("Average precision", _NOTES["precision"],
-              tuple(_single(runs, f"precision_{name}", "precision_") for name in _TENSORS), True),
-        Group("Quantization error", _NOTES["error"],
-              tuple(_single(runs, name) for name in ("sqnr", "qmse", "qkl_div", "qce"))),
+        Group("Dynamic range", _NOTES["range"], _together(runs, "range"), True),
+        Group("Average precision", _NOTES["precision"], _together(runs, "average_precision"), True),
+        Group("Quantization error", _NOTES["error"], tuple(_single(runs, n) for n in _ERRORS)),
     ]  # fmt: skip
     if _measured(runs, "own_qmse"):
-        own = tuple(_single(runs, name) for name in ("own_sqnr", "inherited_qmse"))
+        own = tuple(_single(runs, name) for name in ("own_sqnr_pooled_db", "inherited_qmse"))
         found.append(Group("Own and inherited error", _NOTES["own"], own))
     return found
 
 
-def _measured(runs: Sequence[Run], metric: str) -> bool:
-    value = METRICS[metric].value
-    return any(value(layer) is not None for run in runs for layer in run.result.layers)
+def _measured(runs: Sequence[Run], name: str) -> bool:
+    read = LAYER_VALUES[name].read
+    return any(read(layer) is not None for run in runs for layer in run.result.layers)
 
 
-def _tensor(what: str, tensor: str) -> Line:
-    label = "folded weights" if tensor == "folded" else tensor
-    return Line(f"{what}_{tensor}", label, _TENSORS[tensor])
+def _tensor(tensor: str, what: str) -> Line:
+    label, colour = _TENSORS[tensor]
+    return Line(f"{tensor}_{what}", label, colour)
 
 
-def _single(runs: Sequence[Run], metric: str, group: str = "") -> Panel:
-    """One figure; the axis is logarithmic where those of the whole `group` span decades."""
-    together = [name for name in METRICS if group and name.startswith(group)] or [metric]
-    title = METRICS[metric].title
-    decibels = title.endswith("dB")
-    return Panel(
-        title, (Line(metric, title),), not decibels and _spans(runs, together), not decibels
-    )
+def _together(runs: Sequence[Run], what: str) -> tuple[Panel, ...]:
+    """A panel for each tensor; their axes are logarithmic where the values of all span decades."""
+    names = [f"{tensor}_{what}" for tensor in _TENSORS]
+    return tuple(_single(runs, name, names) for name in names)
+
+
+def _single(runs: Sequence[Run], name: str, sharing: Sequence[str] = ()) -> Panel:
+    """One value; the axis is logarithmic where those of all that share it span decades."""
+    value = LAYER_VALUES[name]
+    lines = (Line(name, value.label),)
+    return Panel(value.label, lines, _logarithmic(runs, sharing or (name,)), value.unit != "dB")
 
 
 def _panel(runs: Sequence[Run], title: str, *lines: Line) -> Panel:
-    return Panel(title, lines, _spans(runs, [line.metric for line in lines]))
+    return Panel(title, lines, _logarithmic(runs, [line.metric for line in lines]))
 
 
-def _spans(runs: Sequence[Run], metrics: Sequence[str]) -> bool:
-    values = [
-        METRICS[metric].value(layer)
+def _logarithmic(runs: Sequence[Run], names: Sequence[str]) -> bool:
+    values = (
+        mean_of(LAYER_VALUES[name].read(layer))
         for run in runs
         for layer in run.result.layers
         if layer.number is not None
-        for metric in metrics
-    ]
-    numbers = [v.mean if isinstance(v, Spread) else v for v in values if v is not None]
-    positive = [v for v in numbers if v > 0]
-    return bool(positive) and log10(max(positive) / min(positive)) >= DECADES
+        for name in names
+        if LAYER_VALUES[name].log
+    )
+    return spans_decades(value for value in values if value is not None)

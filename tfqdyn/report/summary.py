@@ -8,6 +8,7 @@ from typing import Any
 from tfqdyn.report.findings import Fault, gravest
 from tfqdyn.report.inputs import Run
 from tfqdyn.results import Loss, RunResult, Spread, Summary
+from tfqdyn.results.layervalues import Value, mean_of
 from tfqdyn.show.tables import mcnemar, percent
 
 MISSING = "\N{EN DASH}"
@@ -41,8 +42,6 @@ class Strip:
     high: float
 
 
-Value = float | Spread | None
-
 LOST = "accuracy lost, points"
 FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
     ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
@@ -63,11 +62,6 @@ def scheme_of(runs: Sequence[Run]) -> str:
     """The runs' scheme ("uint8"), or "8-bit" where they differ."""
     schemes = {str(run.result.config.get("scheme", "8-bit")) for run in runs}
     return schemes.pop() if len(schemes) == 1 else "8-bit"
-
-
-def mean_of(value: Value) -> float | None:
-    """A figure, or its mean over trials."""
-    return value.mean if isinstance(value, Spread) else value
 
 
 def rows(runs: Sequence[Run]) -> tuple[Row, ...]:

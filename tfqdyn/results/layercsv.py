@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tfqdyn.results.jsonvalues import plain
-from tfqdyn.results.records import LayerResult
+from tfqdyn.results.layervalues import LAYER_VALUES
+from tfqdyn.results.records import LayerResult, Spread
 
 FIRST_COLUMNS = (
     "number", "name", "kind",
@@ -18,20 +18,15 @@ FIRST_COLUMNS = (
     "sqnr_db_mean", "sqnr_db_std",
 )  # fmt: skip
 """The columns that `layers.csv` begins with."""
-
-_PREFIXES = {"weights": "weight", "folded_weights": "folded_weight", "activations": "activation"}
-_LEFT_OUT = ("channels", "quantization", "producers", "flags", "histogram", "kernel_grid")
-_ON_REQUEST = (
-    "own_qmse", "own_sqnr_db", "inherited_qmse", "own_bias_share", "source_sqnr_db",
-    "saturated_share", "own_sqnr_pooled_db", "own_sqnr_infinite", "weight_bits",
-    "activation_bits",
-)  # fmt: skip
+_VALUES = tuple(f"{name}{end}" for name in LAYER_VALUES for end in ("", "_mean", "_std"))
+_COLUMNS = ("number", "name", "kind", *_VALUES, "output_shape", "dtype", "reference")
 
 
 def text(layers: Sequence[LayerResult]) -> str:
-    """The file's text: a header, and a line for each layer."""
-    rows = [_flat(plain(layer)) for layer in layers]
-    columns = list(dict.fromkeys([*FIRST_COLUMNS, *(key for row in rows for key in row)]))
+    """The file's text: a header, and a line for each layer; values that none has are left out."""
+    rows = [_flat(layer) for layer in layers]
+    there = {*FIRST_COLUMNS, *(column for row in rows for column in row)}
+    columns = [column for column in _COLUMNS if column in there]
     lines = io.StringIO()
     writer = csv.DictWriter(lines, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -39,16 +34,19 @@ def text(layers: Sequence[LayerResult]) -> str:
     return lines.getvalue()
 
 
-def _flat(layer: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in layer.items():
-        if key in _LEFT_OUT or key == "trials" or (key in _ON_REQUEST and value is None):
-            continue
-        name = f"{prefix}{key}" if prefix else _PREFIXES.get(key, key)
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{name}_"))
-        elif key == "output_shape":
-            flat[name] = "x".join(map(str, value))
-        elif key not in _PREFIXES:  # a layer without a kernel has no weight columns
-            flat[name] = "" if value is None else value
-    return flat
+def _flat(layer: LayerResult) -> dict[str, Any]:
+    flat: dict[str, Any] = {
+        "number": layer.number,
+        "name": layer.name,
+        "kind": layer.kind,
+        "output_shape": "x".join(map(str, layer.output_shape)),
+        "dtype": layer.dtype,
+        "reference": layer.reference,
+    }
+    for name, value in LAYER_VALUES.items():
+        found = value.read(layer)
+        if isinstance(found, Spread):
+            flat[f"{name}_mean"], flat[f"{name}_std"] = found.mean, found.std
+        elif found is not None:
+            flat[name] = found
+    return {column: "" if cell is None or cell != cell else cell for column, cell in flat.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tfqdyn import results
-from tfqdyn.results import RunResult, resultsformat
+from tfqdyn.results import LayerResult, RunResult, resultsformat
 from tfqdyn.results.jsonvalues import ALONE, BESIDE
 
 
@@ -39,6 +39,15 @@ def restored(record: Mapping[str, Any]) -> RunResult:
         ValueError: a field that every run has is missing.
     """
     return _value(record, RunResult, "results")
+
+
+def layers(record: Mapping[str, Any]) -> tuple[LayerResult, ...]:
+    """The layers of such a record, without the rest.
+
+    Raises:
+        ValueError: a field that every layer has is missing.
+    """
+    return _value(record["layers"], tuple[LayerResult, ...], "results.layers")
 
 
 def _value(value: Any, kind: Any, path: str) -> Any:

@@ -23,20 +23,17 @@ from matplotlib.ticker import MaxNLocator
 
 from tfqdyn.files.wholefiles import replacing
 from tfqdyn.results import LayerResult, Spread
+from tfqdyn.results.layervalues import LAYER_VALUES, Value, spans_decades
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 PAGE_WIDTH = 7.0
 """Inches across a page, at which the style's letters have their size in points."""
 PANEL_HEIGHT = 2.1
 """Inches of one row of panels."""
-DECADES = 2.0
-"""From how many decades between smallest and largest value an axis is logarithmic."""
 MARKED = 80
 """Up to how many layers each is marked by a dot."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """One more than there are colours, so that many networks all look different."""
-
-Value = Callable[[LayerResult], float | Spread | None]
 
 
 @dataclass(frozen=True)
@@ -45,45 +42,90 @@ class Panel:
 
     Attributes:
         title: with unit and direction.
-        lines: each line's label, and its value of a layer.
-        log: whether the axis becomes logarithmic where values span `DECADES`.
+        lines: each line's label, and its name in `LAYER_VALUES`.
         limits: that the axis has at least; None for those of the data.
     """
 
     title: str
-    lines: Mapping[str, Value]
-    log: bool = True
+    lines: Mapping[str, str]
     limits: tuple[float, float] | None = None
+
+    @property
+    def log(self) -> bool:
+        """Whether the axis becomes logarithmic where values span decades."""
+        return all(LAYER_VALUES[name].log for name in self.lines.values())
+
+
+def _of_tensors(what: str) -> dict[str, str]:
+    labels = {"weight": "weights", "folded_weight": "folded weights", "activation": "activations"}
+    return {label: f"{tensor}_{what}" for tensor, label in labels.items()}
+
+
+def _alone(name: str) -> Panel:
+    value = LAYER_VALUES[name]
+    direction = f" ({value.better} is better)" if value.better else ""
+    return Panel(f"{value.label}{direction}", {"": name})
 
 
 PANELS = {
-    "range": Panel(
-        "dynamic range",
-        {
-            "weights": lambda r: r.weights and r.weights.range,
-            "folded weights": lambda r: r.folded_weights and r.folded_weights.range,
-            "activations": lambda r: r.activations.range,
-        },
-    ),
+    "range": Panel("dynamic range", _of_tensors("range")),
     "average_precision": Panel(
-        "average channel precision (1 is best)",
-        {
-            "weights": lambda r: r.weights and r.weights.average_precision,
-            "folded weights": lambda r: r.folded_weights and r.folded_weights.average_precision,
-            "activations": lambda r: r.activations.average_precision,
-        },
-        log=False,
-        limits=(0.0, 1.04),
+        "average channel precision (1 is best)", _of_tensors("average_precision"), (0.0, 1.04)
     ),
-    "qmse": Panel("QMSE (0 is best)", {"": lambda r: r.qmse}),
-    "sqnr_db": Panel("SQNR in dB (high is good)", {"": lambda r: r.sqnr_pooled_db}, log=False),
-    "qkl_div": Panel("QKL-Div in nats (0 is best)", {"": lambda r: r.qkl_div}),
-    "qce": Panel("QCE in nats", {"": lambda r: r.qce}, log=False),
+    "qmse": _alone("qmse"),
+    "sqnr_db": _alone("sqnr_pooled_db"),
+    "qkl_div": _alone("qkl_div"),
+    "qce": _alone("qce"),
 }
 LOOKS: Mapping[str, tuple[str, int]] = {
     "weights": (":", 2), "folded weights": ("--", 1), "activations": ("-", 0), "": ("-", 0),
 }  # fmt: skip
 """Dashes of a kind of values, and the place of its colour where there is one network."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line with a band of one standard deviation.
+
+    Attributes:
+        points: layer number, mean and standard deviation of every point, [3, N].
+        look: the line's properties.
+        label: its entry in a legend.
+    """
+
+    points: np.ndarray
+    look: Mapping[str, Any]
+    label: str = ""
+
+
+def draw(axes: Axes, curves: Sequence[Curve], log: bool) -> None:
+    """Draws curves; markers as long as there are few points.
+
+    Args:
+        log: whether the axis may be logarithmic: a band then ends as far below as above, so that
+            none reaches 0.
+    """
+    for curve in curves:
+        x, mean, std = curve.points
+        if not len(x):
+            continue
+        look = {**curve.look} if len(x) <= MARKED else {**curve.look, "marker": ""}
+        axes.plot(x, mean, label=curve.label, **look)
+        low = mean - std
+        if log:
+            positive = np.isfinite(mean) & (mean > 0)
+            above_0 = np.divide(mean**2, mean + std, out=np.zeros_like(mean), where=positive)
+            low = np.maximum(low, above_0)
+        axes.fill_between(x, low, mean + std, color=look["color"], alpha=0.3, linewidth=0)
+
+
+def fit(axes: Axes, curves: Sequence[Curve]) -> None:
+    """A logarithmic axis where the finite positive values of these curves span decades."""
+    _, mean, std = np.concatenate([np.zeros((3, 0)), *(c.points for c in curves)], axis=1)
+    if spans_decades(mean):
+        shown = np.isfinite(mean)
+        axes.set_yscale("log")
+        axes.set_ylim(mean[mean > 0].min() / 1.6, (mean + std)[shown].max() * 1.6)
 
 
 def layerwise(
@@ -107,12 +149,22 @@ def layerwise(
         raise ValueError(f"panel must be one of {sorted(PANELS)}, received {panel!r}")
     shown = PANELS[panel]
     with _drawing(ax) as axes:
-        drawn = [
-            _line(axes, name, label, _points(rows, value), _look(networks, name, label))
+        curves = [
+            Curve(
+                _points(rows, LAYER_VALUES[value].read),
+                _look(networks, name, label),
+                ", ".join(part for part in (name, label) if part),
+            )
             for name, rows in networks.items()
             for label, value in shown.lines.items()
         ]
-        _scale(axes, shown, np.concatenate([np.zeros(0), *drawn]))
+        draw(axes, curves, shown.log)
+        if shown.log:
+            fit(axes, curves)
+        if shown.limits is not None:
+            low, high = shown.limits
+            largest = max((max(curve.points[1], default=0.0) for curve in curves), default=0.0)
+            axes.set_ylim(low, max(high, 1.04 * largest))
         numbers = [row.number for rows in networks.values() for row in rows if row.number]
         axes.set_xlim(min(numbers, default=1) - 0.6, max(numbers, default=1) + 0.6)
         axes.set_title(shown.title)
@@ -212,9 +264,9 @@ def _drawing(ax: Axes | None) -> Iterator[Axes]:
             yield ax
 
 
-def _points(rows: Sequence[LayerResult], value: Value) -> np.ndarray:
+def _points(rows: Sequence[LayerResult], read: Callable[[LayerResult], Value]) -> np.ndarray:
     """Number, mean and standard deviation of every numbered layer that has the value, [3, N]."""
-    found = [(row.number, value(row)) for row in rows if row.number is not None]
+    found = [(row.number, read(row)) for row in rows if row.number is not None]
     points = [
         (number, *((v.mean, v.std or 0.0) if isinstance(v, Spread) else (float(v), 0.0)))
         for number, v in found
@@ -230,31 +282,6 @@ def _look(networks: Mapping[str, Any], name: str, label: str) -> dict[str, Any]:
     colour = place if len(networks) > 1 else own_colour
     marker = MARKERS[place % len(MARKERS)]
     return {"color": to_hex(f"C{colour}"), "linestyle": dashes, "marker": marker}
-
-
-def _line(
-    axes: Axes, name: str, label: str, points: np.ndarray, look: Mapping[str, Any]
-) -> np.ndarray:
-    """Draws one line with its band; returns its finite values."""
-    x, mean, std = points
-    if not len(x):
-        return x
-    marker = look["marker"] if len(x) <= MARKED else ""
-    text = ", ".join(part for part in (name, label) if part)
-    axes.plot(x, mean, label=text, **{**look, "marker": marker})
-    axes.fill_between(x, mean - std, mean + std, color=look["color"], alpha=0.25, linewidth=0)
-    return mean[np.isfinite(mean)]
-
-
-def _scale(axes: Axes, panel: Panel, values: np.ndarray) -> None:
-    """Sets limits; a logarithmic axis ends at the values, wherever bands reach."""
-    if panel.limits is not None:
-        low, high = panel.limits
-        axes.set_ylim(low, max(high, 1.04 * float(values.max(initial=0.0))))
-    positive = values[values > 0]
-    if panel.log and positive.size and np.log10(positive.max() / positive.min()) >= DECADES:
-        axes.set_yscale("log")
-        axes.set_ylim(positive.min() / 1.6, positive.max() * 1.6)
 
 
 def _legend(networks: Mapping[str, Any]) -> list[Line2D]:

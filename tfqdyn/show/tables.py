@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tfqdyn.results import Loss, RunResult, Spread
 from tfqdyn.results.estimates import not_estimated, worst_layers
+from tfqdyn.results.layervalues import LAYER_VALUES
 from tfqdyn.schemes import WITHOUT_FILE
 
 
@@ -90,7 +91,7 @@ def worst_table(result: RunResult, count: int = 5) -> Table:
     table.add_column("no.", justify="right")
     table.add_column("layer")
     table.add_column("kind")
-    table.add_column("SQNR dB", justify="right")
+    table.add_column(LAYER_VALUES["sqnr_pooled_db"].label, justify="right")
     table.add_column("own (est.)", justify="right")
     table.add_column("why", overflow="fold")
     for reason in worst_layers(result, count):

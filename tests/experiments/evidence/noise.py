@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.engine import imagenet
 from experiments.engine.networks import ABLATION, GAMMA, OVER_TRAINING, STAGED, WEIGHT_INIT, Network
-from experiments.evidence.layerwise import VALUES
+from experiments.evidence.layerwise import COLUMNS
 from experiments.factorizenet.spectrum import SPECTRUM
 from experiments.weight_init import dynamics, early_ranking, table_4_2
 from experiments.weight_init.course_claims import EPOCHS
@@ -62,7 +62,7 @@ def layer(noise: Noise) -> dict[str, float]:
     """All values of a layer."""
     return {
         name: 10 ** noise.normal(0, 0.5) if name.endswith(SKEWED) else noise.uniform(0, 1)
-        for name in VALUES
+        for name in COLUMNS
     }
 
 

@@ -80,7 +80,7 @@ function rangeAndStep(range, step) {
 
 function weightLevels(asBars) {
   const { layer, channels } = open();
-  const range = layer.figures.range_folded[0];
+  const range = layer.figures.folded_weight_range[0];
   if (!asBars) return rangeAndStep(range, layer.weight_step);
   const low = Math.min(...channels.low);
   return [
@@ -91,7 +91,7 @@ function weightLevels(asBars) {
 
 function activationLevels() {
   const { figures, grid } = open().layer;
-  return rangeAndStep(figures.range_activations[0], grid && grid[0]);
+  return rangeAndStep(figures.activation_range[0], grid && grid[0]);
 }
 
 function describeHistogram(made) {
