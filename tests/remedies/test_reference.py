@@ -48,7 +48,7 @@ def bounded() -> Folded:
 
 
 def logits(graph) -> NDArray[np.float32]:
-    material = replace(patients.ward().material, indices=SCORED, _ranges={})
+    material = replace(patients.ward().material, indices=SCORED)
     return material.logits(graph)
 
 
