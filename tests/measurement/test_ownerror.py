@@ -17,7 +17,7 @@ from tfqdyn.network.graph import Graph
 from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.pipeline import analyze
 from tfqdyn.quantization.fakequant import kernel_params, quantization_of
-from tfqdyn.quantization.stepwise import Emulation, steps_of
+from tfqdyn.quantization.stepwise import StepwiseNetwork, steps_of
 from tfqdyn.results import LayerResult, layercsv
 
 
@@ -179,8 +179,8 @@ def test_bias_share_by_hand() -> None:
     assert sums.bias_share == pytest.approx(1.0 / 5.0)
 
 
-def test_emulation_is_the_interpreter_up_to_ties() -> None:
-    """The fp32 emulation that remedies use, against the codes of the true uint8 network."""
+def test_stepwise_networks_are_the_interpreter_up_to_ties() -> None:
+    """The network that remedies step through, against the codes of the true uint8 one."""
     from tfqdyn.quantization.conversion import to_tflite
     from tfqdyn.tflite.running import TfliteTensors
 
@@ -191,7 +191,7 @@ def test_emulation_is_the_interpreter_up_to_ties() -> None:
     (chunk,) = list(material.chunks(folded.graph))
     codes = TfliteTensors(converted, len(chunk))(chunk)
     params = quantization_of(folded.graph, ranges)
-    run = Emulation(folded.graph, params, [chunk])
+    run = StepwiseNetwork(folded.graph, params, [chunk])
     position = {pair.row.name: i for i, pair in enumerate(converted.pairs)}
     for step in steps_of(folded.graph):
         run.advance(step)

@@ -22,7 +22,6 @@ from tfqdyn.network.lowering import lower
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.graph_transform_tool import (
     Transformed,
-    TransformedTensors,
     Watched,
     points_of,
     transform,
@@ -158,7 +157,7 @@ def test_a_layer_equals_tensorflows_quantized_kernels(tmp_path: Path) -> None:
         "c/before_relu": (-21.7, 23.6),
     }
     made = transform(graph, {name: site(*range_) for name, range_ in ends.items()})
-    (row, _) = TransformedTensors(made, 2)(x)
+    (row, _) = made.runner(2)(x)
     step = frozen(-21.7, 23.6).step
     # the kernels requantize by fixed-point arithmetic, which moves a value at the edge of two codes
     apart = np.abs(row - y) / step
@@ -246,7 +245,7 @@ def test_every_deviation_does_what_it_says() -> None:
     def of(*on: str) -> tuple[Transformed, dict[str, float]]:
         made = transform(graph, sites, on)
         names = [row.name for row in made.rows]
-        found = zip(names, TransformedTensors(made, 4)(images), strict=False)
+        found = zip(names, made.runner(4)(images), strict=False)
         return made, {n: float(np.mean((x - exact[n]) ** 2)) for n, x in found}
 
     plain, errors = of()

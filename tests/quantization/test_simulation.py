@@ -19,7 +19,7 @@ from tfqdyn.network.lowering import lower
 from tfqdyn.numerics.grid import dequantize, from_range, quantize
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.fakequant import compute
-from tfqdyn.quantization.simulation import SimulatedTensors, grid, simulate
+from tfqdyn.quantization.simulation import grid, simulate
 from tfqdyn.quantization.widths import bits_of, factorization, mean_bits
 from tfqdyn.report.facts import facts
 from tfqdyn.results import layercsv, restore
@@ -156,7 +156,7 @@ def test_what_a_float_layer_hands_on_is_rounded(network: keras.Model, dataset: D
     names = [graph.nodes[0].name, *(row.name for row in graph.rows)]
     made = simulate(graph, dict.fromkeys(names, SITE), BitWidths(activations=4), ("stem",))
     images = preprocess(dataset.x_test[:4], "tf")
-    rows = dict(zip(names[1:], SimulatedTensors(made, 4)(images), strict=False))
+    rows = dict(zip(names[1:], made.runner(4)(images), strict=False))
     stem, grid_of_stem = tf.constant(rows["stem"]), made.grids["stem"]
     assert np.abs(rows["stem"] - grid_of_stem.round(stem).numpy()).max() > 0.05  # 15 steps of 0.2
     dw = compute(made.graph.by_name["dw"], [grid_of_stem.round(stem)], False)

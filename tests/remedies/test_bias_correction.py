@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tfqdyn.network.folding import Folded
-from tfqdyn.quantization.stepwise import Emulation, channel_means, steps_of
+from tfqdyn.quantization.stepwise import StepwiseNetwork, channel_means, steps_of
 from tfqdyn.remedies.analytic import bias_correction_analytic, clipped_mean, expectations
 from tfqdyn.remedies.bias_correction import bias_correction
 
@@ -44,7 +44,7 @@ def test_means_of_the_quantized_network_are_those_of_fp32() -> None:
     cured = bias_correction(sick, ward.material).folded
     material = ward.material
     wanted = material.linear_means(cured.graph)
-    run = Emulation(cured.deployed, material.params(cured), material.chunks(cured.graph))
+    run = StepwiseNetwork(cured.deployed, material.params(cured), material.chunks(cured.graph))
     for step in steps_of(cured.deployed):
         if step.node.name in wanted:
             got = channel_means(run.before_activation(step.node))

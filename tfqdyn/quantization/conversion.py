@@ -63,15 +63,15 @@ def to_tflite(
         ConversionError: the converter failed, or what it wrote does not hold: a dtype, a weight,
             or a row without a tensor.
     """
-    kept = frozenset(float_layers)
-    check_layers(graph, kept)
+    floats = frozenset(float_layers)
+    check_layers(graph, floats)
     params = quantization_of(graph, ranges)
     ends = {INPUT: (graph.input_shape, params[graph.nodes[0].name])}
-    content = _convert(emit(graph, params, kept), ends, [OUTPUT])
+    content = _convert(emit(graph, params, floats), ends, [OUTPUT])
     model = parse(content)
     pairs = _whole(_paired(graph, model))
-    check_params(pairs, params, kept)
-    if not kept:
+    check_params(pairs, params, floats)
+    if not floats:
         check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
     return Converted(content, model, pairs, check_kernels(graph, pairs, model))
 
@@ -238,8 +238,8 @@ def to_cut_tflite(
     Args and errors are those of `to_tflite`.
     """
     rows = graph.rows
-    kept = frozenset(float_layers)
-    check_layers(graph, kept)
+    floats = frozenset(float_layers)
+    check_layers(graph, floats)
     params = quantization_of(graph, ranges)
     source = graph.nodes[0].name
     ends = {INPUT: (graph.input_shape, params[source])}
@@ -250,12 +250,12 @@ def to_cut_tflite(
             ends[feed] = (row.output_shape, params[row.name])
             feeds[feed] = row.name
     outputs = [cut_names(index)[0] for index in range(len(rows))]
-    content = _convert(emit(graph, params, kept, cut=True), ends, outputs)
+    content = _convert(emit(graph, params, floats, cut=True), ends, outputs)
     model = parse(content)
     tensors = {model.tensors[index].name: index for index in model.inputs}
     sources = {name: tensors[feed] for feed, name in feeds.items() if feed in tensors}
     pairs = _whole(_paired(graph, model, sources))
-    check_params(pairs, params, kept)
+    check_params(pairs, params, floats)
     return CutModel(Converted(content, model, pairs), feeds)
 
 

@@ -31,6 +31,7 @@ ranges are of fp32 activations. Grouped convolutions have one range for all grou
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,7 @@ from tfqdyn.numerics.grid import RealGrid
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import FLOATS, Format, Run
 from tfqdyn.quantization.fakequant import compute, kernel_of
-from tfqdyn.quantization.stepwise import Step, steps_of
+from tfqdyn.quantization.stepwise import Step, run_of, steps_of
 from tfqdyn.quantization.toolrounding import LEVELS, Rounding, bias_shift, constant, dynamic, frozen
 from tfqdyn.results import KernelGrid
 from tfqdyn.schemes import DEVIATIONS
@@ -162,7 +163,7 @@ class Transformed:
 
     def runner(self, chunk: int) -> Run:
         """TensorFlow, in fp32."""
-        return TransformedTensors(self, chunk)
+        return run_of(partial(_values, self), self.graph.input_shape, chunk)
 
 
 def transform(
@@ -271,42 +272,29 @@ def describe(deviations: Collection[str]) -> str:
     )
 
 
-class TransformedTensors:
-    """fp32 values of every row of a transformed network."""
-
-    def __init__(self, transformed: Transformed, chunk: int) -> None:
-        self._network = transformed
-        shape = (chunk, *transformed.graph.input_shape)
-        self._run = tf.function(
-            self._values, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
-        )
-
-    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Runs preprocessed images [chunk, H, W, C]; the values of every row, then the output."""
-        return [np.asarray(memoryview(value)) for value in self._run(tf.constant(images))]
-
-    def _values(self, images: tf.Tensor) -> list[tf.Tensor]:
-        graph, plans = self._network.graph, self._network.plans
-        values = {graph.nodes[0].name: self._network.image(images)}
-        floats: dict[str, Rounding] = {}  # how integer ops read values that are not rounded
-        rows = []
-        for step in steps_of(graph):
-            names, end = step.node.inputs, step.relu.name if step.relu else step.node.name
-            if step.row is None:
-                values[end] = compute(step.node, [values[name] for name in names], False)
-                if names[0] in floats:
-                    floats[end] = floats[names[0]]
-                continue
-            plan = plans[step.row.name]
-            read = [
-                floats[name](values[name]) if plan.integer and name in floats else values[name]
-                for name in names
-            ]
-            values[end] = _computed(step, plan, read)
-            if plan.output is None:
-                floats[end] = plan.read
-            rows.append(values[end])
-        return [*rows, values[graph.output.name]]
+def _values(transformed: Transformed, images: tf.Tensor) -> list[tf.Tensor]:
+    """fp32 values of every row, then the output, for preprocessed images [N, H, W, C]."""
+    graph, plans = transformed.graph, transformed.plans
+    values = {graph.nodes[0].name: transformed.image(images)}
+    floats: dict[str, Rounding] = {}  # how integer ops read values that are not rounded
+    rows = []
+    for step in steps_of(graph):
+        names, end = step.node.inputs, step.relu.name if step.relu else step.node.name
+        if step.row is None:
+            values[end] = compute(step.node, [values[name] for name in names], False)
+            if names[0] in floats:
+                floats[end] = floats[names[0]]
+            continue
+        plan = plans[step.row.name]
+        read = [
+            floats[name](values[name]) if plan.integer and name in floats else values[name]
+            for name in names
+        ]
+        values[end] = _computed(step, plan, read)
+        if plan.output is None:
+            floats[end] = plan.read
+        rows.append(values[end])
+    return [*rows, values[graph.output.name]]
 
 
 def _computed(step: Step, plan: Plan, inputs: list[tf.Tensor]) -> tf.Tensor:

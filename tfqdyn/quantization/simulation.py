@@ -10,6 +10,7 @@ least, and so do outputs of a range that TFLite fixes (softmax, sigmoid, tanh: l
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ from tfqdyn.quantization.fakequant import (
     compute,
     on_grid,
 )
-from tfqdyn.quantization.stepwise import Step, steps_of
+from tfqdyn.quantization.stepwise import Step, run_of, steps_of
 from tfqdyn.quantization.widths import bits_of, mean_bits
 from tfqdyn.results import KernelGrid
 from tfqdyn.schemes import TENSORS, BitWidths
@@ -129,7 +130,7 @@ class Simulated:
 
     def runner(self, chunk: int) -> Run:
         """TensorFlow, in fp32."""
-        return SimulatedTensors(self, chunk)
+        return run_of(partial(_values, self), self.graph.input_shape, chunk)
 
 
 def simulate(
@@ -155,21 +156,21 @@ def simulate(
         node, before = graph.by_name[row.name], row.producers[0]
         own = _output_grid(node, sites[row.name], widths)
         grids[row.name] = grids[before] if node.traits.inherits else own
-    kept = frozenset(float_layers)
-    nodes = [n if n.name in kept else _with_rounded_kernel(n, widths) for n in graph]
+    floats = frozenset(float_layers)
+    nodes = [n if n.name in floats else _with_rounded_kernel(n, widths) for n in graph]
     formats = {
-        row.name: _float_format(row) if row.name in kept else _format(graph, row, grids, widths)
+        row.name: _float_format(row) if row.name in floats else _format(graph, row, grids, widths)
         for row in rows
     }
     bits = sum(
-        (FLOAT_BITS if node.name in kept else _kernel_bits(node, widths)) * node.kernel.size
+        (FLOAT_BITS if node.name in floats else _kernel_bits(node, widths)) * node.kernel.size
         for node in graph
         if node.traits.has_kernel
     )
     biases = sum(4 * w.size for n in graph for r, w in n.weights.items() if r == "bias")
     size = math.ceil(bits / 8) + biases
     rounded = replace(graph, nodes=tuple(nodes))
-    return Simulated(rounded, grids, kept, rows, formats, size, (describe(graph, widths),))
+    return Simulated(rounded, grids, floats, rows, formats, size, (describe(graph, widths),))
 
 
 def _output_grid(node: Node, site: SiteRange, widths: BitWidths) -> Grid:
@@ -221,42 +222,29 @@ def _format(graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: Bit
     return Format(FLOATS, stored, kernel.bits, bits)
 
 
-class SimulatedTensors:
-    """fp32 values of every row of a simulated network."""
-
-    def __init__(self, simulated: Simulated, chunk: int) -> None:
-        self._simulated = simulated
-        shape = (chunk, *simulated.graph.input_shape)
-        self._run = tf.function(
-            self._values, input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
-        )
-
-    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Runs preprocessed images [chunk, H, W, C]; the values of every row, then the output."""
-        return [np.asarray(memoryview(value)) for value in self._run(tf.constant(images))]
-
-    def _values(self, images: tf.Tensor) -> list[tf.Tensor]:
-        graph, grids = self._simulated.graph, self._simulated.grids
-        source = graph.nodes[0].name
-        values = {source: grids[source].round_pixels(images)}
-        exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
-        rows = []
-        for step in steps_of(graph):
-            names = step.node.inputs
-            end = step.relu.name if step.relu else step.node.name
-            if step.row is None:
-                values[end] = _computed(step, [values[name] for name in names])
-                if names[0] in exact:
-                    exact[end] = _computed(step, [exact[names[0]]])
-            elif step.row.name in self._simulated.float_layers:
-                exact[end] = _computed(step, [exact.get(name, values[name]) for name in names])
-                values[end] = grids[step.row.name].round(exact[end])
-                rows.append(exact[end])
-            else:
-                computed = _computed(step, [values[name] for name in names])
-                values[end] = grids[step.row.name].round(computed)
-                rows.append(values[end])
-        return [*rows, values[graph.output.name]]
+def _values(simulated: Simulated, images: tf.Tensor) -> list[tf.Tensor]:
+    """fp32 values of every row, then the output, for preprocessed images [N, H, W, C]."""
+    graph, grids = simulated.graph, simulated.grids
+    source = graph.nodes[0].name
+    values = {source: grids[source].round_pixels(images)}
+    exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
+    rows = []
+    for step in steps_of(graph):
+        names = step.node.inputs
+        end = step.relu.name if step.relu else step.node.name
+        if step.row is None:
+            values[end] = _computed(step, [values[name] for name in names])
+            if names[0] in exact:
+                exact[end] = _computed(step, [exact[names[0]]])
+        elif step.row.name in simulated.float_layers:
+            exact[end] = _computed(step, [exact.get(name, values[name]) for name in names])
+            values[end] = grids[step.row.name].round(exact[end])
+            rows.append(exact[end])
+        else:
+            computed = _computed(step, [values[name] for name in names])
+            values[end] = grids[step.row.name].round(computed)
+            rows.append(values[end])
+    return [*rows, values[graph.output.name]]
 
 
 def _computed(step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:

@@ -6,7 +6,7 @@ only uint8 codes are kept (fp32 values after rows that stay in fp32), and only w
 still reads them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization import fakequant
+from tfqdyn.quantization.deployed import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,16 @@ def steps_of(graph: Graph) -> tuple[Step, ...]:
     )
 
 
-class Emulation:
+def run_of(
+    values: Callable[[tf.Tensor], list[tf.Tensor]], input_shape: tuple[int, ...], chunk: int
+) -> Run:
+    """What runs a function of preprocessed images [chunk, H, W, C], as one TensorFlow graph."""
+    signature = [tf.TensorSpec((chunk, *input_shape), tf.float32)]
+    run = tf.function(values, input_signature=signature, autograph=False)
+    return lambda images: [np.asarray(memoryview(value)) for value in run(tf.constant(images))]
+
+
+class StepwiseNetwork:
     """What every node holds in the quantized network, for some images.
 
     Args:
@@ -107,9 +117,9 @@ class Emulation:
 
     def before_activation(self, node: Node, quantized: bool = True) -> Iterator[tf.Tensor]:
         """A row's values before any ReLU or rounding; `quantized` is about its kernel."""
-        kept = quantized and node.name not in self._float
+        rounded = quantized and node.name not in self._float
         for inputs in self.inputs(node):
-            yield fakequant.compute(node, inputs, kept)
+            yield fakequant.compute(node, inputs, rounded)
 
     def advance(self, step: Step, node: Node | None = None) -> None:
         """Computes a step, with `node` in the place of its own if given; lets go what is read."""

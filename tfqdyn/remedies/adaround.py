@@ -24,7 +24,7 @@ from tfqdyn.numerics.compilation import compiled
 from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
 from tfqdyn.numerics.layouts import grouped, joined
 from tfqdyn.quantization.fakequant import kernel_params
-from tfqdyn.quantization.stepwise import Emulation, Step, channel_means, steps_of
+from tfqdyn.quantization.stepwise import Step, StepwiseNetwork, channel_means, steps_of
 from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
@@ -67,28 +67,28 @@ def adaround(folded: Folded, material: Material, schedule: Schedule | None = Non
     schedule = schedule or (DRAFT if material.draft else DEFAULT)
     graph = folded.deployed
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
-    emulated = Emulation(
+    stepped = StepwiseNetwork(
         graph, material.params(folded), material.chunks(graph), folded.float_layers
     )
     everything = [node.name for node in graph]
-    exact = Emulation(folded.graph, {}, material.chunks(graph), everything)
+    exact = StepwiseNetwork(folded.graph, {}, material.chunks(graph), everything)
     changes: list[Change] = []
     skipped: list[str] = []
     steps = steps_of(graph)
     for step in material.progress(steps, "learn rounding", len(steps)):
         node, wanted = step.node, folded.graph.by_name[step.node.name]
         if node.traits.remedied and not node.shared and node.name not in folded.float_layers:
-            moments = _moments(node, emulated, exact, wanted)
+            moments = _moments(node, stepped, exact, wanted)
             if moments.count < SAMPLES_PER_TAP * moments.taps:
                 skipped.append(node.name)
             elif wanted.weights["kernel"].any():
                 node, made = _rounded(node, wanted, moments, schedule)
                 changes += made
             mean = channel_means(exact.before_activation(wanted, quantized=False))
-            node, made = shifted(node, mean - channel_means(emulated.before_activation(node)))
+            node, made = shifted(node, mean - channel_means(stepped.before_activation(node)))
             changes += made
             quantized[node.name] = {**quantized.get(node.name, {}), **_new(node, step.node)}
-        emulated.advance(step, node)
+        stepped.advance(step, node)
         exact.advance(replace_step(step, folded.graph))
     notes = (f"Too few positions to learn from: {', '.join(skipped)}.",) if skipped else ()
     cured = replace(folded, quantized=quantized)
@@ -127,14 +127,14 @@ class Moments:
         return self.own.shape[1]
 
 
-def _moments(node: Node, emulated: Emulation, exact: Emulation, wanted: Node) -> Moments:
+def _moments(node: Node, stepped: StepwiseNetwork, exact: StepwiseNetwork, wanted: Node) -> Moments:
     generator = np.random.default_rng(0)
     count = 0
     sums: list[NDArray] = []
     positions = int(np.prod(node.output_shape[:-1]))
-    read, meant = emulated.stored(node.inputs[0]), exact.stored(wanted.inputs[0])
+    read, meant = stepped.stored(node.inputs[0]), exact.stored(wanted.inputs[0])
     for x_q, x in zip(read.chunks, meant.chunks, strict=True):
-        share = min(1.0, MOST_POSITIONS / (positions * emulated.images))
+        share = min(1.0, MOST_POSITIONS / (positions * stepped.images))
         of_chunk = positions * len(x)
         chosen = generator.choice(of_chunk, max(1, round(share * of_chunk)), replace=False)
         a = read.values(_patches(node, x_q, chosen, read.zero))  # [G, P, taps]

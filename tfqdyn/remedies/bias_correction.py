@@ -15,7 +15,7 @@ import numpy as np
 
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Node
-from tfqdyn.quantization.stepwise import Emulation, channel_means, steps_of
+from tfqdyn.quantization.stepwise import StepwiseNetwork, channel_means, steps_of
 from tfqdyn.remedies.material import Material
 from tfqdyn.remedies.record import Change, Remedied
 
@@ -29,7 +29,7 @@ def bias_correction(folded: Folded, material: Material) -> Remedied:
     """
     wanted = material.linear_means(folded.graph)
     deployed = folded.deployed
-    emulation = Emulation(
+    stepped = StepwiseNetwork(
         deployed, material.params(folded), material.chunks(folded.graph), folded.float_layers
     )
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
@@ -38,11 +38,11 @@ def bias_correction(folded: Folded, material: Material) -> Remedied:
     for step in material.progress(steps, "correct biases", len(steps)):
         node = step.node
         if node.traits.has_kernel and node.name not in folded.float_layers and not node.shared:
-            found = channel_means(emulation.before_activation(node))
+            found = channel_means(stepped.before_activation(node))
             node, made = shifted(node, wanted[node.name] - found)
             quantized.setdefault(node.name, {})["bias"] = node.weights["bias"]
             changes += made
-        emulation.advance(step, node)
+        stepped.advance(step, node)
     return Remedied(
         replace(folded, quantized=quantized),
         "bias_correction",
