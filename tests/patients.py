@@ -15,7 +15,7 @@ from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.graph import Node
 from tfqdyn.network.lowering import lower
 from tfqdyn.pipeline import measure_draws
-from tfqdyn.remedies import Material
+from tfqdyn.remedies import CalibrationImages
 from tfqdyn.results import RunResult
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibrator="minmax", own_error=True)
@@ -74,7 +74,7 @@ def with_node(folded: Folded, node: Node) -> Folded:
 class Ward:
     """Material to treat on, and images to judge by."""
 
-    material: Material
+    material: CalibrationImages
     images: NDArray[np.uint8]
 
     def result(self, folded: Folded, config: AnalysisConfig = CONFIG) -> RunResult:
@@ -95,7 +95,7 @@ class Ward:
 @cache
 def ward() -> Ward:
     images = photographs()
-    return Ward(Material(images, np.arange(40), CONFIG), images)
+    return Ward(CalibrationImages(images, np.arange(40), CONFIG), images)
 
 
 @cache

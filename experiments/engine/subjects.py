@@ -210,7 +210,7 @@ class Course:
         folded, data = self.subject.folded(store, self.activation), self.subject.dataset()
         config = fitted(self.config, data)
         drawn = disjoint_draws(data, config)
-        materials = [course.material_of(data, d.calibration, config, silent) for d in drawn]
+        materials = [course.images_of(data, d.calibration, config, silent) for d in drawn]
         current, changes = [folded] * len(drawn), {}
         try:
             for name in self.remedies:

@@ -111,8 +111,8 @@ class TopFive:
         drawn = draw(len(getattr(data, split)), config.calibration_size, config.seed, 0)
         if split == own:
             drawn = np.setdiff1d(drawn, [image])
-        material = course.material_of(data, drawn, config, silent)
-        shown = course.Material(getattr(data, own), np.array([image]), config)
+        material = course.images_of(data, drawn, config, silent)
+        shown = course.CalibrationImages(getattr(data, own), np.array([image]), config)
         found: dict[str, Any] = {"image": image, "label": int(labels[image])}
         found |= {"fp32": best(shown.logits(folded.graph)[0]), "uint8": None, "reason": ""}
         try:

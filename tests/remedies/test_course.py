@@ -16,7 +16,7 @@ from tfqdyn.measurement.sampling import disjoint_draws
 from tfqdyn.network import modelfile
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.lowering import lower
-from tfqdyn.remedies import Material, Remedied, RemedyError, choose, remedy, runner
+from tfqdyn.remedies import CalibrationImages, Remedied, RemedyError, choose, remedy, runner
 from tfqdyn.remedies.auto import Attempt, Choice
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.report import attempts_table, findings_table, named
@@ -156,7 +156,7 @@ def test_trials_may_choose_differently(split: str, monkeypatch: pytest.MonkeyPat
 def test_a_chosen_remedy_that_refuses_all_images_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuses(folded: Folded, material: Material) -> Remedied:
+    def refuses(folded: Folded, images: CalibrationImages) -> Remedied:
         raise RemedyError("not on these images")
 
     monkeypatch.setitem(REMEDIES, "zero_variance", refuses)

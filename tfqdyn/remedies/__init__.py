@@ -8,7 +8,7 @@ new folded network out, with a record of what was changed in which channel. `REM
 from tfqdyn.remedies.auto import Attempt, Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, REMEDIES
 from tfqdyn.remedies.course import Stage, treat
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
 from tfqdyn.remedies.runner import remedy
 from tfqdyn.results.diagnosis import Finding, diagnose
@@ -17,10 +17,10 @@ __all__ = [
     "AUTO",
     "REMEDIES",
     "Attempt",
+    "CalibrationImages",
     "Change",
     "Choice",
     "Finding",
-    "Material",
     "Remedied",
     "RemedyError",
     "Stage",

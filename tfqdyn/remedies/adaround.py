@@ -26,7 +26,7 @@ from tfqdyn.numerics.layouts import grouped, joined
 from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.quantization.stepwise import Step, StepwiseNetwork, channel_means, steps_of
 from tfqdyn.remedies.bias_correction import shifted
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
 SAMPLES_PER_TAP = 2.0
@@ -56,26 +56,28 @@ DEFAULT = Schedule()
 DRAFT = Schedule(steps=60, rate=0.06)
 
 
-def adaround(folded: Folded, material: Material, schedule: Schedule | None = None) -> Remedied:
+def adaround(
+    folded: Folded, images: CalibrationImages, schedule: Schedule | None = None
+) -> Remedied:
     """Learned rounding of every kernel, sequential, on unlabeled images.
 
     Args:
         folded: a folded network; its kernels' ranges are kept.
-        material: the images whose layer outputs are matched.
-        schedule: of the descent; a short one by default where the material is for a draft.
+        images: those whose layer outputs are matched.
+        schedule: of the descent; a short one by default where the images are for a draft.
     """
-    schedule = schedule or (DRAFT if material.draft else DEFAULT)
+    schedule = schedule or (DRAFT if images.draft else DEFAULT)
     graph = folded.deployed
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
     stepped = StepwiseNetwork(
-        graph, material.params(folded), material.chunks(graph), folded.float_layers
+        graph, images.params(folded), images.chunks(graph), folded.float_layers
     )
     everything = [node.name for node in graph]
-    exact = StepwiseNetwork(folded.graph, {}, material.chunks(graph), everything)
+    exact = StepwiseNetwork(folded.graph, {}, images.chunks(graph), everything)
     changes: list[Change] = []
     skipped: list[str] = []
     steps = steps_of(graph)
-    for step in material.progress(steps, "learn rounding", len(steps)):
+    for step in images.progress(steps, "learn rounding", len(steps)):
         node, wanted = step.node, folded.graph.by_name[step.node.name]
         if node.traits.remedied and not node.shared and node.name not in folded.float_layers:
             moments = _moments(node, stepped, exact, wanted)
@@ -92,7 +94,7 @@ def adaround(folded: Folded, material: Material, schedule: Schedule | None = Non
         exact.advance(replace_step(step, folded.graph))
     notes = (f"Too few positions to learn from: {', '.join(skipped)}.",) if skipped else ()
     cured = replace(folded, quantized=quantized)
-    figures = {"images": len(material.indices), "steps": schedule.steps}
+    figures = {"images": len(images.indices), "steps": schedule.steps}
     return Remedied(cured, "adaround", tuple(changes), figures, notes)
 
 

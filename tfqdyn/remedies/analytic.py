@@ -26,7 +26,7 @@ from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.numerics.layouts import grouped
 from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.remedies.bias_correction import shifted
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
 _PHI = np.vectorize(lambda z: 0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), otypes=[np.float64])
@@ -40,12 +40,12 @@ class Expected:
     normal: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
 
-def bias_correction_analytic(folded: Folded, material: Material) -> Remedied:
+def bias_correction_analytic(folded: Folded, images: CalibrationImages) -> Remedied:
     """Analytic bias correction; looks at no images.
 
     Args:
         folded: a folded network with its record of batch norms.
-        material: unused.
+        images: unused.
     """
     expected = expectations(folded.graph, folded.batch_norms)
     deployed = folded.deployed

@@ -19,7 +19,7 @@ from tfqdyn.measurement.runs import assemble
 from tfqdyn.network.folding import Folded
 from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.mixed_precision import output_qkl
 from tfqdyn.remedies.record import RemedyError
 from tfqdyn.results.diagnosis import Finding, diagnose
@@ -75,25 +75,25 @@ class _Tried:
 
 
 def choose(
-    folded: Folded, material: Material, steps: Steps = NOTHING_KEPT, name: str = "choice"
+    folded: Folded, images: CalibrationImages, steps: Steps = NOTHING_KEPT, name: str = "choice"
 ) -> Choice:
     """Which remedies help this network.
 
     Args:
         folded: the network as it is.
-        material: unlabeled images; at least 4.
+        images: unlabeled; at least 4.
         steps: what is finished; every attempt is one.
         name: of the choice among the steps.
 
     Raises:
         ValueError: fewer than 4 images.
     """
-    if len(material.indices) < 4:
+    if len(images.indices) < 4:
         raise ValueError(
-            f"remedies are chosen on at least 4 images, received {len(material.indices)}; raise "
+            f"remedies are chosen on at least 4 images, received {len(images.indices)}; raise "
             "calibration_size"
         )
-    fitting, held_out = _split(material)
+    fitting, held_out = _split(images)
     judge = _Judge(fitting, held_out, folded)
     attempts: list[Attempt] = []
     current, before = folded, judge.qkl_div(folded)
@@ -118,7 +118,7 @@ def _try(
     because: Finding,
     current: Folded,
     before: float,
-    fitting: Material,
+    fitting: CalibrationImages,
     judge: "_Judge",
 ) -> _Tried:
     """Fits a remedy and judges it; `before` is the output QKL-Div of the network as it is."""
@@ -159,7 +159,9 @@ class _Judge:
         folded: a network with the reference that all are held against.
     """
 
-    def __init__(self, fitting: Material, held_out: Material, folded: Folded) -> None:
+    def __init__(
+        self, fitting: CalibrationImages, held_out: CalibrationImages, folded: Folded
+    ) -> None:
         self._fitting, self._held_out = fitting, held_out
         self._reference = held_out.logits(folded.reference)
 
@@ -178,13 +180,13 @@ class _Judge:
         return diagnose(assemble([part], data, config))
 
 
-def _split(material: Material) -> tuple[Material, Material]:
+def _split(images: CalibrationImages) -> tuple[CalibrationImages, CalibrationImages]:
     """The images to fit on, and those that judge."""
-    count = len(material.indices)
+    count = len(images.indices)
     size = max(1, min(MOST_HELD_OUT, round(HELD_OUT * count)))
-    order = np.random.default_rng(material.config.seed).permutation(material.indices)
+    order = np.random.default_rng(images.config.seed).permutation(images.indices)
     fitting, held_out = (
-        replace(material, indices=np.sort(chosen), draft=True)
+        replace(images, indices=np.sort(chosen), draft=True)
         for chosen in (order[size:], order[:size])
     )
     return fitting, held_out

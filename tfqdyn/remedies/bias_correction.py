@@ -16,26 +16,26 @@ import numpy as np
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Node
 from tfqdyn.quantization.stepwise import StepwiseNetwork, channel_means, steps_of
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
 
-def bias_correction(folded: Folded, material: Material) -> Remedied:
+def bias_correction(folded: Folded, images: CalibrationImages) -> Remedied:
     """Empirical bias correction, sequential, on unlabeled images.
 
     Args:
         folded: a folded network; remedies that change weights come first.
-        material: the images whose means are matched.
+        images: those whose means are matched.
     """
-    wanted = material.linear_means(folded.graph)
+    wanted = images.linear_means(folded.graph)
     deployed = folded.deployed
     stepped = StepwiseNetwork(
-        deployed, material.params(folded), material.chunks(folded.graph), folded.float_layers
+        deployed, images.params(folded), images.chunks(folded.graph), folded.float_layers
     )
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
     changes: list[Change] = []
     steps = steps_of(deployed)
-    for step in material.progress(steps, "correct biases", len(steps)):
+    for step in images.progress(steps, "correct biases", len(steps)):
         node = step.node
         if node.traits.has_kernel and node.name not in folded.float_layers and not node.shared:
             found = channel_means(stepped.before_activation(node))
@@ -47,7 +47,7 @@ def bias_correction(folded: Folded, material: Material) -> Remedied:
         replace(folded, quantized=quantized),
         "bias_correction",
         tuple(changes),
-        {"images": len(material.indices)},
+        {"images": len(images.indices)},
     )
 
 

@@ -7,13 +7,13 @@ from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.analytic import bias_correction_analytic
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.equalization import equalization, equalization_relu
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.mixed_precision import mixed_precision
 from tfqdyn.remedies.record import Remedied
 from tfqdyn.remedies.weight_clipping import weight_clipping
 from tfqdyn.remedies.zero_variance import zero_variance
 
-REMEDIES: dict[str, Callable[[Folded, Material], Remedied]] = {
+REMEDIES: dict[str, Callable[[Folded, CalibrationImages], Remedied]] = {
     "zero_variance": zero_variance,
     "equalization": equalization,
     "equalization_relu": equalization_relu,

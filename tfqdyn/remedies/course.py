@@ -30,7 +30,7 @@ from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import alike
 from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES, check_names
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Remedied, RemedyError
 from tfqdyn.results import RunResult
 
@@ -83,7 +83,7 @@ def treat(
         if names:  # `auto` may have found none
             check_names(names)
     drawn = disjoint_draws(dataset, config)
-    materials = [material_of(dataset, d.calibration, config, progress) for d in drawn]
+    of_draws = [images_of(dataset, d.calibration, config, progress) for d in drawn]
     current: Sequence[Folded] = [folded] * len(drawn)
     first = replace(config, own_error=config.own_error or not chosen)
     untreated = partial(analyze_stage, current, dataset, drawn, first, progress)
@@ -91,8 +91,8 @@ def treat(
 
     def stage(name: str, names: Sequence[str | None], before: Sequence[Folded]) -> Stage:
         treated = [
-            None if name is None else _applied(name, f, material, chosen)
-            for name, f, material in zip(names, before, materials, strict=True)
+            None if name is None else _applied(name, f, images, chosen)
+            for name, f, images in zip(names, before, of_draws, strict=True)
         ]
         after = [f if t is None else t.folded for f, t in zip(before, treated, strict=True)]
         result = analyze_stage(after, dataset, drawn, config, progress)
@@ -106,10 +106,10 @@ def treat(
         yield done
 
 
-def _applied(name: str, folded: Folded, material: Material, lenient: bool) -> Remedied:
+def _applied(name: str, folded: Folded, images: CalibrationImages, lenient: bool) -> Remedied:
     """What a remedy makes of a network; with `lenient` nothing, where it refuses."""
     try:
-        return REMEDIES[name](folded, material)
+        return REMEDIES[name](folded, images)
     except RemedyError as error:
         if not lenient:
             raise
@@ -126,11 +126,11 @@ def _notes(names: Sequence[str | None], treated: Sequence[Remedied | None]) -> t
     return tuple(dict.fromkeys(found))
 
 
-def material_of(
+def images_of(
     dataset: Dataset, indices: NDArray[np.int64], config: AnalysisConfig, progress: Progress
-) -> Material:
+) -> CalibrationImages:
     """What the remedies of one trial may look at."""
-    return Material(calibration_images(dataset), indices, config, progress)
+    return CalibrationImages(calibration_images(dataset), indices, config, progress)
 
 
 def analyze_stage(

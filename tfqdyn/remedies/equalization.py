@@ -26,7 +26,7 @@ from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics.layouts import grouped, scaled_inputs
 from tfqdyn.remedies import guard
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied, RemedyError
 
 ROUNDS = 30
@@ -43,12 +43,14 @@ class Pair:
     between: tuple[str, ...]
 
 
-def equalization(folded: Folded, material: Material, replace_relu6: bool = False) -> Remedied:
+def equalization(
+    folded: Folded, images: CalibrationImages, replace_relu6: bool = False
+) -> Remedied:
     """Cross-layer equalization with high-bias absorption.
 
     Args:
         folded: a folded network, before any remedy that suits weights to codes.
-        material: images on which the change of the fp32 outputs is measured.
+        images: those on which the change of the fp32 outputs is measured.
         replace_relu6: ReLU6 becomes ReLU instead of a ReLU with a cap a channel.
 
     Raises:
@@ -64,7 +66,7 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
     start, figures = folded.graph, {}
     if replace_relu6:
         start, count = without_bounds(folded.graph)
-        loss = material.fp32_change(folded.graph, start)
+        loss = images.fp32_change(folded.graph, start)
         figures["relu6_replaced"] = float(count)
         figures |= {f"relu6_replaced_{figure}": value for figure, value in loss.items()}
     total = _factors_of_pairs(start)
@@ -72,7 +74,7 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
     absorbed = _absorbed(made, list(total))
     high = len(absorbed.changes) - len(made.changes)
     if high:
-        change = material.fp32_change(start, _with_caps(start, absorbed.nodes, total))
+        change = images.fp32_change(start, _with_caps(start, absorbed.nodes, total))
         figures["absorption_output_qkl_div"] = change["output_qkl_div"]
         if guard.within(change):
             made = absorbed
@@ -85,7 +87,7 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
     if not made.changes:
         return Remedied(folded, name, (), figures, (*notes, "Nothing to equalize."))
     graph = _with_caps(start, made.nodes, total)
-    change = material.fp32_change(start, graph)
+    change = images.fp32_change(start, graph)
     guard.check(change, name, "scaled weights overflow, or lose their last digits")
     rescaled = {name for pair in total for name in (pair.first, *pair.between)}
     cured = replace(
@@ -98,9 +100,9 @@ def equalization(folded: Folded, material: Material, replace_relu6: bool = False
     return Remedied(cured, name, made.changes, figures, notes)
 
 
-def equalization_relu(folded: Folded, material: Material) -> Remedied:
+def equalization_relu(folded: Folded, images: CalibrationImages) -> Remedied:
     """`equalization` with every ReLU6 replaced by ReLU."""
-    return equalization(folded, material, replace_relu6=True)
+    return equalization(folded, images, replace_relu6=True)
 
 
 def pairs_of(graph: Graph) -> Iterator[Pair]:

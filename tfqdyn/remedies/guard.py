@@ -9,7 +9,7 @@ TOLERANCE = 0.01
 
 
 def within(change: Mapping[str, float], tolerance: float = TOLERANCE) -> bool:
-    """Whether a change of the fp32 outputs (`Material.fp32_change`) is small; NaN is not."""
+    """Whether a change of the fp32 outputs (`images.CalibrationImages`) is small; NaN is not."""
     return change["output_qkl_div"] <= tolerance
 
 

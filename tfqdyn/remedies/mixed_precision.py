@@ -18,7 +18,7 @@ from tfqdyn.network.folding import Folded
 from tfqdyn.numerics.classification import compare_outputs, two_classes
 from tfqdyn.numerics.grid import dequantize
 from tfqdyn.quantization.conversion import to_tflite
-from tfqdyn.remedies.material import Material, Ranges
+from tfqdyn.remedies.images import CalibrationImages, Ranges
 from tfqdyn.remedies.record import Change, Remedied
 from tfqdyn.tflite.running import TfliteTensors
 
@@ -37,12 +37,14 @@ class Sensitivity:
     qkl_div: float
 
 
-def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_LAYERS) -> Remedied:
+def mixed_precision(
+    folded: Folded, images: CalibrationImages, most_layers: int = MOST_LAYERS
+) -> Remedied:
     """Leaves up to `most_layers` layers in fp32.
 
     Args:
         folded: a folded network.
-        material: the images on which outputs are compared.
+        images: those on which outputs are compared.
         most_layers: in fp32, at most.
 
     Raises:
@@ -50,13 +52,13 @@ def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_
     """
     if most_layers < 1:
         raise ValueError(f"most_layers must be at least 1, received {most_layers}")
-    ranges, reference = material.ranges(folded), material.logits(folded.reference)
+    ranges, reference = images.ranges(folded), images.logits(folded.reference)
 
     def with_floats(float_layers: Sequence[str]) -> float:
-        return output_qkl(folded, ranges, material, reference, float_layers)
+        return output_qkl(folded, ranges, images, reference, float_layers)
 
     before = with_floats(folded.float_layers)
-    swept = sweep(folded, material, with_floats)
+    swept = sweep(folded, images, with_floats)
     order = [s.layer for s in sorted(swept, key=lambda s: s.qkl_div)]
     chosen, now = list(folded.float_layers), before
     measured: dict[tuple[str, ...], float] = {(*chosen, s.layer): s.qkl_div for s in swept}
@@ -81,13 +83,13 @@ def mixed_precision(folded: Folded, material: Material, most_layers: int = MOST_
 
 
 def sweep(
-    folded: Folded, material: Material, with_floats: Callable[[Sequence[str]], float]
+    folded: Folded, images: CalibrationImages, with_floats: Callable[[Sequence[str]], float]
 ) -> tuple[Sensitivity, ...]:
     """Every quantized layer with a kernel left in fp32 alone, in graph order.
 
     Args:
         folded: a folded network.
-        material: its progress bar.
+        images: its progress bar.
         with_floats: the output QKL-Div with these layers in fp32.
     """
     layers = [
@@ -97,14 +99,14 @@ def sweep(
     ]
     return tuple(
         Sensitivity(layer, with_floats((*folded.float_layers, layer)))
-        for layer in material.progress(layers, "leave in fp32", len(layers))
+        for layer in images.progress(layers, "leave in fp32", len(layers))
     )
 
 
 def output_qkl(
     folded: Folded,
     ranges: Ranges,
-    shown: Material,
+    shown: CalibrationImages,
     reference: NDArray[np.float32],
     float_layers: Collection[str],
 ) -> float:
@@ -117,13 +119,13 @@ def output_qkl(
 
 
 def quantized_logits(
-    folded: Folded, ranges: Ranges, shown: Material, float_layers: Collection[str]
+    folded: Folded, ranges: Ranges, shown: CalibrationImages, float_layers: Collection[str]
 ) -> NDArray[np.float64]:
     """Dequantized logits of the true uint8 network, [N, K].
 
     Args:
         folded: a folded network.
-        ranges: of the input and of every row, as `Material.ranges` gives them.
+        ranges: of the input and of every row, as `CalibrationImages.ranges` gives them.
         shown: the images.
         float_layers: rows that stay in fp32.
     """
@@ -134,9 +136,9 @@ def quantized_logits(
     threads = shown.config.threads
     networks = [TfliteTensors(converted, 1) for _ in range(threads)]
 
-    def run(network: TfliteTensors, images: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    def run(network: TfliteTensors, part: NDArray[np.float32]) -> list[NDArray[np.float64]]:
         found = []
-        for image in images:
+        for image in part:
             stored = network(image[None])[position].reshape(1, -1)
             real = stored.astype(np.float64) if params is None else dequantize(stored, params)
             found.append(real)

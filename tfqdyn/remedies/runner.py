@@ -26,7 +26,7 @@ from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.remedies.auto import Choice, choose
 from tfqdyn.remedies.catalogue import AUTO, check_names
-from tfqdyn.remedies.course import Stage, material_of, treat
+from tfqdyn.remedies.course import Stage, images_of, treat
 from tfqdyn.results import plain
 from tfqdyn.results.diagnosis import Finding, diagnose
 from tfqdyn.schemes import OWN_RANGES
@@ -85,8 +85,8 @@ def remedy(
     if automatic:
         for trial, drawn in enumerate(disjoint_draws(dataset, config)):
             name = f"choice_{trial}"
-            material = material_of(dataset, drawn.calibration, config, progress)
-            choice = partial(choose, folded, material, steps, name)
+            images = images_of(dataset, drawn.calibration, config, progress)
+            choice = partial(choose, folded, images, steps, name)
             choices += (steps.once(name, Choice, choice),)
         courses = [choice.remedies for choice in choices]
     stages = []

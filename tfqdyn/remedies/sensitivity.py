@@ -15,7 +15,7 @@ from scipy import stats
 
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics.classification import top_k_accuracy, two_classes
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.mixed_precision import quantized_logits
 from tfqdyn.results import LayerResult
 from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
@@ -35,29 +35,32 @@ class Correlation:
 
 
 def accuracy_gains(
-    folded: Folded, material: Material, labelled: Material, labels: NDArray[np.int64]
+    folded: Folded,
+    images: CalibrationImages,
+    labelled: CalibrationImages,
+    labels: NDArray[np.int64],
 ) -> dict[str, float]:
     """What leaving each layer in fp32 wins in top-1 accuracy, a fraction of 1, by name.
 
     Args:
         folded: a folded network.
-        material: the calibration images.
+        images: the calibration images.
         labelled: the scored images.
         labels: of `labelled`, [N].
     """
-    ranges = material.ranges(folded)
+    ranges = images.ranges(folded)
     rows = [row.name for row in folded.graph.rows if row.has_kernel]
-    kept = folded.float_layers
+    floats = folded.float_layers
 
     def accuracy(float_layers: Sequence[str]) -> float:
         logits = quantized_logits(folded, ranges, labelled, float_layers)
         return top_k_accuracy(two_classes(logits), labels)
 
-    before = accuracy(kept)
-    names = [name for name in rows if name not in kept]
+    before = accuracy(floats)
+    names = [name for name in rows if name not in floats]
     return {
-        name: accuracy((*kept, name)) - before
-        for name in material.progress(names, "leave in fp32", len(names))
+        name: accuracy((*floats, name)) - before
+        for name in images.progress(names, "leave in fp32", len(names))
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics.calibrators import LEVELS, mse_range
 from tfqdyn.numerics.loops import error_of_range
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
 LEAST_GAIN = 0.2
@@ -20,17 +20,17 @@ LEAST_GAIN = 0.2
 costs the output more (their error is one-sided) than the finer grid gives."""
 
 
-def weight_clipping(folded: Folded, material: Material) -> Remedied:
+def weight_clipping(folded: Folded, images: CalibrationImages) -> Remedied:
     """MSE-optimal weight ranges, one a tensor; looks at no images.
 
     Args:
         folded: a folded network.
-        material: its progress bar.
+        images: its progress bar.
     """
     quantized = {name: dict(weights) for name, weights in folded.quantized.items()}
     changes: list[Change] = []
     nodes = [n for n in folded.deployed if n.traits.numbered]
-    for node in material.progress(nodes, "clip weights", len(nodes)):
+    for node in images.progress(nodes, "clip weights", len(nodes)):
         kernel = node.weights["kernel"]
         if node.name in folded.float_layers or not kernel.any():
             continue

@@ -14,13 +14,13 @@ import numpy as np
 from tfqdyn.network.folding import SHARE_OF_EPSILON, Folded
 from tfqdyn.network.graph import Node
 from tfqdyn.remedies import guard
-from tfqdyn.remedies.material import Material
+from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
 
 def zero_variance(
     folded: Folded,
-    material: Material,
+    images: CalibrationImages,
     share_of_epsilon: float = SHARE_OF_EPSILON,
     tolerance: float = guard.TOLERANCE,
 ) -> Remedied:
@@ -28,7 +28,7 @@ def zero_variance(
 
     Args:
         folded: a network with batch norms folded in.
-        material: images on which the change of the fp32 outputs is measured.
+        images: those on which the change of the fp32 outputs is measured.
         share_of_epsilon: channels of a variance below this share of epsilon are dead.
         tolerance: largest QKL-Div of the fp32 outputs, in nats.
 
@@ -58,7 +58,7 @@ def zero_variance(
     if not changes:
         return Remedied(folded, "zero_variance", (), notes=("No batch norm has a dead channel.",))
     graph = replace(folded.graph, nodes=tuple(nodes))
-    figures = material.fp32_change(folded.graph, graph)
+    figures = images.fp32_change(folded.graph, graph)
     cause = f"{len(changes)} channels with near-zero variance are not constant on these images"
     guard.check(figures, "zero_variance", cause, tolerance)
     cured = replace(folded, graph=graph, batch_norms=batch_norms, quantized=quantized)

@@ -26,7 +26,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class CalibrationImages:
     """Calibration images, without labels.
 
     Attributes:
