@@ -33,7 +33,7 @@ def test_ranges_of_a_pair_become_alike_and_the_function_stays() -> None:
               np.ptp(nodes["dw"].weights["kernel"], axis=(0, 1, 3))]  # fmt: skip
     assert max(r.max() / r.min() for r in ranges) < 10
     np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
-    assert cured.figures["output_qkl_div"] < 1e-6
+    assert cured.measured["output_qkl_div"] < 1e-6
 
 
 def test_unlike_channels_are_cured() -> None:
@@ -62,9 +62,9 @@ def test_capped_networks_survive_the_file(tmp_path) -> None:
 def test_replacing_relu6_reports_its_own_loss() -> None:
     ward = patients.ward()
     cured = equalization_relu(bounded(), ward.material)
-    assert cured.figures["relu6_replaced"] == 3
-    assert cured.figures["relu6_replaced_output_qkl_div"] > 1e-3
-    assert cured.figures["output_qkl_div"] < 1e-5
+    assert cured.measured["relu6_replaced"] == 3
+    assert cured.measured["relu6_replaced_output_qkl_div"] > 1e-3
+    assert cured.measured["output_qkl_div"] < 1e-5
     assert all(n.config["max_value"] is None for n in cured.folded.graph if n.op == "relu")
 
 
@@ -120,7 +120,7 @@ def test_high_biases_go_into_the_next_layer() -> None:
     absorbed = [c for c in cured.changes if c.what == "absorbed bias"]
     assert {c.layer for c in absorbed} == {"dw"}  # the stem's reader pads
     assert all(c.after > 0 for c in absorbed)
-    assert cured.figures["output_qkl_div"] < 1e-4
+    assert cured.measured["output_qkl_div"] < 1e-4
 
 
 def test_biases_that_are_not_always_high_stay() -> None:
@@ -131,8 +131,8 @@ def test_biases_that_are_not_always_high_stay() -> None:
     sick = replace(sick, batch_norms={**sick.batch_norms, "dw": wrong})
     cured = equalization(sick, ward.material)
     assert not [c for c in cured.changes if c.what == "absorbed bias"]
-    assert cured.figures["absorption_output_qkl_div"] > 0.01
-    assert cured.figures["output_qkl_div"] < 1e-6
+    assert cured.measured["absorption_output_qkl_div"] > 0.01
+    assert cured.measured["output_qkl_div"] < 1e-6
     assert "High biases of 16 channels stay" in cured.notes[0]
     np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
 

@@ -21,8 +21,8 @@ def test_dead_channels_become_the_constants_that_they_are() -> None:
         dw.weights["bias"][[3, 8]], model.get_layer("dw_bn").beta.numpy()[[3, 8]]
     )
     np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-4, atol=1e-4)
-    assert cured.figures["output_qkl_div"] < 1e-6
-    assert cured.figures["same_top1"] == 1.0
+    assert cured.measured["output_qkl_div"] < 1e-6
+    assert cured.measured["same_top1"] == 1.0
 
 
 def test_accuracy_of_the_output_comes_back() -> None:

@@ -1,4 +1,4 @@
-"""Measured figures -> the records of `results`: a row a layer, the model, the versions."""
+"""What was measured -> the records of `results`: a row a layer, the model, the versions."""
 
 import hashlib
 import platform

@@ -1,4 +1,4 @@
-"""Running figures of one layer, merged image by image, and what they come to.
+"""Running sums of one layer, image by image, and what they come to.
 
 `PairSums` holds an fp32 tensor against its quantized form under one trial; `ValueSums` describes
 the fp32 tensor alone; `WeightStats` a kernel. All sums are float64 and additive: chunks are added

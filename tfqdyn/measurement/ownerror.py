@@ -62,7 +62,7 @@ class OwnTrial:
 
 
 class OwnSums:
-    """Running figures of one row under one trial."""
+    """Running sums of one row under one trial."""
 
     def __init__(self, params: QuantParams | None, channels: int) -> None:
         self._scale, self._zero = 1.0, 0.0

@@ -123,7 +123,7 @@ def _count_special(x, inside, fits):  # x [M <= 2^24]; float32 bounds, inclusive
 
 @compiled(**EXACT)
 def compare(x, q, scale, zero, edges, inside, fits, moments, channels, totals, p_counts, q_counts):
-    """Adds one chunk to a layer's running figures.
+    """Adds one chunk to a layer's running sums.
 
     Args:
         x: fp32 activations [N, P, C].

@@ -94,8 +94,8 @@ def adaround(
         exact.advance(replace_step(step, folded.graph))
     notes = (f"Too few positions to learn from: {', '.join(skipped)}.",) if skipped else ()
     cured = replace(folded, quantized=quantized)
-    figures = {"images": len(images.indices), "steps": schedule.steps}
-    return Remedied(cured, "adaround", tuple(changes), figures, notes)
+    measured = {"images": len(images.indices), "steps": schedule.steps}
+    return Remedied(cured, "adaround", tuple(changes), measured, notes)
 
 
 def replace_step(step: Step, graph: Graph) -> Step:

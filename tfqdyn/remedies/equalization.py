@@ -63,19 +63,19 @@ def equalization(
             f"suit the weights of {len(folded.quantized)} layers to codes that it would change"
         )
     name = "equalization_relu" if replace_relu6 else "equalization"
-    start, figures = folded.graph, {}
+    start, measured = folded.graph, {}
     if replace_relu6:
         start, count = without_bounds(folded.graph)
         loss = images.fp32_change(folded.graph, start)
-        figures["relu6_replaced"] = float(count)
-        figures |= {f"relu6_replaced_{figure}": value for figure, value in loss.items()}
+        measured["relu6_replaced"] = float(count)
+        measured |= {f"relu6_replaced_{name}": value for name, value in loss.items()}
     total = _factors_of_pairs(start)
     made, notes = _scaled(start, folded.batch_norms, total), ()
     absorbed = _absorbed(made, list(total))
     high = len(absorbed.changes) - len(made.changes)
     if high:
         change = images.fp32_change(start, _with_caps(start, absorbed.nodes, total))
-        figures["absorption_output_qkl_div"] = change["output_qkl_div"]
+        measured["absorption_output_qkl_div"] = change["output_qkl_div"]
         if guard.within(change):
             made = absorbed
         else:
@@ -85,7 +85,7 @@ def equalization(
                 f"the tolerance of {guard.TOLERANCE:g}.",
             )
     if not made.changes:
-        return Remedied(folded, name, (), figures, (*notes, "Nothing to equalize."))
+        return Remedied(folded, name, (), measured, (*notes, "Nothing to equalize."))
     graph = _with_caps(start, made.nodes, total)
     change = images.fp32_change(start, graph)
     guard.check(change, name, "scaled weights overflow, or lose their last digits")
@@ -96,8 +96,8 @@ def equalization(
         batch_norms=made.batch_norms,
         rescaled=folded.rescaled | rescaled,
     )
-    figures |= {"pairs": float(len(total)), **change}
-    return Remedied(cured, name, made.changes, figures, notes)
+    measured |= {"pairs": float(len(total)), **change}
+    return Remedied(cured, name, made.changes, measured, notes)
 
 
 def equalization_relu(folded: Folded, images: CalibrationImages) -> Remedied:

@@ -13,7 +13,7 @@ class RemedyError(ValueError):
 
 @dataclass(frozen=True)
 class Change:
-    """One figure of one channel (None: of the whole layer) before and after."""
+    """One number of one channel (None: of the whole layer) before and after."""
 
     layer: str
     channel: int | None
@@ -30,14 +30,14 @@ class Remedied:
         folded: the network after the remedy.
         remedy: its name, a key of `REMEDIES`.
         changes: what was changed, in graph order; empty when there was nothing to do.
-        figures: measurements by name, such as the change of the fp32 outputs.
+        measured: numbers by name, such as the change of the fp32 outputs.
         notes: remarks in words.
     """
 
     folded: Folded
     remedy: str
     changes: tuple[Change, ...]
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -45,7 +45,7 @@ class Remedied:
         """Everything but the network, for `remedy.json`."""
         return {
             "remedy": self.remedy,
-            "figures": dict(self.figures),
+            "figures": dict(self.measured),
             "notes": list(self.notes),
             "changes": list(self.changes),
         }

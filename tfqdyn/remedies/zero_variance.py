@@ -58,11 +58,11 @@ def zero_variance(
     if not changes:
         return Remedied(folded, "zero_variance", (), notes=("No batch norm has a dead channel.",))
     graph = replace(folded.graph, nodes=tuple(nodes))
-    figures = images.fp32_change(folded.graph, graph)
+    measured = images.fp32_change(folded.graph, graph)
     cause = f"{len(changes)} channels with near-zero variance are not constant on these images"
-    guard.check(figures, "zero_variance", cause, tolerance)
+    guard.check(measured, "zero_variance", cause, tolerance)
     cured = replace(folded, graph=graph, batch_norms=batch_norms, quantized=quantized)
-    return Remedied(cured, "zero_variance", tuple(changes), figures)
+    return Remedied(cured, "zero_variance", tuple(changes), measured)
 
 
 def _constant(node: Node, channels: np.ndarray, values: np.ndarray) -> Node:

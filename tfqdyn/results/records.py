@@ -17,7 +17,7 @@ SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over trials: mean, standard deviation (ddof = 1; None for one trial), and each."""
+    """A value over trials: mean, standard deviation (ddof = 1; None for one trial), and each."""
 
     mean: float
     std: float | None
@@ -25,7 +25,7 @@ class Spread:
 
 
 def spread(trials: Sequence[float]) -> Spread:
-    """Mean and standard deviation of a figure over trials.
+    """Mean and standard deviation of a value over trials.
 
     Raises:
         ValueError: no trials.
@@ -141,7 +141,7 @@ class LayerResult:
     `quantization` lists (scale, zero point) per trial, None where the layer runs in fp32; `dtype`
     is that of the codes, and `kernel_grid` how the kernel is stored, in the first trial. `flags`
     are remarks in words. `rms` is the root mean square of the fp32 activations, like `sparsity` and
-    `kurtosis`. Per-channel activation figures are means over the trials; per-channel
+    `kurtosis`. Per-channel values of activations are means over the trials; per-channel
     SQNR is that of the sums over all trials; `histogram` is the first trial's.
 
     `own` is what the layer makes itself, None unless asked for.
