@@ -39,6 +39,7 @@ COMMANDS = {
     "remedy": ("tfqdyn.cli", "remedy", *ANALYSIS,
                "--remedies=zero_variance,equalization,adaround,bias_correction"),
     "remedy auto": ("tfqdyn.cli", "remedy", *ANALYSIS, "--remedies=auto"),
+    "sensitivity": ("tfqdyn.cli", "sensitivity", *ANALYSIS),
     "schemes": ("tfqdyn.cli", "schemes", *ANALYSIS, "--runs=3"),
     "qat": ("tfqdyn.cli", "qat", *ANALYSIS, "--epochs=4", "--train_images=256", "--layer_loss=0.1"),
     "qat int8": ("tfqdyn.cli", "qat", *ANALYSIS, "--epochs=4", "--train_images=256",

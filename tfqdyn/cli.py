@@ -18,6 +18,11 @@ converts the model in every scheme of --schemes and prints accuracy, size and la
 cures without retraining, every step measured in a folder of its own (DIR/0_none, ...), and writes
 DIR/report.html over all steps, DIR/cured.keras and DIR/cured.tflite.
 
+    tfqdyn sensitivity --model=... --data=... --out=DIR
+
+measures what each layer costs, left in fp32 alone and quantized alone: DIR/sensitivity.csv, .json
+and .png; with the layers that are worth it for --float_layers.
+
     tfqdyn compare RUN_DIR... --out=DIR
 
 draws finished runs, of one network or of several, over one another in DIR/report.html, and writes
@@ -156,6 +161,15 @@ def _remedy(_: Sequence[str]) -> None:
     print_tables(shown, list(dict.fromkeys(note for stage in stages for note in stage.notes)))
 
 
+def _sensitivity(_: Sequence[str]) -> None:
+    """The command `sensitivity`."""
+    model, dataset, config, out = _inputs()
+    from tfqdyn.remedies import sensitivity
+
+    done = sensitivity.sensitivity(model, dataset, config, out, progress_bar)
+    print_tables(sensitivity.shown(done), (sensitivity.next_step(done),))
+
+
 def _qat(_: Sequence[str]) -> None:
     """The command `qat`."""
     model, dataset, config, out = _inputs(scheme="uint8")
@@ -188,6 +202,7 @@ def _compare(folders: Sequence[str]) -> None:
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "analyze": _analyze,
     "remedy": _remedy,
+    "sensitivity": _sensitivity,
     "compare": _compare,
     "schemes": _schemes,
     "qat": _qat,

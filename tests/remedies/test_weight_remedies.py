@@ -17,7 +17,7 @@ from tfqdyn.remedies import adaround as adaround_module
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.bias_correction import bias_correction
 from tfqdyn.remedies.mixed_precision import mixed_precision
-from tfqdyn.remedies.sensitivity import accuracy_gains, correlations
+from tfqdyn.remedies.sensitivity import Sweep, correlations
 from tfqdyn.remedies.weight_clipping import weight_clipping
 
 
@@ -121,8 +121,9 @@ def test_mixed_precision_needs_a_layer_to_give() -> None:
 def test_gains_and_their_correlations() -> None:
     sick, ward = patients.coarse(), patients.ward()
     labels = ward.logits(sick).argmax(axis=1)
-    gains = accuracy_gains(sick, ward.material, ward.material, labels)
-    assert list(gains) == ["stem", "dw", "pw", "logits"]
+    sweep = Sweep(sick, ward.material, ward.material, labels)
+    before = sweep.score(()).accuracy
+    gains = {n: sweep.score((n,)).accuracy - before for n in ("stem", "dw", "pw", "logits")}
     assert gains["pw"] == max(gains.values()) >= 0
     layers = ward.result(sick).layers
     given = {"stem": 0.1, "dw": 0.3, "pw": 0.2, "logits": 0.0}
@@ -132,6 +133,7 @@ def test_gains_and_their_correlations() -> None:
     assert found["qmse"].rho == pytest.approx(wanted.statistic)
     assert found["qmse"].layers == 4
     assert {"qmse", "qce", "qkl_div", "sqnr_pooled_db"} <= set(found)
+    assert correlations(layers, dict.fromkeys(given, 0.0)) == ()
     with pytest.raises(ValueError, match="at least 3 layers"):
         correlations(layers, {"stem": 0.1})
 

@@ -246,6 +246,33 @@ def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
     return figure
 
 
+def costs(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """What layers cost, in points and in output QKL-Div: each in fp32 alone, and alone in uint8.
+
+    Args:
+        rows: as `sensitivity.csv` has them.
+    """
+    panels = (
+        ("points of accuracy", ("points_won_in_fp32", "points_lost_alone"), False),
+        ("output QKL-Div in nats (lower is better)", ("qkl_div_in_fp32", "qkl_div_alone"), True),
+    )
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2 * PANEL_HEIGHT), layout="constrained")
+        for axes, (title, columns, log) in zip(figure.subplots(2, 1), panels, strict=True):
+            for place, column in enumerate(columns):
+                values = [row[column] for row in rows]
+                label = column.replace("points_", "").replace("qkl_div_", "").replace("_", " ")
+                look = {"color": to_hex(f"C{place}"), "marker": MARKERS[place], "linestyle": "-"}
+                axes.plot(range(1, len(rows) + 1), values, label=label, **look)
+            if log and spans_decades(row[column] for row in rows for column in columns):
+                axes.set_yscale("log")
+            axes.set_title(title)
+            axes.set_xlabel("layer, in graph order")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.legend()
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure whole, in the format of the path's suffix; the same figure, the same file."""
     metadata = {"Date": None} if path.suffix == ".svg" else None
