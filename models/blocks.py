@@ -50,7 +50,7 @@ class Style:
         check_choice("activation", self.activation, ACTIVATIONS)
 
     def initializer_for(self, role: Literal["depthwise", "pointwise"]) -> str:
-        """Returns the name of the initializer of a separable block's kernel in this role."""
+        """The name of the initializer of a separable block's kernel in this role."""
         return self.initializer if self.init_scope in (role, "both") else initializers.DEFAULT
 
 
@@ -75,24 +75,22 @@ def images(
     if len(input_shape) != 3 or not whole or min(input_shape[:2]) < smallest:
         raise ValueError(
             "input_shape must be (height, width, channels) with height and width of at least "
-            f"{smallest}. Received {input_shape}."
+            f"{smallest}, received {input_shape}"
         )
     if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2. Received {num_classes}.")
+        raise ValueError(f"num_classes must be at least 2, received {num_classes}")
     made: Any = keras.Input(input_shape, name="images")
     return made
 
 
 def scaled(channels: int, width: float) -> int:
-    """Returns channels x width, rounded to a multiple of 8 and at least 8 (width 1: unchanged).
+    """Channels x width, rounded to a multiple of 8 and at least 8 (width 1: unchanged).
 
     Raises:
         ValueError: If the width multiplier is not positive.
     """
     if width <= 0:
-        raise ValueError(
-            f"width must be a positive multiplier, for instance 0.5. Received {width}."
-        )
+        raise ValueError(f"width must be a positive multiplier, for instance 0.5, received {width}")
     return channels if width == 1 else max(8, 8 * round(channels * width / 8))
 
 

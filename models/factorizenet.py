@@ -115,7 +115,7 @@ def factorizenet(
 
 
 def groups_of(factorization: str, channels: int, first_channels: int) -> int:
-    """Returns the number of groups of a block's 3x3 convolution.
+    """The number of groups of a block's 3x3 convolution.
 
     Args:
         factorization: `"depthwise"`, `"fN"` or `"finitN"`.

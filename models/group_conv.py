@@ -82,7 +82,7 @@ def _convolve(
 
 
 def has_fast_groups() -> bool:
-    """Returns whether the backend's own group convolution is fast: not on TensorFlow's or JAX' CPU.
+    """Whether the backend's own group convolution is fast: not on TensorFlow's or JAX' CPU.
 
     PyTorch's is fast everywhere.
     """

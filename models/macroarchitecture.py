@@ -52,9 +52,9 @@ class DenseHead:
     def __post_init__(self) -> None:
         """Raises ValueError if a number is out of its range."""
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1). Received {self.dropout}.")
+            raise ValueError(f"dropout must lie in [0, 1), received {self.dropout}")
         if any(units < 1 for units in self.units):
-            raise ValueError(f"dense_units must be positive. Received {self.units}.")
+            raise ValueError(f"dense_units must be positive, received {self.units}")
 
     def __call__(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Adds flatten, dense and dropout layers: [N, H, W, C] -> [N, num_classes]."""

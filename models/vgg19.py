@@ -59,7 +59,7 @@ def vgg19(
     if weights is not None and (batch_norm is not None or initializer != initializers.DEFAULT):
         raise ValueError(
             "weights are of the published network: pass neither initializer nor batch_norm with "
-            f"them. Received {initializer!r} and {batch_norm!r}."
+            f"them, received {initializer!r} and {batch_norm!r}"
         )
     published: Any = keras.applications.VGG19
     network: keras.Model = published(

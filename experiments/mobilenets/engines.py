@@ -25,7 +25,7 @@ from experiments.engine.networks import ABLATION
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, course_columns, course_of, subject
 from experiments.evidence import outcomes
-from experiments.evidence.absent import missing_row
+from experiments.evidence.missing_networks import missing_row
 from experiments.mobilenets import table_1, table_2
 from experiments.mobilenets.imagenet_layers import courses
 from tfqdyn.schemes import DEVIATIONS, GRAPH_TRANSFORM_TOOL, OWN_RANGES

@@ -9,7 +9,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, course_columns, course_of, subject
-from experiments.evidence import absent, layerwise
+from experiments.evidence import layerwise, missing_networks
 from experiments.evidence.figure_table import Entry
 
 
@@ -40,7 +40,7 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
         found: list[Row] = []
         for arch, one in courses(scope).items():
             if isinstance(one, Missing):
-                found.append(absent.missing_row(arch, one))
+                found.append(missing_networks.missing_row(arch, one))
                 continue
             columns = course_columns(one, store)
             same = {key: columns[key] for key in ("network", "family", "status")}
@@ -61,7 +61,7 @@ def draw(rows: Sequence[Row], values: Sequence[str]) -> Figure:
     analyzed = [row for row in rows if row.get("number") is not None]
     rest = [row for row in rows if row.get("number") is None]
     if not analyzed:
-        return absent.in_words(rest)
+        return missing_networks.in_words(rest)
     labelled = [{**row, "label": row["network"]} for row in analyzed]
     figure = layerwise.draw(labelled, values, stacked=True)
     if rest:

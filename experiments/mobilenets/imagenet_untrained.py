@@ -15,7 +15,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import Course, begun, config_of
-from experiments.evidence import absent, layerwise
+from experiments.evidence import layerwise, missing_networks
 
 ARCH = "mobilenet_v1"
 
@@ -38,7 +38,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each numbered layer."""
     job = course(scope)
     if isinstance(job, Missing):
-        return [absent.missing_row(ARCH, job)]
+        return [missing_networks.missing_row(ARCH, job)]
     same = {"network": job.subject.name, "family": job.subject.family, "status": "untrained"}
     return layerwise.layer_rows(store.folder(job), tuple(layerwise.COLUMNS), **same)
 

@@ -20,7 +20,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Store
 from experiments.engine.subjects import course_columns
-from experiments.evidence.absent import missing_row
+from experiments.evidence.missing_networks import missing_row
 from experiments.mobilenets.imagenet_layers import courses, jobs
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")

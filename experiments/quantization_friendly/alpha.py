@@ -30,7 +30,7 @@ from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import SUBJECT_CODE, Subject, subject
-from experiments.evidence import absent, display
+from experiments.evidence import display, missing_networks
 from tfqdyn.files import wholefiles
 from tfqdyn.show import figures
 
@@ -110,7 +110,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each channel of each depthwise layer."""
     job = _job(scope)
     if isinstance(job, Missing):
-        return [absent.missing_row("mobilenet_v1", job)]
+        return [missing_networks.missing_row("mobilenet_v1", job)]
     same = {"network": job.subject.name, "status": "analyzed"}
     return [{**same, **row} for row in json.loads((store.folder(job) / FILE).read_text())]
 
@@ -119,7 +119,7 @@ def draw(rows: Sequence[Row]) -> Figure:
     """Alpha of the first layer's channels, and of all channels' sizes against the layer."""
     channels = [row for row in rows if row.get("number") is not None]
     if not channels:
-        return absent.in_words(rows)
+        return missing_networks.in_words(rows)
     first = [row for row in channels if row["number"] == channels[0]["number"]]
     with matplotlib.style.context(figures.STYLE):
         size = (display.FULL_WIDTH, 2 * display.ROW_HEIGHT + 0.4)

@@ -22,7 +22,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import course_columns
-from experiments.evidence import absent, layerwise
+from experiments.evidence import layerwise, missing_networks
 from experiments.quantization_friendly.handling import courses
 
 ACTIVATIONS: Mapping[str, str | None] = {"ReLU6": None, "ReLU": "relu"}
@@ -47,7 +47,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
         for handling, job in courses(scope, activation, SHOWN).items():
             form = {"activation": shown, "handling": handling}
             if isinstance(job, Missing):
-                found.append({**absent.missing_row("mobilenet_v1", job), **form})
+                found.append({**missing_networks.missing_row("mobilenet_v1", job), **form})
                 continue
             columns = course_columns(job, store)
             same = {key: columns[key] for key in ("network", "family", "status")} | form
@@ -67,7 +67,7 @@ def draw(rows: Sequence[Row]) -> Figure:
         if row.get("number") is not None
     ]
     if not labelled:
-        return absent.in_words(rows)
+        return missing_networks.in_words(rows)
     return layerwise.draw(labelled, ("sqnr_db",))
 
 

@@ -26,7 +26,7 @@ from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import SUBJECT_CODE, Subject, config_of, fitted, subject
-from experiments.evidence import absent
+from experiments.evidence import missing_networks
 from experiments.quantization_friendly.handling import HANDLINGS
 from tfqdyn.config import AnalysisConfig
 
@@ -155,7 +155,7 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each rank."""
     found = _jobs(scope)
     if isinstance(found, Missing):
-        return [{**absent.missing_row("mobilenet_v1", found), "rank": None}]
+        return [{**missing_networks.missing_row("mobilenet_v1", found), "rank": None}]
     seen = {column: store.result(job) for column, job in found.items()}
     first = seen["uint8"]
     lists = {"fp32": first["fp32"]} | {column: result["uint8"] for column, result in seen.items()}

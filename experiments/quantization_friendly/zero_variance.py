@@ -21,7 +21,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
 from experiments.engine.subjects import STAND_IN, course_columns
-from experiments.evidence.absent import missing_row
+from experiments.evidence.missing_networks import missing_row
 from experiments.quantization_friendly.handling import courses
 
 PUBLISHED: Mapping[str, tuple[float, float]] = {

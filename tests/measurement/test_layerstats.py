@@ -70,6 +70,47 @@ def test_histograms_and_divergences_against_numpy(pair) -> None:
     assert qce == pytest.approx(stats.entropy(a) + stats.entropy(a, b), rel=1e-9)
 
 
+DATA = {
+    "random": lambda rng: rng.normal(size=(6, 3, 4, 5)),
+    "constant": lambda rng: np.full((6, 3, 4, 5), 0.7),
+    "zero": lambda rng: np.zeros((6, 3, 4, 5)),
+    "clipped": lambda rng: 5.0 * rng.normal(size=(6, 3, 4, 5)),
+    "negative": lambda rng: -rng.uniform(0.1, 2.0, size=(6, 3, 4, 5)),
+}
+"""Values in and, where they are clipped, beyond [-2, 2]."""
+SUMMED = {
+    "mean_squared_error": lambda sums: sums.qmse,
+    "sqnr_db": lambda sums: sums.sqnr_pooled_db,
+    "kl_divergence": lambda sums: sums.divergences[2],
+}
+"""What the loops come to for every documented formula."""
+
+
+@pytest.mark.parametrize("codes", [True, False], ids=["codes", "values"])
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_loops_compute_every_documented_formula(
+    name: str, data: str, codes: bool, rng: np.random.Generator
+) -> None:
+    x = DATA[data](rng).astype(np.float32)
+    params = from_range(-2.0, 2.0)
+    q = quantize(x + rng.normal(0, 0.1, x.shape) * (x != 0), params)
+    back = dequantize(q, params) if codes else dequantize(q, params).astype(np.float32)
+    sums = PairSums(site(-2.0, 2.0), params if codes else None, 5, HistogramConfig())
+    for start in range(0, len(x), 4):
+        sums.add(x[start : start + 4], (q if codes else back)[start : start + 4])
+    if name == "kl_divergence":
+        low, high = sums.edges
+        counts = (
+            np.histogram(np.clip(v.astype(np.float64), low, high), 128, (low, high))[0]
+            for v in (x, back)
+        )
+        expected = metrics.kl_divergence(*map(metrics.probabilities, counts))
+    else:
+        expected = getattr(metrics, name)(x, back)
+    assert SUMMED[name](sums) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
 @pytest.mark.parametrize("step", [1, 3, 9])
 def test_batch_size_changes_nothing(pair, step: int) -> None:
     x, q, params = pair

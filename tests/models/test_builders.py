@@ -98,7 +98,7 @@ def test_scope_of_the_initializer(name: str, scope: str, depthwise: bool, pointw
         ({"batch_norm": True}, "batch_norm True.*'scale', 'no_scale', None"),
         ({"input_shape": (2, 2, 3)}, "at least .*(2, 2, 3)"),
         ({"input_shape": (32, 32)}, r"\(height, width, channels\)"),
-        ({"num_classes": 1}, "at least 2. Received 1"),
+        ({"num_classes": 1}, "at least 2, received 1"),
         ({"classifier_activation": "relu"}, "'relu'.*'softmax', None"),
     ],
 )

@@ -76,10 +76,10 @@ def mixed_precision(
         changes.append(Change(best, None, "output QKL-Div with it in fp32", now, tried[best]))
         chosen.append(best)
         now = tried[best]
-    measured = {"output_qkl_div_before": before, "output_qkl_div_after": now}
-    measured |= {f"alone.{s.layer}": s.qkl_div for s in swept}
+    told = {"output_qkl_div_before": before, "output_qkl_div_after": now}
+    told |= {f"alone.{s.layer}": s.qkl_div for s in swept}
     cured = replace(folded, float_layers=tuple(chosen))
-    return Remedied(cured, "mixed_precision", tuple(changes), measured)
+    return Remedied(cured, "mixed_precision", tuple(changes), told)
 
 
 def sweep(

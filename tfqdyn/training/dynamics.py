@@ -70,7 +70,7 @@ class Dynamics:
         self._bounds: Any = keras.Model(network.inputs, ops.expand_dims(ops.stack(bounds), 0))
 
     def measure(self, epochs_done: int) -> list[dict[str, object]]:
-        """Returns a row a layer, with the fields of `LayerDynamics`."""
+        """A row a layer, with the fields of `LayerDynamics`."""
         bounds = self._bounds.predict(self._sample, batch_size=self._batch_size, verbose=0)
         # [batches, layers, 2]
         low, high = bounds[..., 0].min(axis=0), bounds[..., 1].max(axis=0)

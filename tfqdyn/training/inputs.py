@@ -47,7 +47,7 @@ class Batches(keras.utils.PyDataset):
         """
         super().__init__()
         if augmentation and seed is None:
-            raise ValueError("Augmentation needs a seed. Received None.")
+            raise ValueError("Augmentation needs a seed, received None")
         self._images, self._labels = images, labels
         self._batch_size, self._preprocessing, self._seed = batch_size, preprocessing, seed
         self._augmentation = augmentation

@@ -82,7 +82,7 @@ class TrainingResult:
 
 
 def checkpoint_path(workdir: Path, epoch: int, recipe: Recipe) -> Path:
-    """Returns the path of the network kept after `epoch` epochs: the last one is `final.keras`."""
+    """The path of the network kept after `epoch` epochs: the last one is `final.keras`."""
     name = "final.keras" if epoch == recipe.epochs else f"epoch_{epoch:03d}.keras"
     return workdir / name
 

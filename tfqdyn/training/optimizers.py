@@ -52,7 +52,7 @@ class _MeasuresGradients:
         ]
 
     def sum_of_squares(self, gradient: Any) -> Any:
-        """Returns the square of a gradient's L2 norm."""
+        """The square of a gradient's L2 norm."""
         return ops.sum(ops.square(ops.cast(gradient, "float32")))
 
     def gradient_norm(self, variable: Any) -> float:

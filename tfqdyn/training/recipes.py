@@ -20,11 +20,11 @@ class StepDecay:
     after: tuple[int, ...]
 
     def scale(self, epoch: int) -> float:
-        """Returns the multiplier in force in epoch `epoch`, counted from 0."""
+        """The multiplier in force in epoch `epoch`, counted from 0."""
         return self.factor ** sum(epoch >= done for done in self.after)
 
     def stretched(self, ratio: float) -> "StepDecay":
-        """Returns the same drops at `ratio` times their epochs."""
+        """The same drops at `ratio` times their epochs."""
         return dataclasses.replace(self, after=tuple(round(done * ratio) for done in self.after))
 
 
@@ -35,11 +35,11 @@ class ExponentialDecay:
     factor: float
 
     def scale(self, epoch: int) -> float:
-        """Returns the multiplier in force in epoch `epoch`, counted from 0."""
+        """The multiplier in force in epoch `epoch`, counted from 0."""
         return self.factor**epoch
 
     def stretched(self, ratio: float) -> "ExponentialDecay":
-        """Returns a decay as deep at the end of a run `ratio` times as long."""
+        """A decay as deep at the end of a run `ratio` times as long."""
         return dataclasses.replace(self, factor=self.factor ** (1 / ratio))
 
 
@@ -104,32 +104,32 @@ class Recipe:
         """Raises ValueError if a number is out of its range."""
         if self.epochs < 1 or self.batch_size < 1 or self.learning_rate <= 0:
             raise ValueError(
-                "epochs and batch_size must be at least 1 and learning_rate positive. Received "
-                f"{self.epochs}, {self.batch_size} and {self.learning_rate}."
+                "epochs and batch_size must be at least 1 and learning_rate positive, received "
+                f"{self.epochs}, {self.batch_size} and {self.learning_rate}"
             )
         moving = self.batch_norm_momentum
         if not (0 <= self.momentum < 1 and (moving is None or 0 <= moving < 1)):
             raise ValueError(
-                "momentum and batch_norm_momentum must lie in [0, 1). Received "
-                f"{self.momentum} and {moving}."
+                "momentum and batch_norm_momentum must lie in [0, 1), received "
+                f"{self.momentum} and {moving}"
             )
         warmup, penalty = self.warmup_steps, self.weight_decay
         if not ((warmup is None or warmup > 0) and (penalty is None or penalty > 0)):
             raise ValueError(
-                "warmup_steps and weight_decay must be positive, or None. Received "
-                f"{warmup} and {penalty}."
+                "warmup_steps and weight_decay must be positive, or None, received "
+                f"{warmup} and {penalty}"
             )
 
     def learning_rate_in(self, epoch: int) -> float:
-        """Returns the learning rate of epoch `epoch`, counted from 0, once it is warmed up."""
+        """The learning rate of epoch `epoch`, counted from 0, once it is warmed up."""
         return self.learning_rate * self.decay.scale(epoch)
 
     def warmup(self, step: int) -> float:
-        """Returns the share of the learning rate in force at step `step` of the run, from 0."""
+        """The share of the learning rate in force at step `step` of the run, from 0."""
         return 1.0 if self.warmup_steps is None else min(1.0, (step + 1) / self.warmup_steps)
 
     def with_epochs(self, epochs: int, *, scale_decay: bool = True) -> "Recipe":
-        """Returns the recipe for another number of epochs.
+        """The recipe for another number of epochs.
 
         Args:
             epochs: Number of epochs, at least 1.
@@ -137,7 +137,7 @@ class Recipe:
                 move in proportion), or stays a function of the epoch alone.
         """
         if epochs < 1:
-            raise ValueError(f"epochs must be at least 1. Received {epochs}.")
+            raise ValueError(f"epochs must be at least 1, received {epochs}")
         decay = self.decay.stretched(epochs / self.epochs) if scale_decay else self.decay
         return dataclasses.replace(self, epochs=epochs, decay=decay)
 

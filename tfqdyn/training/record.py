@@ -75,7 +75,7 @@ def identity_of(
     seed: int,
     preprocessing: str,
 ) -> dict[str, Any]:
-    """Returns what must not change between the parts of a run that is continued."""
+    """What must not change between the parts of a run that is continued."""
     return {
         "network": network.name,
         "parameters": network.count_params(),
