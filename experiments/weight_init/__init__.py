@@ -2,9 +2,17 @@
 
 from experiments.engine.networks import WEIGHT_INIT
 from experiments.evidence import controls
-from experiments.weight_init import early_ranking, figures, table_4_2, table_4_3, table_4_4
+from experiments.weight_init import (
+    early_ranking,
+    figures,
+    table_4_1,
+    table_4_2,
+    table_4_3,
+    table_4_4,
+)
 
 ARTIFACTS = (
+    table_4_1.ARTIFACT,
     table_4_2.ARTIFACT,
     *figures.AFTER_TRAINING,
     table_4_3.ARTIFACT,

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import handmade
@@ -20,10 +21,12 @@ from experiments.weight_init import (
     checkpoints,
     dynamics,
     early_ranking,
+    table_4_1,
     table_4_2,
     table_4_3,
     table_4_4,
 )
+from models import initializers
 from tfqdyn.results import ActivationRow, WeightRow, plain
 
 SCOPE = Scope(SMOKE, 0, ImageNet())
@@ -209,3 +212,13 @@ def test_low_precision_is_bad():
     values["c"] = 0.1
     assert early_ranking.foretold(values, final, "folded_precision")["rank_of_worst"] == 1
     assert early_ranking.foretold(values, final, "folded_range")["rank_of_worst"] == 3
+
+
+def test_initializations_draw_what_table_4_1_says(tmp_path: Path):
+    rows = {row["initialization"]: row for row in table_4_1.rows(SCOPE, Store(tmp_path))}
+    assert list(rows) == list(initializers.STRATEGIES)
+    for row in rows.values():
+        assert row["std"] == pytest.approx(row["std_of_equations"], rel=0.02)
+    assert rows["ModGlorotUni_Large"]["largest"] == pytest.approx((1296 / 1152) ** 0.5, rel=0.01)
+    assert rows["RandUni_Small"]["largest"] == pytest.approx(0.25, rel=0.01)
+    assert rows["HeNorm"]["std_of_equations"] == pytest.approx(1 / 288**0.5)
