@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 import tensorflow as tf
 from conftest import images
@@ -22,11 +22,11 @@ from tfqdyn.results import LayerResult, layercsv
 
 
 def rows(folded: Folded) -> dict[str, LayerResult]:
-    return {row.name: row for row in patients.ward().result(folded).layers}
+    return {row.name: row for row in faulty_networks.ward().result(folded).layers}
 
 
 def test_own_and_inherited_error_are_told_apart() -> None:
-    found = rows(patients.coarse())
+    found = rows(faulty_networks.coarse())
     assert found["pw"].own is not None
     assert found["gap"].own is not None
     assert found["pw"].own.sqnr_db.mean < 25  # the fault is here
@@ -41,14 +41,14 @@ def test_own_and_inherited_error_are_told_apart() -> None:
 
 def fp32(graph: Graph) -> dict[str, np.ndarray]:
     run = KerasActivations(graph, [graph.nodes[0].name, *(r.output for r in graph.rows)])
-    ward = patients.ward()
+    ward = faulty_networks.ward()
     (chunk,) = [c for c in replace(ward.material, indices=np.arange(40, 72)).chunks(graph)]
     names = [graph.nodes[0].name, *(r.name for r in graph.rows)]
     return dict(zip(names, [np.array(v) for v in run(chunk)], strict=True))
 
 
 def test_sources_of_a_pointwise_layer_by_hand() -> None:
-    folded, ward = patients.healthy(), patients.ward()
+    folded, ward = faulty_networks.healthy(), faulty_networks.ward()
     found = rows(folded)["pw"].own.source_sqnr_db
     assert found is not None
     assert tuple(found) == SOURCES
@@ -82,7 +82,7 @@ def test_sources_of_a_pointwise_layer_by_hand() -> None:
 
 def test_the_images_source_is_what_the_file_makes_of_it() -> None:
     """Pixels in [-1, 1] lie between two codes: which one the file takes decides the source."""
-    folded, ward = patients.healthy(), patients.ward()
+    folded, ward = faulty_networks.healthy(), faulty_networks.ward()
     found = rows(folded)["stem"].own.source_sqnr_db
     values = fp32(folded.graph)
     x, y = values[folded.graph.nodes[0].name].astype(np.float64), values["stem"]
@@ -104,28 +104,30 @@ def top(folded: Folded) -> float:
 
 def test_sums_that_saturate_show_up() -> None:
     """A bias far beyond 32 bits of the accumulator's unit."""
-    folded = patients.healthy()
+    folded = faulty_networks.healthy()
     node = folded.graph.by_name["pw"]
     bias = node.weights["bias"].copy()
     bias[0] = 1e9
-    sick = patients.with_node(folded, replace(node, weights={**node.weights, "bias": bias}))
+    sick = faulty_networks.with_node(folded, replace(node, weights={**node.weights, "bias": bias}))
     found = rows(sick)["pw"].own.source_sqnr_db
     assert found is not None
     assert found["accumulator"].mean < 20
 
 
 def test_columns_are_written_only_when_asked_for() -> None:
-    ward, folded = patients.ward(), patients.healthy()
+    ward, folded = faulty_networks.ward(), faulty_networks.healthy()
     with_own = layercsv.text(ward.result(folded).layers).splitlines()[0]
-    without = layercsv.text(ward.result(folded, replace(patients.CONFIG, own_error=False)).layers)
+    without = layercsv.text(
+        ward.result(folded, replace(faulty_networks.CONFIG, own_error=False)).layers
+    )
     for column in ("own_qmse_mean", "inherited_qmse_mean", "source_sqnr_db_weights_mean"):
         assert column in with_own
         assert column not in without.splitlines()[0]
 
 
 def test_fp32_rows_have_no_rounding_of_their_own() -> None:
-    kept = replace(patients.healthy(), float_layers=("pw",))
-    row, before = rows(kept)["pw"], rows(patients.healthy())["pw"]
+    kept = replace(faulty_networks.healthy(), float_layers=("pw",))
+    row, before = rows(kept)["pw"], rows(faulty_networks.healthy())["pw"]
     assert row.own is not None
     assert before.own is not None
     assert row.own.sqnr_db.mean > before.own.sqnr_db.mean
@@ -184,7 +186,7 @@ def test_stepwise_networks_are_the_interpreter_up_to_ties() -> None:
     from tfqdyn.quantization.conversion import to_tflite
     from tfqdyn.tflite.running import TfliteTensors
 
-    folded, ward = patients.healthy(), patients.ward()
+    folded, ward = faulty_networks.healthy(), faulty_networks.ward()
     material = replace(ward.material, indices=np.arange(40, 48))
     ranges = ward.material.ranges(folded)
     converted = to_tflite(folded.graph, ranges)

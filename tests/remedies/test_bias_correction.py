@@ -1,7 +1,7 @@
 from dataclasses import replace
 
+import faulty_networks
 import numpy as np
-import patients
 import pytest
 from numpy.typing import NDArray
 
@@ -24,14 +24,14 @@ def shifted_net() -> Folded:
         kernel.flat[7] = 20 * kernel.max()
         return kernel
 
-    wide = patients.with_kernel(patients.healthy(), "pw", with_outlier)
-    return patients.with_kernel(wide, "pw", rounds_one_way)
+    wide = faulty_networks.with_kernel(faulty_networks.healthy(), "pw", with_outlier)
+    return faulty_networks.with_kernel(wide, "pw", rounds_one_way)
 
 
 @pytest.mark.parametrize("remedy", [bias_correction, bias_correction_analytic])
 def test_a_constant_shift_goes_away(remedy) -> None:
     sick = shifted_net()
-    ward = patients.ward()
+    ward = faulty_networks.ward()
     cured = remedy(sick, ward.material)
     assert ward.qkl(cured.folded) < 0.5 * ward.qkl(sick)
     assert {c.layer for c in cured.changes} >= {"pw"}
@@ -40,7 +40,7 @@ def test_a_constant_shift_goes_away(remedy) -> None:
 
 def test_means_of_the_quantized_network_are_those_of_fp32() -> None:
     sick = shifted_net()
-    ward = patients.ward()
+    ward = faulty_networks.ward()
     cured = bias_correction(sick, ward.material).folded
     material = ward.material
     wanted = material.linear_means(cured.graph)
@@ -54,14 +54,14 @@ def test_means_of_the_quantized_network_are_those_of_fp32() -> None:
 
 @pytest.mark.parametrize("remedy", [bias_correction, bias_correction_analytic])
 def test_a_healthy_network_hardly_changes(remedy) -> None:
-    healthy = patients.healthy()
-    ward = patients.ward()
+    healthy = faulty_networks.healthy()
+    ward = faulty_networks.ward()
     assert ward.qkl(remedy(healthy, ward.material).folded) < 1.5 * ward.qkl(healthy) + 1e-5
 
 
 def test_fp32_layers_are_left_alone() -> None:
-    healthy = patients.healthy()
-    ward = patients.ward()
+    healthy = faulty_networks.healthy()
+    ward = faulty_networks.ward()
     kept = replace(healthy, float_layers=("pw",))
     assert all(c.layer != "pw" for c in bias_correction(kept, ward.material).changes)
 
@@ -80,8 +80,8 @@ def test_clipped_mean_against_sampling() -> None:
 
 
 def test_expected_inputs_are_near_the_measured_ones() -> None:
-    healthy = patients.healthy()
-    ward = patients.ward()
+    healthy = faulty_networks.healthy()
+    ward = faulty_networks.ward()
     expected = expectations(healthy.graph, healthy.batch_norms)["stem_relu"].mean
     measured = channel_means(v for (v,) in ward.material.activations(healthy.graph, ["stem_relu"]))
     np.testing.assert_allclose(expected, measured, atol=0.15)
@@ -89,8 +89,8 @@ def test_expected_inputs_are_near_the_measured_ones() -> None:
 
 
 def test_layers_of_unknown_input_are_named() -> None:
-    healthy = patients.healthy()
-    ward = patients.ward()
+    healthy = faulty_networks.healthy()
+    ward = faulty_networks.ward()
     (note,) = bias_correction_analytic(healthy, ward.material).notes
     assert "stem" in note
     assert "pw" not in note

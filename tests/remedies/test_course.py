@@ -3,9 +3,9 @@
 import json
 from dataclasses import replace
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 
 from tfqdyn import pipeline, results
@@ -26,13 +26,13 @@ CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=48, calib
 
 def labelled(model: keras.Model) -> Dataset:
     """Images whose labels are what the fp32 network says."""
-    x = patients.photographs()
+    x = faulty_networks.photographs()
     logits = np.asarray(model(x / np.float32(127.5) - np.float32(1)))
     return Dataset("images", x, logits.argmax(axis=1).astype(np.int64))
 
 
 def test_images_that_calibrate_are_never_scored() -> None:
-    data = labelled(patients.small_net())
+    data = labelled(faulty_networks.small_net())
     drawn = disjoint_draws(data, CONFIG)
     assert len(drawn) == 2
     for d in drawn:
@@ -45,16 +45,16 @@ def test_images_that_calibrate_are_never_scored() -> None:
 
 
 def test_training_images_calibrate_where_there_are_any() -> None:
-    data = labelled(patients.small_net())
+    data = labelled(faulty_networks.small_net())
     both = replace(data, x_train=data.x_test[:30], y_train=data.y_test[:30])
     assert [len(d.scored) for d in disjoint_draws(both, CONFIG)] == [72, 72]
-    done = remedy(patients.small_net(), both, ["bias_correction"], CONFIG)
+    done = remedy(faulty_networks.small_net(), both, ["bias_correction"], CONFIG)
     assert done.stages[1].result.data.calibration_split == "x_train"
     assert len(done.stages[1].result.summary.qmse.trials) == 2
 
 
 def test_command_writes_every_step(tmp_path) -> None:
-    model = patients.dead_model()
+    model = faulty_networks.dead_model()
     names = ["zero_variance", "bias_correction"]
     done = remedy(model, labelled(model), names, CONFIG, tmp_path / "out")
     folders = ["0_none", "1_zero_variance", "2_bias_correction"]
@@ -74,7 +74,7 @@ def test_command_writes_every_step(tmp_path) -> None:
     assert first == second | {"figures": first["figures"]}
     cured = modelfile.load(tmp_path / "out" / "cured.keras")
     deployed = done.stages[-1].folded[0].deployed
-    x = patients.photographs()[:4] / np.float32(127.5) - np.float32(1)
+    x = faulty_networks.photographs()[:4] / np.float32(127.5) - np.float32(1)
     kernel = fold_batchnorm(lower(cured)).graph.by_name["pw"].weights["kernel"]
     np.testing.assert_array_equal(kernel, deployed.by_name["pw"].weights["kernel"])
     assert np.asarray(cured(x)).shape == (4, 10)
@@ -83,7 +83,7 @@ def test_command_writes_every_step(tmp_path) -> None:
 
 
 def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
-    model = patients.dead_model()
+    model = faulty_networks.dead_model()
     done = remedy(model, labelled(model), config=replace(CONFIG, trials=1), out=tmp_path)
     (choice,) = done.choices
     assert choice.remedies[0] == "zero_variance"
@@ -101,7 +101,7 @@ def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
 
 
 def test_every_trial_chooses_on_its_own_images() -> None:
-    model = patients.dead_model()
+    model = faulty_networks.dead_model()
     data = labelled(model)
     done = remedy(model, data, config=CONFIG)
     drawn = disjoint_draws(data, CONFIG)
@@ -125,7 +125,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, *courses: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("split", ["x_test", "x_train"])
 def test_trials_may_choose_differently(split: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = patients.dead_model()
+    model = faulty_networks.dead_model()
     data = labelled(model)
     if split == "x_train":
         data = replace(data, x_train=data.x_test, y_train=data.y_test)
@@ -160,7 +160,7 @@ def test_a_chosen_remedy_that_refuses_all_images_is_left_out(
         raise RemedyError("not on these images")
 
     monkeypatch.setitem(REMEDIES, "zero_variance", refuses)
-    model = patients.small_net()
+    model = faulty_networks.small_net()
     one = replace(CONFIG, trials=1)
     chosen(monkeypatch, ("zero_variance",))
     stage = remedy(model, labelled(model), config=one).stages[1]
@@ -186,14 +186,14 @@ def test_tables_count_trials() -> None:
 
 
 def test_auto_leaves_a_healthy_network_alone() -> None:
-    ward = patients.ward()
-    assert choose(patients.healthy(), ward.material).remedies == ()
+    ward = faulty_networks.ward()
+    assert choose(faulty_networks.healthy(), ward.material).remedies == ()
 
 
 def test_auto_needs_images() -> None:
-    material = replace(patients.ward().material, indices=np.arange(3))
+    material = replace(faulty_networks.ward().material, indices=np.arange(3))
     with pytest.raises(ValueError, match="at least 4 images, received 3"):
-        choose(patients.healthy(), material)
+        choose(faulty_networks.healthy(), material)
 
 
 @pytest.mark.parametrize(
@@ -206,18 +206,18 @@ def test_auto_needs_images() -> None:
     ],
 )
 def test_unknown_names_are_refused(names, message) -> None:
-    model = patients.small_net()
+    model = faulty_networks.small_net()
     with pytest.raises(ValueError, match=message):
         remedy(model, labelled(model), names, CONFIG)
 
 
 def test_trials_that_score_different_images_are_one_run() -> None:
     """Sums are joined: no figure is a mean of figures."""
-    ward, folded = patients.ward(), patients.healthy()
+    ward, folded = faulty_networks.ward(), faulty_networks.healthy()
     labels = np.arange(len(ward.images)) % 10
     data = Dataset("images", ward.images, labels)
     scored = [np.arange(40, 60), np.arange(50, 72)]
-    config = replace(patients.CONFIG, calibrator="minmax")
+    config = replace(faulty_networks.CONFIG, calibrator="minmax")
     parts = [
         pipeline.measure_draws([folded], data, [ward.material.indices[k::2]], indices, config)
         for k, indices in enumerate(scored)

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 from conftest import images
 
@@ -35,7 +35,7 @@ def with_own(result: RunResult, name: str, **changed) -> RunResult:
 
 @pytest.fixture(scope="module")
 def healthy() -> RunResult:
-    return patients.ward().result(patients.healthy())
+    return faulty_networks.ward().result(faulty_networks.healthy())
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +64,12 @@ def test_a_clean_run_has_no_findings(clean: RunResult) -> None:
 
 
 def test_one_channel_spanning_the_tensor() -> None:
-    found = faults(patients.ward().result(patients.coarse()), "pw")
+    found = faults(faulty_networks.ward().result(faulty_networks.coarse()), "pw")
     assert found[0] == "spanning_channel"
 
 
 def test_unlike_channels_are_named_where_they_hurt() -> None:
-    first = diagnose(patients.ward().result(patients.spread()))[0]
+    first = diagnose(faulty_networks.ward().result(faulty_networks.spread()))[0]
     assert (first.fault, first.layer) == ("activation_outliers", "dw")
     assert "the channels of stem are unlike" in first.text
     assert first.channels == (15,)
@@ -144,10 +144,10 @@ def test_activation_outliers(clean: RunResult) -> None:
 
 
 def test_relu6_saturation_is_measured() -> None:
-    model = patients.small_net(6.0)
+    model = faulty_networks.small_net(6.0)
     norm = model.get_layer("dw_bn")
     norm.gamma.assign(np.full(norm.gamma.shape, 8.0))
-    result = patients.ward().result(fold_batchnorm(lower(model)))
+    result = faulty_networks.ward().result(fold_batchnorm(lower(model)))
     assert "relu6_saturation" in faults(result, "dw")
     row = next(r for r in result.layers if r.name == "dw")
     assert row.own is not None
@@ -163,8 +163,8 @@ def test_inherited_error_is_told_from_own(clean: RunResult) -> None:
 
 
 def test_findings_name_known_remedies_and_faults(healthy: RunResult) -> None:
-    for folded in (patients.spread(), patients.coarse()):
-        for finding in diagnose(patients.ward().result(folded)):
+    for folded in (faulty_networks.spread(), faulty_networks.coarse()):
+        for finding in diagnose(faulty_networks.ward().result(folded)):
             assert finding.fault in RULES
             assert set(finding.remedies) <= set(REMEDIES)
             assert finding.layer in finding.text

@@ -1,8 +1,8 @@
 from dataclasses import replace
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 
 from tfqdyn.network import modelfile
@@ -17,7 +17,7 @@ from tfqdyn.remedies.equalization import equalization, equalization_relu, pairs_
 
 def bounded():
     """Channels of unlike scale before ReLU6s, many values beyond the bound."""
-    model = patients.small_net(6.0)
+    model = faulty_networks.small_net(6.0)
     rng = np.random.default_rng(4)
     for name in ("stem_bn", "dw_bn"):
         norm = model.get_layer(name)
@@ -26,7 +26,7 @@ def bounded():
 
 
 def test_ranges_of_a_pair_become_alike_and_the_function_stays() -> None:
-    sick, ward = patients.spread(), patients.ward()
+    sick, ward = faulty_networks.spread(), faulty_networks.ward()
     cured = equalization(sick, ward.material)
     nodes = cured.folded.graph.by_name
     ranges = [np.ptp(nodes["stem"].weights["kernel"], axis=(0, 1, 2)),
@@ -37,12 +37,12 @@ def test_ranges_of_a_pair_become_alike_and_the_function_stays() -> None:
 
 
 def test_unlike_channels_are_cured() -> None:
-    sick, ward = patients.spread(), patients.ward()
+    sick, ward = faulty_networks.spread(), faulty_networks.ward()
     assert ward.qkl(equalization(sick, ward.material).folded) < 0.25 * ward.qkl(sick)
 
 
 def test_relu6_stays_exact_with_a_cap_a_channel() -> None:
-    sick, ward = bounded(), patients.ward()
+    sick, ward = bounded(), faulty_networks.ward()
     cured = equalization(sick, ward.material)
     assert [n.op for n in cured.folded.graph].count("cap") == 3
     np.testing.assert_allclose(ward.logits(cured.folded), ward.logits(sick), rtol=1e-3, atol=1e-3)
@@ -52,7 +52,7 @@ def test_relu6_stays_exact_with_a_cap_a_channel() -> None:
 
 
 def test_capped_networks_survive_the_file(tmp_path) -> None:
-    ward = patients.ward()
+    ward = faulty_networks.ward()
     cured = equalization(bounded(), ward.material).folded
     to_keras(cured.deployed).save(tmp_path / "cured.keras")
     again = fold_batchnorm(lower(modelfile.load(tmp_path / "cured.keras")))
@@ -60,7 +60,7 @@ def test_capped_networks_survive_the_file(tmp_path) -> None:
 
 
 def test_replacing_relu6_reports_its_own_loss() -> None:
-    ward = patients.ward()
+    ward = faulty_networks.ward()
     cured = equalization_relu(bounded(), ward.material)
     assert cured.measured["relu6_replaced"] == 3
     assert cured.measured["relu6_replaced_output_qkl_div"] > 1e-3
@@ -69,7 +69,7 @@ def test_replacing_relu6_reports_its_own_loss() -> None:
 
 
 def test_a_healthy_network_hardly_changes() -> None:
-    healthy, ward = patients.healthy(), patients.ward()
+    healthy, ward = faulty_networks.healthy(), faulty_networks.ward()
     cured = equalization(healthy, ward.material)
     assert ward.qkl(cured.folded) < 0.001  # nats; `auto` looks for nothing below 0.002
 
@@ -79,17 +79,19 @@ def high_biased() -> Folded:
 
     Logits are small, so that probabilities show every change of them.
     """
-    healthy = patients.with_kernel(patients.healthy(), "logits", lambda kernel: kernel / 50)
+    healthy = faulty_networks.with_kernel(
+        faulty_networks.healthy(), "logits", lambda kernel: kernel / 50
+    )
     norm, dw = healthy.batch_norms["dw"], healthy.graph.by_name["dw"]
     high = np.full_like(norm.beta, 10.0)
     bias = (dw.weights["bias"] + high - norm.beta).astype(np.float32)
-    sick = patients.with_node(healthy, replace(dw, weights={**dw.weights, "bias": bias}))
+    sick = faulty_networks.with_node(healthy, replace(dw, weights={**dw.weights, "bias": bias}))
     return replace(sick, batch_norms={**sick.batch_norms, "dw": replace(norm, beta=high)})
 
 
 def test_batch_norms_tell_what_absorption_left() -> None:
     """beta becomes beta - c = 3 |gamma|, in the equalized scale; the analytic means with it."""
-    sick, ward = high_biased(), patients.ward()
+    sick, ward = high_biased(), faulty_networks.ward()
     cured = equalization(sick, ward.material).folded
     norm = cured.batch_norms["dw"]
     np.testing.assert_allclose(norm.beta, 3 * np.abs(norm.gamma), rtol=1e-12)
@@ -100,7 +102,7 @@ def test_batch_norms_tell_what_absorption_left() -> None:
 
 
 def test_analytic_correction_after_absorption_is_as_good_as_the_measured_one() -> None:
-    sick, ward = high_biased(), patients.ward()
+    sick, ward = high_biased(), faulty_networks.ward()
     absorbed = equalization(sick, ward.material).folded
     analytic, measured = (
         {row.name: row for row in ward.result(folded).layers}["pw"].own.qmse
@@ -115,7 +117,7 @@ def test_analytic_correction_after_absorption_is_as_good_as_the_measured_one() -
 
 
 def test_high_biases_go_into_the_next_layer() -> None:
-    sick, ward = high_biased(), patients.ward()
+    sick, ward = high_biased(), faulty_networks.ward()
     cured = equalization(sick, ward.material)
     absorbed = [c for c in cured.changes if c.what == "absorbed bias"]
     assert {c.layer for c in absorbed} == {"dw"}  # the stem's reader pads
@@ -125,7 +127,7 @@ def test_high_biases_go_into_the_next_layer() -> None:
 
 def test_biases_that_are_not_always_high_stay() -> None:
     """The batch norm says that hardly a value lies below 14; they lie around 10."""
-    sick, ward = high_biased(), patients.ward()
+    sick, ward = high_biased(), faulty_networks.ward()
     norm = sick.batch_norms["dw"]
     wrong = replace(norm, beta=norm.beta + 4, gamma=np.full_like(norm.gamma, 1e-3))
     sick = replace(sick, batch_norms={**sick.batch_norms, "dw": wrong})
@@ -144,8 +146,8 @@ def test_what_is_not_a_number_is_no_small_change() -> None:
 
 
 def test_must_come_before_what_suits_the_codes() -> None:
-    ward = patients.ward()
-    corrected = bias_correction(patients.healthy(), ward.material).folded
+    ward = faulty_networks.ward()
+    corrected = bias_correction(faulty_networks.healthy(), ward.material).folded
     with pytest.raises(RemedyError, match="must come before bias_correction"):
         equalization(corrected, ward.material)
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import cache
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ from tfqdyn.report.facts import facts
 from tfqdyn.results import RunResult
 from tfqdyn.tflite.running import TfliteTensors
 
-QUICK = replace(patients.CONFIG, own_error=False)
+QUICK = replace(faulty_networks.CONFIG, own_error=False)
 FITTED, SCORED = np.arange(40), np.arange(40, 72)
 
 
@@ -36,19 +36,19 @@ def bounded() -> Folded:
 
     Its answers differ from image to image: logits are of mean 0 and deviation 3.
     """
-    model = patients.small_net(6.0)
+    model = faulty_networks.small_net(6.0)
     for name in ("stem_bn", "dw_bn", "pw_bn"):
         norm = model.get_layer(name)
         norm.gamma.assign(6 * norm.gamma)
     dense = model.get_layer("logits")
-    scores = np.asarray(model(patients.photographs() / np.float32(127.5) - np.float32(1)))
+    scores = np.asarray(model(faulty_networks.photographs() / np.float32(127.5) - np.float32(1)))
     scale = 3.0 / scores.std(axis=0)
     dense.set_weights([dense.kernel.numpy() * scale, -scores.mean(axis=0) * scale])
     return fold_batchnorm(lower(model))
 
 
 def logits(graph) -> NDArray[np.float32]:
-    material = replace(patients.ward().material, indices=SCORED)
+    material = replace(faulty_networks.ward().material, indices=SCORED)
     return material.logits(graph)
 
 
@@ -61,13 +61,13 @@ def labels() -> NDArray[np.int64]:
 
 
 def analyzed(folded: Folded) -> RunResult:
-    data = Dataset("images", patients.photographs(), labels())
+    data = Dataset("images", faulty_networks.photographs(), labels())
     return assemble([measure_draws([folded], data, [FITTED], SCORED, QUICK)], data, QUICK)
 
 
 def quantized(folded: Folded) -> list[NDArray]:
     """Real values of every row and, last, of the output, from an interpreter of our own."""
-    material = patients.ward().material
+    material = faulty_networks.ward().material
     converted = to_tflite(folded.deployed, material.ranges(folded))
     (x,) = replace(material, indices=SCORED).chunks(folded.graph)
     codes = TfliteTensors(converted, len(x))(x)
@@ -80,7 +80,7 @@ def quantized(folded: Folded) -> list[NDArray]:
 
 @cache
 def remedied() -> Folded:
-    return equalization_relu(bounded(), patients.ward().material).folded
+    return equalization_relu(bounded(), faulty_networks.ward().material).folded
 
 
 def test_a_network_that_lost_its_bounds_is_counted_from_the_one_that_was_given() -> None:
@@ -113,7 +113,7 @@ def test_rows_say_what_they_are_held_against() -> None:
     assert "held against the remedied network" in " ".join(facts(rows["dw"]))
     assert "held against" not in " ".join(facts(rows["logits"]))
     values = dict(zip(rows, quantized(remedied()), strict=False))
-    (x,) = replace(patients.ward().material, indices=SCORED).chunks(bounded().graph)
+    (x,) = replace(faulty_networks.ward().material, indices=SCORED).chunks(bounded().graph)
     (changed,) = KerasActivations(remedied().graph, ["dw_relu"])(x)
     given = logits(bounded().graph)
     for name, fp32 in {"dw": changed, "logits": given}.items():
@@ -122,23 +122,23 @@ def test_rows_say_what_they_are_held_against() -> None:
 
 
 def test_caps_are_rows_of_the_remedied_network_alone() -> None:
-    folded = equalization(bounded(), patients.ward().material).folded
+    folded = equalization(bounded(), faulty_networks.ward().material).folded
     caps = [row for row in analyzed(folded).layers if row.kind == "cap"]
     assert [row.reference for row in caps] == ["remedied"] * 3
 
 
 def test_dead_channels_are_held_against_what_they_were() -> None:
     """The depthwise layer's QMSE counts what zero_variance changed in fp32."""
-    model = patients.dead_model()
+    model = faulty_networks.dead_model()
     stem = model.get_layer("stem_bn")
     beta = stem.beta.numpy()
     beta[[3, 8]] = -2.0  # the dead channels carry a little signal after all
     stem.beta.assign(beta)
     sick = fold_batchnorm(lower(model))
-    cured = zero_variance(sick, patients.ward().material, tolerance=np.inf).folded
+    cured = zero_variance(sick, faulty_networks.ward().material, tolerance=np.inf).folded
     rows = {row.name: row for row in analyzed(cured).layers}
     assert {row.reference for row in rows.values()} == {"original"}
-    (x,) = replace(patients.ward().material, indices=SCORED).chunks(sick.graph)
+    (x,) = replace(faulty_networks.ward().material, indices=SCORED).chunks(sick.graph)
     (given,) = KerasActivations(sick.graph, ["dw_relu"])(x)
     (changed,) = KerasActivations(cured.graph, ["dw_relu"])(x)
     own = quantized(cured)[1].reshape(given.shape)
@@ -148,25 +148,25 @@ def test_dead_channels_are_held_against_what_they_were() -> None:
 
 
 def test_what_keeps_the_fp32_network_is_held_against_it() -> None:
-    healthy, material = patients.healthy(), patients.ward().material
+    healthy, material = faulty_networks.healthy(), faulty_networks.ward().material
     corrected = bias_correction(healthy, material).folded
     assert corrected.graph is corrected.reference
     assert analyzed(corrected).summary.changed_fp32_accuracy is None
 
 
 def test_mixed_precision_measures_against_the_network_that_was_given() -> None:
-    material = patients.ward().material
+    material = faulty_networks.ward().material
     measured = mixed_precision(remedied(), material, most_layers=1).measured
     assert measured["output_qkl_div_before"] > 0.05  # most of it no fp32 layer brings back
     assert measured["output_qkl_div_after"] > 0.5 * measured["output_qkl_div_before"]
 
 
 def test_graphs_are_alike_number_by_number() -> None:
-    model = patients.small_net()
+    model = faulty_networks.small_net()
     first, second = (fold_batchnorm(lower(model)).graph for _ in range(2))
     assert alike(first, second)
     folded = fold_batchnorm(lower(model))
-    other = patients.with_kernel(folded, "pw", lambda kernel: kernel * 1.001)
+    other = faulty_networks.with_kernel(folded, "pw", lambda kernel: kernel * 1.001)
     assert not alike(first, other.graph)
     assert not alike(first, replace(second, nodes=second.nodes[:-1]))
     assert not alike(first, bounded().graph)
@@ -174,8 +174,8 @@ def test_graphs_are_alike_number_by_number() -> None:
 
 def test_the_given_network_stays_the_reference_through_every_remedy() -> None:
     keras.utils.set_random_seed(0)
-    material = patients.ward().material
-    folded = fold_batchnorm(lower(patients.dead_model()))
+    material = faulty_networks.ward().material
+    folded = fold_batchnorm(lower(faulty_networks.dead_model()))
     given = folded.reference
     for remedy in (zero_variance, equalization, bias_correction):
         folded = remedy(folded, material).folded

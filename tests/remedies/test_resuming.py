@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import patients
+import faulty_networks
 import pytest
 from test_course import CONFIG, labelled
 from test_steps import StoppedError, contents, stopping
@@ -12,7 +12,7 @@ from tfqdyn.remedies import auto, remedy
 
 
 def test_choosing_goes_on_behind_the_last_attempt(tmp_path: Path, monkeypatch) -> None:
-    model, attempt = patients.dead_model(), auto._try
+    model, attempt = faulty_networks.dead_model(), auto._try
     data = labelled(model)
     counting, calls = stopping(attempt, -1)
     monkeypatch.setattr(auto, "_try", counting)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+import faulty_networks
 import keras
 import numpy as np
-import patients
 import pytest
 import tensorflow as tf
 from scipy import stats
@@ -30,11 +30,13 @@ def heavy_tailed() -> Folded:
     x = k.Dense(40, name="logits")(k.Flatten()(x))
     folded = fold_batchnorm(lower(keras.Model(inputs, x)))
     rng = np.random.default_rng(8)
-    return patients.with_kernel(folded, "logits", lambda w: 0.05 * rng.standard_t(3, w.shape))
+    return faulty_networks.with_kernel(
+        folded, "logits", lambda w: 0.05 * rng.standard_t(3, w.shape)
+    )
 
 
 def test_clipping_minimizes_the_weights_error() -> None:
-    sick, ward = heavy_tailed(), patients.ward()
+    sick, ward = heavy_tailed(), faulty_networks.ward()
     cured = weight_clipping(sick, ward.material)
     assert {c.layer for c in cured.changes} == {"logits"}
     for name in ("logits",):
@@ -48,7 +50,7 @@ def test_clipping_minimizes_the_weights_error() -> None:
 
 
 def test_clipping_cures_heavy_tails() -> None:
-    sick, ward = heavy_tailed(), patients.ward()
+    sick, ward = heavy_tailed(), faulty_networks.ward()
     clipped = weight_clipping(sick, ward.material).folded
     both = [bias_correction(folded, ward.material).folded for folded in (sick, clipped)]
     before, after = (ward.result(folded).layers[-1].sqnr_db.mean for folded in both)
@@ -56,7 +58,7 @@ def test_clipping_cures_heavy_tails() -> None:
 
 
 def test_learned_rounding_beats_the_nearest_with_corrected_biases() -> None:
-    sick, ward = patients.coarse(), patients.ward()
+    sick, ward = faulty_networks.coarse(), faulty_networks.ward()
     cured = adaround(sick, ward.material)
     assert any(c.what == "codes moved" for c in cured.changes)
     results = [ward.result(f) for f in (bias_correction(sick, ward.material).folded, cured.folded)]
@@ -68,7 +70,7 @@ def test_learned_rounding_beats_the_nearest_with_corrected_biases() -> None:
 
 
 def test_learned_codes_differ_by_one_at_most_and_keep_the_range() -> None:
-    sick, ward = patients.coarse(), patients.ward()
+    sick, ward = faulty_networks.coarse(), faulty_networks.ward()
     deployed = adaround(sick, ward.material).folded.deployed
     for name in ("stem", "dw", "pw"):
         before, after = sick.graph.by_name[name], deployed.by_name[name]
@@ -84,7 +86,7 @@ def test_learned_codes_differ_by_one_at_most_and_keep_the_range() -> None:
 
 @pytest.mark.parametrize("remedy", [adaround, weight_clipping, mixed_precision])
 def test_a_healthy_network_hardly_changes(remedy) -> None:
-    healthy, ward = patients.healthy(), patients.ward()
+    healthy, ward = faulty_networks.healthy(), faulty_networks.ward()
     assert ward.qkl(remedy(healthy, ward.material).folded) < 1.5 * ward.qkl(healthy) + 2e-5
 
 
@@ -96,7 +98,7 @@ def test_adaround_covers_groups_strides_and_dense_layers() -> None:
     x = k.Conv2D(8, 3, groups=4, dilation_rate=2, padding="same", activation="relu", name="g")(x)
     x = k.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", name="multiplied")(x)
     x = k.Dense(4, name="last")(k.Flatten()(x))
-    folded, ward = fold_batchnorm(lower(keras.Model(inputs, x))), patients.ward()
+    folded, ward = fold_batchnorm(lower(keras.Model(inputs, x))), faulty_networks.ward()
     cured = adaround(folded, ward.material)
     moved = {c.layer for c in cured.changes if c.what == "codes moved"}
     assert {"strided", "g", "multiplied"} <= moved
@@ -105,7 +107,7 @@ def test_adaround_covers_groups_strides_and_dense_layers() -> None:
 
 
 def test_mixed_precision_finds_the_layer_at_fault() -> None:
-    sick, ward = patients.coarse(), patients.ward()
+    sick, ward = faulty_networks.coarse(), faulty_networks.ward()
     cured = mixed_precision(sick, ward.material, most_layers=1)
     assert cured.folded.float_layers == ("pw",)
     assert ward.qkl(cured.folded) < 0.3 * ward.qkl(sick)
@@ -115,11 +117,11 @@ def test_mixed_precision_finds_the_layer_at_fault() -> None:
 
 def test_mixed_precision_needs_a_layer_to_give() -> None:
     with pytest.raises(ValueError, match="at least 1, received 0"):
-        mixed_precision(patients.healthy(), patients.ward().material, most_layers=0)
+        mixed_precision(faulty_networks.healthy(), faulty_networks.ward().material, most_layers=0)
 
 
 def test_gains_and_their_correlations() -> None:
-    sick, ward = patients.coarse(), patients.ward()
+    sick, ward = faulty_networks.coarse(), faulty_networks.ward()
     labels = ward.logits(sick).argmax(axis=1)
     sweep = Sweep(sick, ward.material, ward.material, labels)
     before = sweep.score(()).accuracy

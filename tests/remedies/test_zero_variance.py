@@ -1,5 +1,5 @@
+import faulty_networks
 import numpy as np
-import patients
 import pytest
 
 from tfqdyn.network.folding import fold_batchnorm
@@ -10,8 +10,8 @@ from tfqdyn.remedies.zero_variance import zero_variance
 
 
 def test_dead_channels_become_the_constants_that_they_are() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     sick = fold_batchnorm(lower(model))
     cured = zero_variance(sick, ward.material)
     assert [(c.layer, c.channel) for c in cured.changes] == [("dw", 3), ("dw", 8)]
@@ -26,15 +26,15 @@ def test_dead_channels_become_the_constants_that_they_are() -> None:
 
 
 def test_accuracy_of_the_output_comes_back() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     sick = fold_batchnorm(lower(model))
     assert ward.qkl(zero_variance(sick, ward.material).folded) < 0.25 * ward.qkl(sick)
 
 
 def test_diagnosis_names_the_dead_layer_first() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     sick = fold_batchnorm(lower(model))
     first = diagnose(ward.result(sick))[0]
     assert (first.fault, first.layer, first.channels) == ("dead_variance", "dw", (3, 8))
@@ -44,16 +44,16 @@ def test_diagnosis_names_the_dead_layer_first() -> None:
 
 
 def test_a_healthy_network_stays_as_it_is() -> None:
-    healthy = patients.healthy()
-    ward = patients.ward()
+    healthy = faulty_networks.healthy()
+    ward = faulty_networks.ward()
     cured = zero_variance(healthy, ward.material)
     assert cured.folded is healthy
     assert not cured.changes
 
 
 def test_refuses_when_the_channel_is_alive() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     stem = model.get_layer("stem_bn")
     stem.beta.assign(np.zeros(stem.beta.shape))  # the channels carry a signal after all
     with pytest.raises(RemedyError, match="more than the tolerance"):
@@ -61,15 +61,15 @@ def test_refuses_when_the_channel_is_alive() -> None:
 
 
 def test_twice_changes_nothing_more() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     once = zero_variance(fold_batchnorm(lower(model)), ward.material)
     assert not zero_variance(once.folded, ward.material).changes
 
 
 def test_after_bias_correction_the_deployed_weights_follow() -> None:
-    model = patients.dead_model()
-    ward = patients.ward()
+    model = faulty_networks.dead_model()
+    ward = faulty_networks.ward()
     corrected = bias_correction(fold_batchnorm(lower(model)), ward.material).folded
     cured = zero_variance(corrected, ward.material).folded
     assert not cured.deployed.by_name["dw"].weights["kernel"][:, :, [3, 8]].any()
