@@ -10,7 +10,7 @@ from experiments.factorizenet import claims as factorizenet_claims
 from experiments.mobilenets import claims as mobilenets_claims
 from experiments.mobilenets import imagenet_claims
 from experiments.quantization_friendly import claims as quantization_friendly_claims
-from experiments.weight_init import course_claims as weight_init_claims
+from experiments.weight_init import training_claims as weight_init_claims
 
 GROUPS: Mapping[str, tuple[Artifact, ...]] = MappingProxyType(
     {

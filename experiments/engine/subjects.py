@@ -165,7 +165,7 @@ def begun(arch: str, scope: Scope) -> Subject | Missing:
 
 
 @dataclass(frozen=True)
-class Course:
+class SubjectAnalysis:
     """Analyzes a subject in 8 bits after remedies; calibration images are never scored.
 
     Result: `status` ("analyzed", or "not applicable" where a remedy refuses), `reason`, `summary`
@@ -179,7 +179,7 @@ class Course:
         remedies: names of `tfqdyn.remedies.REMEDIES`, applied in this order.
     """
 
-    KIND: ClassVar[str] = "courses"
+    KIND: ClassVar[str] = "subjects"
     cpus: ClassVar[float] = 2
     gpus: ClassVar[float] = 0
 
@@ -201,24 +201,21 @@ class Course:
     @property
     def code(self) -> str:
         """The analysis, the remedies and all that they are made of."""
-        return code_of(Course, Subject, Begun, fitted, imagenet.split, *SUBJECT_CODE)
+        return code_of(SubjectAnalysis, Subject, Begun, fitted, imagenet.split, *SUBJECT_CODE)
 
     def run(self, folder: Path, store: Store) -> Mapping[str, Any]:
         """Applies the remedies, every draw on its own images, and analyzes."""
-        from tfqdyn.remedies import REMEDIES, RemedyError, course
+        from tfqdyn.remedies import RemedyError, course
 
         folded, data = self.subject.folded(store, self.activation), self.subject.dataset()
         config = fitted(self.config, data)
         drawn = disjoint_draws(data, config)
-        materials = [course.images_of(data, d.calibration, config, silent) for d in drawn]
-        current, changes = [folded] * len(drawn), {}
+        of_draws = [course.images_of(data, d.calibration, config, silent) for d in drawn]
         try:
-            for name in self.remedies:
-                treated = [REMEDIES[name](f, m) for f, m in zip(current, materials, strict=True)]
-                current = [remedied.folded for remedied in treated]
-                changes[name] = len(treated[0].changes)
+            treated = [course.applied(self.remedies, folded, images) for images in of_draws]
         except RemedyError as error:
             return {"status": "not applicable", "reason": str(error), "summary": None}
+        current = [remedied[-1].folded if remedied else folded for remedied in treated]
         result = course.analyze_stage(current, data, drawn, config, silent)
         results.write(dataclasses.replace(result, tflite=()), folder)
         return {
@@ -227,15 +224,15 @@ class Course:
             "summary": dataclasses.asdict(result.summary),
             "images": result.data.images,
             "calibration_images": config.calibration_size,
-            "changes": changes,
+            "changes": {remedied.remedy: len(remedied.changes) for remedied in treated[0]},
         }
 
 
-def course_of(
+def analysis_of_subject(
     found: Subject, scope: Scope, activation: str | None = None, remedies: Sequence[str] = ()
-) -> Course:
+) -> SubjectAnalysis:
     """The analysis of a subject at a scale (Yun & Wong, section 6), remedies applied."""
-    return Course(found, config_of(found, scope), activation, tuple(remedies))
+    return SubjectAnalysis(found, config_of(found, scope), activation, tuple(remedies))
 
 
 def config_of(found: Subject, scope: Scope) -> AnalysisConfig:
@@ -251,8 +248,8 @@ def fitted(config: AnalysisConfig, data: Dataset) -> AnalysisConfig:
     return dataclasses.replace(config, calibration_size=min(config.calibration_size, largest))
 
 
-def course_columns(job: Course, store: Store) -> dict[str, Any]:
-    """`network`, `family`, `status` and, of a finished course, what it came to.
+def subject_columns(job: SubjectAnalysis, store: Store) -> dict[str, Any]:
+    """`network`, `family`, `status` and, where it was analyzed, what it came to.
 
     That is: the columns of `outcomes.figures_of`, `draws`, and `images` scored and
     `calibration_images` used in each.

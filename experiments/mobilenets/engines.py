@@ -23,11 +23,16 @@ from experiments.engine.imagenet import Missing
 from experiments.engine.jobs import Analysis, analysis_of
 from experiments.engine.networks import ABLATION
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import Course, course_columns, course_of, subject
+from experiments.engine.subjects import (
+    SubjectAnalysis,
+    analysis_of_subject,
+    subject,
+    subject_columns,
+)
 from experiments.evidence import outcomes
 from experiments.evidence.missing_networks import missing_row
 from experiments.mobilenets import table_1, table_2
-from experiments.mobilenets.imagenet_layers import courses
+from experiments.mobilenets.imagenet_layers import analyses
 from tfqdyn.schemes import DEVIATIONS, GRAPH_TRANSFORM_TOOL, OWN_RANGES
 
 ENGINES = (OWN_RANGES, GRAPH_TRANSFORM_TOOL)
@@ -65,11 +70,11 @@ def _analyses(scope: Scope) -> list[tuple[str, str, Analysis]]:
     ]
 
 
-def _courses(scope: Scope) -> list[tuple[str, str, Course | Missing]]:
+def _of_subjects(scope: Scope) -> list[tuple[str, str, SubjectAnalysis | Missing]]:
     """Architecture, engine and analysis of Table 2; why there is none."""
     return [
         (arch, engine, one if isinstance(one, Missing) else _in_engine(one, engine))
-        for arch, one in courses(scope).items()
+        for arch, one in analyses(scope).items()
         for engine in ENGINES
     ]
 
@@ -77,7 +82,7 @@ def _courses(scope: Scope) -> list[tuple[str, str, Course | Missing]]:
 def jobs(scope: Scope) -> Sequence[Job]:
     """All networks in both engines."""
     found: list[Job] = [analysis for _, _, analysis in _analyses(scope)]
-    return found + [one for _, _, one in _courses(scope) if not isinstance(one, Missing)]
+    return found + [one for _, _, one in _of_subjects(scope) if not isinstance(one, Missing)]
 
 
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
@@ -90,8 +95,8 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
             **{name: published[name] for name in _PUBLISHED},
             **outcomes.provenance(analysis, scope, store),
         })  # fmt: skip
-    for arch, engine, one in _courses(scope):
-        row = missing_row(arch, one) if isinstance(one, Missing) else course_columns(one, store)
+    for arch, engine, one in _of_subjects(scope):
+        row = missing_row(arch, one) if isinstance(one, Missing) else subject_columns(one, store)
         published = table_2.published(row["network"])
         found.append({**row, "engine": engine, **{name: published[name] for name in _PUBLISHED}})
     return found
@@ -109,12 +114,12 @@ TABLE = Artifact(
 )
 
 
-def switched(scope: Scope) -> dict[str, Course] | Missing:
+def switched(scope: Scope) -> dict[str, SubjectAnalysis] | Missing:
     """The analyses of MobileNet-V1 by the name of the variant, TFLite's uint8 first."""
     found = subject("mobilenet_v1", scope)
     if isinstance(found, Missing):
         return found
-    plain = course_of(found, scope)
+    plain = analysis_of_subject(found, scope)
     single = tuple(DEVIATIONS)[: 1 if scope.scale.name == "smoke" else None]
     tool = {
         name: _in_engine(plain, GRAPH_TRANSFORM_TOOL, without)
@@ -138,7 +143,7 @@ def switch_rows(scope: Scope, store: Store) -> Sequence[Row]:
     found = switched(scope)
     if isinstance(found, Missing):
         return [missing_row("mobilenet_v1", found)]
-    columns = {name: course_columns(course, store) for name, course in found.items()}
+    columns = {name: subject_columns(analysis, store) for name, analysis in found.items()}
     every, none = columns["all"]["loss"], columns["none"]["loss"]
 
     def points(name: str, loss: float) -> float | None:

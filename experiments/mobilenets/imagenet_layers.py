@@ -8,23 +8,28 @@ from experiments.engine import imagenet
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import Course, course_columns, course_of, subject
+from experiments.engine.subjects import (
+    SubjectAnalysis,
+    analysis_of_subject,
+    subject,
+    subject_columns,
+)
 from experiments.evidence import layerwise, missing_networks
 from experiments.evidence.figure_table import Entry
 
 
-def courses(scope: Scope) -> Mapping[str, Course | Missing]:
+def analyses(scope: Scope) -> Mapping[str, SubjectAnalysis | Missing]:
     """The analysis of each network as it was trained, or why there is none, by architecture."""
     found = {arch: subject(arch, scope) for arch in imagenet.NETWORKS}
     return {
-        arch: one if isinstance(one, Missing) else course_of(one, scope)
+        arch: one if isinstance(one, Missing) else analysis_of_subject(one, scope)
         for arch, one in found.items()
     }
 
 
 def jobs(scope: Scope) -> Sequence[Job]:
     """The analyses."""
-    return [one for one in courses(scope).values() if not isinstance(one, Missing)]
+    return [one for one in analyses(scope).values() if not isinstance(one, Missing)]
 
 
 def artifact(name: str, source: str, entry: Entry) -> Artifact:
@@ -38,11 +43,11 @@ def artifact(name: str, source: str, entry: Entry) -> Artifact:
 
     def rows(scope: Scope, store: Store) -> Sequence[Row]:
         found: list[Row] = []
-        for arch, one in courses(scope).items():
+        for arch, one in analyses(scope).items():
             if isinstance(one, Missing):
                 found.append(missing_networks.missing_row(arch, one))
                 continue
-            columns = course_columns(one, store)
+            columns = subject_columns(one, store)
             same = {key: columns[key] for key in ("network", "family", "status")}
             found += layerwise.layer_rows(store.folder(one), entry.values, **same)
         return found

@@ -14,29 +14,29 @@ from collections.abc import Sequence
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import Course, begun, config_of
+from experiments.engine.subjects import SubjectAnalysis, begun, config_of
 from experiments.evidence import layerwise, missing_networks
 
 ARCH = "mobilenet_v1"
 
 
-def course(scope: Scope) -> Course | Missing:
+def analysis(scope: Scope) -> SubjectAnalysis | Missing:
     """The analysis, or why there is none."""
     subject = begun(ARCH, scope)
     if isinstance(subject, Missing):
         return subject
-    return Course(subject, dataclasses.replace(config_of(subject, scope), trials=1))
+    return SubjectAnalysis(subject, dataclasses.replace(config_of(subject, scope), trials=1))
 
 
 def jobs(scope: Scope) -> Sequence[Job]:
     """The analysis."""
-    job = course(scope)
+    job = analysis(scope)
     return [] if isinstance(job, Missing) else [job]
 
 
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each numbered layer."""
-    job = course(scope)
+    job = analysis(scope)
     if isinstance(job, Missing):
         return [missing_networks.missing_row(ARCH, job)]
     same = {"network": job.subject.name, "family": job.subject.family, "status": "untrained"}

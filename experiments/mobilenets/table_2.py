@@ -19,9 +19,9 @@ from typing import Any
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Store
-from experiments.engine.subjects import course_columns
+from experiments.engine.subjects import subject_columns
 from experiments.evidence.missing_networks import missing_row
-from experiments.mobilenets.imagenet_layers import courses, jobs
+from experiments.mobilenets.imagenet_layers import analyses, jobs
 
 FIGURES = ("fp32_accuracy", "uint8_accuracy", "qmse", "qce", "qkl_div", "percent_decrease")
 """The published columns, in their order; all but the first have a deviation."""
@@ -48,8 +48,8 @@ def published(network: str) -> dict[str, Any]:
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row a network."""
     found: list[Row] = []
-    for arch, one in courses(scope).items():
-        row = missing_row(arch, one) if isinstance(one, Missing) else course_columns(one, store)
+    for arch, one in analyses(scope).items():
+        row = missing_row(arch, one) if isinstance(one, Missing) else subject_columns(one, store)
         found.append({**row, **published(row["network"])})
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from experiments.engine.artifact import Scope
 from experiments.engine.imagenet import Missing
-from experiments.engine.subjects import Course, course_of, subject
+from experiments.engine.subjects import SubjectAnalysis, analysis_of_subject, subject
 
 HANDLINGS: Mapping[str, tuple[str, ...]] = {
     "as it is": (),
@@ -14,9 +14,9 @@ HANDLINGS: Mapping[str, tuple[str, ...]] = {
 """Remedies of `tfqdyn.remedies` by what rows call them; Sheng et al. know the first two."""
 
 
-def courses(
+def analyses(
     scope: Scope, activation: str | None = None, handlings: Collection[str] = tuple(HANDLINGS)
-) -> Mapping[str, Course | Missing]:
+) -> Mapping[str, SubjectAnalysis | Missing]:
     """The analysis of MobileNet-V1 after each handling, or why there is none, by handling.
 
     Args:
@@ -28,6 +28,6 @@ def courses(
     return {
         name: network
         if isinstance(network, Missing)
-        else course_of(network, scope, activation, HANDLINGS[name])
+        else analysis_of_subject(network, scope, activation, HANDLINGS[name])
         for name in handlings
     }

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import course_columns
+from experiments.engine.subjects import subject_columns
 from experiments.evidence import layerwise, missing_networks
-from experiments.quantization_friendly.handling import courses
+from experiments.quantization_friendly.handling import analyses
 
 ACTIVATIONS: Mapping[str, str | None] = {"ReLU6": None, "ReLU": "relu"}
 SHOWN = ("as it is", "zero-variance handling")
@@ -35,7 +35,7 @@ def jobs(scope: Scope) -> Sequence[Job]:
     return [
         job
         for activation in ACTIVATIONS.values()
-        for job in courses(scope, activation, SHOWN).values()
+        for job in analyses(scope, activation, SHOWN).values()
         if not isinstance(job, Missing)
     ]
 
@@ -44,12 +44,12 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each numbered layer of each form; one row for a form that could not be measured."""
     found: list[Row] = []
     for shown, activation in ACTIVATIONS.items():
-        for handling, job in courses(scope, activation, SHOWN).items():
+        for handling, job in analyses(scope, activation, SHOWN).items():
             form = {"activation": shown, "handling": handling}
             if isinstance(job, Missing):
                 found.append({**missing_networks.missing_row("mobilenet_v1", job), **form})
                 continue
-            columns = course_columns(job, store)
+            columns = subject_columns(job, store)
             same = {key: columns[key] for key in ("network", "family", "status")} | form
             if "images" not in columns:
                 found.append(same)

@@ -65,7 +65,7 @@ class TopFive:
     Attributes:
         subject: the network.
         config: of the calibration.
-        remedies: see `subjects.Course`.
+        remedies: see `subjects.SubjectAnalysis`.
         wanted: class of the image, looked for among those that are scored, then among those that
             may calibrate; the first image of all where there is none of it.
     """
@@ -98,7 +98,7 @@ class TopFive:
         """Calibrates on the first draw without the image, converts, and runs both networks."""
         from tfqdyn.console import silent
         from tfqdyn.measurement.sampling import calibration_split, draw
-        from tfqdyn.remedies import REMEDIES, RemedyError, course
+        from tfqdyn.remedies import RemedyError, course
         from tfqdyn.remedies.mixed_precision import quantized_logits
 
         folded, data = self.subject.folded(store), self.subject.dataset()
@@ -116,8 +116,8 @@ class TopFive:
         found: dict[str, Any] = {"image": image, "label": int(labels[image])}
         found |= {"fp32": best(shown.logits(folded.graph)[0]), "uint8": None, "reason": ""}
         try:
-            for name in self.remedies:
-                folded = REMEDIES[name](folded, material).folded
+            for remedied in course.applied(self.remedies, folded, material):
+                folded = remedied.folded
         except RemedyError as error:
             return {**found, "reason": str(error)}
         logits = quantized_logits(folded, material.ranges(folded), shown, folded.float_layers)[0]

@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import STAND_IN, course_columns
+from experiments.engine.subjects import STAND_IN, subject_columns
 from experiments.evidence.missing_networks import missing_row
-from experiments.quantization_friendly.handling import courses
+from experiments.quantization_friendly.handling import analyses
 
 PUBLISHED: Mapping[str, tuple[float, float]] = {
     "as it is": (70.50, 1.80),
@@ -33,17 +33,17 @@ PUBLISHED: Mapping[str, tuple[float, float]] = {
 
 def jobs(scope: Scope) -> Sequence[Job]:
     """An analysis for each handling."""
-    return [job for job in courses(scope).values() if not isinstance(job, Missing)]
+    return [job for job in analyses(scope).values() if not isinstance(job, Missing)]
 
 
 def rows(scope: Scope, store: Store) -> Sequence[Row]:
     """A row for each handling; published accuracies beside those of the real network only."""
     found: list[Row] = []
-    for handling, job in courses(scope).items():
+    for handling, job in analyses(scope).items():
         if isinstance(job, Missing):
             row = missing_row("mobilenet_v1", job)
         else:
-            row = course_columns(job, store)
+            row = subject_columns(job, store)
             row["changes"] = store.result(job).get("changes", {}).get("zero_variance")
         fp32, uint8 = PUBLISHED.get(handling, (None, None))
         if row["network"] == STAND_IN:

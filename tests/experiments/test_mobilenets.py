@@ -94,19 +94,19 @@ def test_points_of_every_switch(finish: Callable[..., Store]):
     assert len(found) == 3 + 2  # the first deviation alone, at this scale
     losses = {"TFLite's uint8": 0.5, "all": 10.0, "none": 1.0}
     spread = {"mean": 0.5, "std": None, "trials": [0.5]}
-    for name, course in found.items():
+    for name, job in found.items():
         lost = losses.get(name, 6.0 if name.startswith("all but") else 3.0)
         names = ("quantized_accuracy", "percent_accuracy_decrease", "qmse", "qce", "qkl_div")
         summary = {"fp32_accuracy": 0.75, **dict.fromkeys(names, spread)}
         points = {"mean": lost, "std": None, "trials": [lost]}
         summary["loss"] = {"points": points, "interval": [lost - 1, lost + 1]}
         done = {"status": "analyzed", "reason": "", "summary": summary, "changes": {}}
-        store = finish(course, {**done, "images": 64, "calibration_images": 32})
+        store = finish(job, {**done, "images": 64, "calibration_images": 32})
     rows = {row["deviations"]: row for row in engines.switch_rows(scope, store)}
     assert [rows[name]["points_of_switch"] for name in losses] == [None, None, None]
     assert rows["all but bias_8bit"]["points_of_switch"] == 4.0
     assert rows["bias_8bit alone"]["points_of_switch"] == 2.0
-    left = {name: course.config.deviations for name, course in found.items() if name != "none"}
+    left = {name: job.config.deviations for name, job in found.items() if name != "none"}
     assert left["bias_8bit alone"] == ("bias_8bit",)
     assert left["all but bias_8bit"] == tuple(n for n in DEVIATIONS if n != "bias_8bit")
     assert left["all"] == tuple(DEVIATIONS)

@@ -116,6 +116,20 @@ def _applied(name: str, folded: Folded, images: CalibrationImages, lenient: bool
         return Remedied(folded, name, (), notes=(str(error),))
 
 
+def applied(
+    names: Sequence[str], folded: Folded, images: CalibrationImages
+) -> tuple[Remedied, ...]:
+    """What remedies make of a network, each of what the one before it left; nothing is measured.
+
+    Raises:
+        RemedyError: one does not apply.
+    """
+    treated: list[Remedied] = []
+    for name in names:
+        treated.append(REMEDIES[name](treated[-1].folded if treated else folded, images))
+    return tuple(treated)
+
+
 def _notes(names: Sequence[str | None], treated: Sequence[Remedied | None]) -> tuple[str, ...]:
     """What trials differ in, and the remedies' own remarks."""
     found = [f"{t.remedy}: {note}" for t in treated if t is not None for note in t.notes]

@@ -1,4 +1,4 @@
-"""Networks and photographs known by their digests, the courses that they go through, their rows."""
+"""Networks and photographs known by their digests, what is analyzed of them, their rows."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,13 @@ from experiments.engine.imagenet import ImageNet, Missing, NetworkFile, Photogra
 from experiments.engine.jobs import Training
 from experiments.engine.scales import REDUCED, SMOKE
 from experiments.engine.store import DONE, Store, key_of
-from experiments.engine.subjects import Course, Subject, course_of, fitted, subject
+from experiments.engine.subjects import (
+    Subject,
+    SubjectAnalysis,
+    analysis_of_subject,
+    fitted,
+    subject,
+)
 from experiments.mobilenets import imagenet_layers, table_2
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
@@ -48,15 +54,15 @@ def test_files_are_known_by_what_they_hold(tmp_path: Path) -> None:
     assert imagenet.digest(tmp_path / "c" / "y") == one
 
 
-def test_paths_do_not_decide_a_courses_key(small: Subject) -> None:
+def test_paths_do_not_decide_a_key(small: Subject) -> None:
     def key(network: NetworkFile, images: Photographs) -> str:
-        return key_of(Course(Subject(network, images, "tf", "n", "f"), AnalysisConfig()))
+        return key_of(SubjectAnalysis(Subject(network, images, "tf", "n", "f"), AnalysisConfig()))
 
     here = key(NetworkFile("vgg19", "a", "here"), Photographs("b", "here"))
     assert here == key(NetworkFile("vgg19", "a", "there"), Photographs("b", "there"))
     assert here != key(NetworkFile("vgg19", "c", "here"), Photographs("b", "here"))
     assert here != key(NetworkFile("vgg19", "a", "here"), Photographs("c", "here"))
-    assert here.startswith("courses/vgg19-")
+    assert here.startswith("subjects/vgg19-")
 
 
 def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
@@ -101,19 +107,19 @@ def test_draws_take_half_of_a_half_that_is_never_scored() -> None:
     assert imagenet.split(data) is data
 
 
-def test_a_course_cures_and_scores_what_did_not_calibrate(small: Subject, tmp_path: Path) -> None:
+def test_remedies_cure_and_scores_what_did_not_calibrate(small: Subject, tmp_path: Path) -> None:
     config = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=2000)
-    course = Course(small, config, "relu", ("zero_variance",))
+    job = SubjectAnalysis(small, config, "relu", ("zero_variance",))
     store = Store(tmp_path / "store")
-    found = store.finish(course)["result"]
+    found = store.finish(job)["result"]
     assert (found["status"], found["images"], found["calibration_images"]) == ("analyzed", 12, 6)
     assert found["changes"] == {"zero_variance": 1}
-    record = json.loads((store.folder(course) / "results.json").read_text())
+    record = json.loads((store.folder(job) / "results.json").read_text())
     assert [len(set(drawn)) for drawn in record["data"]["calibration_images"]] == [6, 6]
     assert record["data"]["scored"] == list(range(12))  # by every draw
     depthwise = next(row for row in record["layers"] if row["kind"] == "depthwise")
     assert depthwise["channels"]["folded_weight_range"][1] == 0.0
-    columns = subjects.course_columns(course, store)
+    columns = subjects.subject_columns(job, store)
     assert columns["uint8_accuracy"] == 100 * found["summary"]["quantized_accuracy"]["mean"]
 
 
@@ -133,14 +139,14 @@ def spread(mean: float, std: float) -> dict[str, Any]:
 @pytest.mark.usefixtures("offline")
 def test_table_2_has_the_published_figures_beside_ours(files: ImageNet, tmp_path: Path) -> None:
     scope, store = Scope(REDUCED, 0, files), Store(tmp_path / "store")
-    course = course_of(subject("mobilenet_v1", scope), scope)
+    job = analysis_of_subject(subject("mobilenet_v1", scope), scope)
     summary = {"fp32_accuracy": 0.92, "quantized_accuracy": spread(0.04, 0.01)} | {
         name: spread(2.0, 0.5) for name in ("percent_accuracy_decrease", "qmse", "qce", "qkl_div")
     }
     result = {"status": "analyzed", "reason": "", "summary": summary, "images": 400}
-    store.folder(course).mkdir(parents=True)
+    store.folder(job).mkdir(parents=True)
     done = {"result": result | {"calibration_images": 200}}
-    (store.folder(course) / DONE).write_text(json.dumps(done))
+    (store.folder(job) / DONE).write_text(json.dumps(done))
     mobilenet, vgg = table_2.rows(scope, store)
     assert (mobilenet["network"], mobilenet["status"]) == (REAL, "analyzed")
     ours = ("fp32_accuracy", "uint8_accuracy", "uint8_accuracy_std", "qce", "images", "draws")

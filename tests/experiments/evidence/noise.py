@@ -9,7 +9,7 @@ from experiments.engine.networks import ABLATION, GAMMA, OVER_TRAINING, STAGED, 
 from experiments.evidence.layerwise import COLUMNS
 from experiments.factorizenet.spectrum import SPECTRUM
 from experiments.weight_init import dynamics, early_ranking, table_4_2
-from experiments.weight_init.course_claims import EPOCHS
+from experiments.weight_init.training_claims import EPOCHS
 
 Rows = list[dict[str, Any]]
 Noise = np.random.Generator

@@ -16,7 +16,7 @@ from experiments.evidence.verdicts import FAILS, HOLDS, UNDECIDED, Verdict, judg
 from experiments.factorizenet.spectrum import SPECTRUM
 from experiments.mobilenets import table_1, table_2
 from experiments.quantization_friendly.retrained import PUBLISHED as STAGES
-from experiments.weight_init import course_claims, table_4_2, table_4_3, table_4_4
+from experiments.weight_init import table_4_2, table_4_3, table_4_4, training_claims
 
 CLAIMS: Mapping[str, Claim] = {claim.name: claim for claim in catalogue.CLAIMS}
 Rows = list[dict[str, Any]]
@@ -256,17 +256,17 @@ def test_early_figures_say_little_only_where_the_final_ones_say_something():
     claim = CLAIMS["weight_init/epoch_5_loss_says_little"]
     found = {**FOUND, "weight_init/early_ranking": early}
     assert judged(claim, found.get).verdict == HOLDS
-    assert course_claims.reliability(FOUND) > 0.99
+    assert training_claims.reliability(FOUND) > 0.99
     noisy = [
         {**row, **lost(row["loss"], 10.0)} if "loss" in row else row
         for row in FOUND["weight_init/table_4_2"]
     ]
     found["weight_init/table_4_2"] = noisy
-    assert course_claims.reliability(found) == 0.0
+    assert training_claims.reliability(found) == 0.0
     assert judged(claim, found.get).verdict != HOLDS
 
 
 def test_a_value_has_settled_where_it_stays_near_its_end():
-    assert course_claims.settling([0.0, 10.0, 1.0, 1.0, 1.0]) == 0.5
-    assert course_claims.settling([1.0, 1.0, 1.0]) == 0.0
-    assert course_claims.restlessness([1.0, 3.0, 2.0, 2.0]) == pytest.approx(1.5 / 2.0)
+    assert training_claims.settling([0.0, 10.0, 1.0, 1.0, 1.0]) == 0.5
+    assert training_claims.settling([1.0, 1.0, 1.0]) == 0.0
+    assert training_claims.restlessness([1.0, 3.0, 2.0, 2.0]) == pytest.approx(1.5 / 2.0)
