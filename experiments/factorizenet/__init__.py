@@ -1,10 +1,11 @@
 """Yun's thesis, chapter 5: FactorizeNet, from regular to depthwise separable convolutions."""
 
 from experiments.evidence import controls
-from experiments.factorizenet import figures, pareto, tradeoffs
+from experiments.factorizenet import architectures, figures, pareto, tradeoffs
 from experiments.factorizenet.spectrum import SPECTRUM
 
 ARTIFACTS = (
+    *architectures.ARTIFACTS,
     *tradeoffs.ARTIFACTS,
     *figures.ARTIFACTS,
     pareto.ARTIFACT,
