@@ -16,7 +16,7 @@ from conftest import images, residual_net
 from reported import HOSTILE, analyzed, renamed, without_histograms
 
 from tfqdyn import cli, results
-from tfqdyn.report import differences, named_runs, to_csv, write_report
+from tfqdyn.report import differences, named_runs, summary, to_csv, write_report
 from tfqdyn.report.facts import facts
 from tfqdyn.report.findings import TITLES, faults
 from tfqdyn.report.inputs import COLOURS
@@ -139,6 +139,19 @@ def test_colours_are_constant_and_apart(page: Page) -> None:
     assert len(set(shown)) == 7
     _, fewer = page(a=analyzed(), b=analyzed())
     assert [(run["colour"], run["marker"]) for run in fewer["runs"]] == shown[:2]
+
+
+def test_undefined_figures_are_dashes(page: Page) -> None:
+    """Where fp32 gets no image right, the percent decrease is undefined."""
+    result = analyzed()
+    undefined = Spread(float("nan"), None, (float("nan"),))
+    nothing = replace(result, summary=replace(result.summary, percent_accuracy_decrease=undefined))
+    (row,) = (r for r in summary.rows(named_runs([nothing])) if r.heading.startswith("percent"))
+    assert [cell.text for cell in row.cells] == [summary.MISSING]
+    page(nothing)
+    page(before=result, after=nothing)
+    found = differences(named_runs({"before": result, "after": nothing}))
+    assert not [one for one in found if one.figure.startswith("percent accuracy")]
 
 
 def test_runs_of_one_network_are_told_apart_by_their_settings() -> None:

@@ -117,11 +117,10 @@ def megabytes(count: int) -> str:
 
 
 def _cell(value: Value, first: Value, compared: bool, fraction: bool) -> Cell:
-    if value is None:
+    here, there = mean_of(value), mean_of(first)
+    if here is None:
         return Cell(MISSING)
     show: Callable[[float], str] = (lambda x: f"{100 * x:.2f} %") if fraction else short
-    here, there = mean_of(value), mean_of(first)
-    assert here is not None
     std = value.std if isinstance(value, Spread) else None
     deviation = "" if std is None else (f"± {100 * std:.2f}" if fraction else f"± {short(std, 2)}")
     if not compared or there is None:
