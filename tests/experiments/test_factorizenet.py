@@ -14,7 +14,7 @@ from experiments.engine.jobs import analysis_of
 from experiments.engine.networks import FACTORIZED
 from experiments.engine.scales import PAPER, SMOKE
 from experiments.engine.store import Store
-from experiments.factorizenet import figures, pareto, tradeoffs
+from experiments.factorizenet import architectures, figures, pareto, tradeoffs
 from experiments.factorizenet.sizing import Sizing, sizing_of
 from experiments.factorizenet.spectrum import SPECTRUM
 
@@ -25,8 +25,10 @@ Row = dict[str, Any]
 def test_figures_show_the_networks_of_their_captions():
     scope = Scope(PAPER, 0, ImageNet())
     counts = {a.name.split("/")[1]: len(a.jobs(scope)) for a in factorizenet.ARTIFACTS}
+    drawings = {a.name.split("/")[1] for a in architectures.ARTIFACTS}
     with_sizes = {"figure_5_4", "figure_5_5", "pareto"}
     compared = {f"figure_5_{number}" for number in (9, 10, 11, 12, 16, 17)}
+    assert all(counts.pop(name) == 0 for name in drawings)
     for name, count in counts.items():
         assert count == (16 if name in with_sizes else 3 if name in compared else 8), name
     assert [n.name for n in figures.COMPARED] == ["FactorizeNet-f2", "FactorizeNet-f16", "DWS Conv"]
