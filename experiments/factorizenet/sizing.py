@@ -8,10 +8,7 @@ from typing import Any, ClassVar
 from experiments.engine.networks import Network, Options
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
-
-IMAGE = (32, 32, 3)
-CLASSES = 10
-"""Of CIFAR-10."""
+from experiments.evidence.architectures import CLASSES, IMAGE
 
 
 @dataclass(frozen=True)
