@@ -20,6 +20,7 @@ from tfqdyn.network.graph import Graph, LayerNode
 from tfqdyn.network.lowering import lower
 from tfqdyn.numerics import metrics
 from tfqdyn.numerics.grid import QuantParams, RealGrid
+from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import Format
 from tfqdyn.results import (
     ActivationRow,
@@ -91,7 +92,7 @@ def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ..
     pairs = [sums for part in parts for sums in part.pairs]
     folded = trials[0].folded
     return tuple(
-        _layer_result(
+        layer_result(
             row,
             folded.held_against[row.name],
             [trial.sites[i] for trial in trials],
@@ -100,7 +101,7 @@ def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ..
             _kernels(folded, row, bins),
             folded.batch_norms.get(row.name),
             trials[0].deployed.format(row.name),
-            [_scale_and_zero(trial.deployed.grid(row.name)) for trial in trials],
+            [scale_and_zero(trial.deployed.grid(row.name)) for trial in trials],
         )
         for i, row in enumerate(trials[0].deployed.rows)
     )
@@ -116,10 +117,10 @@ def _kernels(folded: Folded, row: LayerNode, bins: int) -> tuple[WeightStats, We
     return before, weight_stats(node.weights["kernel"], axes, bins)
 
 
-def _layer_result(
+def layer_result(
     row: LayerNode,
     reference: str,
-    sites: Sequence,
+    sites: Sequence[SiteRange],
     sums: Sequence[PairSums],
     values: ValueSums,
     kernels: tuple[WeightStats, WeightStats] | None,
@@ -127,6 +128,19 @@ def _layer_result(
     held: Format,
     quantization: Sequence[tuple[float, int] | None],
 ) -> LayerResult:
+    """One row of the layer table.
+
+    Args:
+        row: what it is.
+        reference: whose fp32 values it is held against, see `LayerResult`.
+        sites: its calibrated range in every trial.
+        sums: its comparison in every trial.
+        values: of its fp32 activations.
+        kernels: of its kernel before folding, and as it is quantized; None without one.
+        batch_norm: what was folded into it, if any.
+        held: how its output and kernel are held.
+        quantization: scale and zero point of its output in every trial.
+    """
     ranges = [site.high - site.low for site in sites]
     channel_ranges = [site.channel_high - site.channel_low for site in sites]
     precisions = [
@@ -184,7 +198,8 @@ def _layer_result(
     )
 
 
-def _scale_and_zero(grid: QuantParams | RealGrid | None) -> tuple[float, int] | None:
+def scale_and_zero(grid: QuantParams | RealGrid | None) -> tuple[float, int] | None:
+    """Step of a grid and the code of 0; None without a grid."""
     if grid is None:
         return None
     if isinstance(grid, RealGrid):

@@ -7,30 +7,14 @@ held against the given network's, because a remedy put them on another scale or 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.streaming import Fp32
 from tfqdyn.network.folding import ORIGINAL, REMEDIED, Folded
 from tfqdyn.network.graph import LayerNode
-
-
-@dataclass(frozen=True, eq=False)
-class Fp32:
-    """fp32 values of a chunk of images.
-
-    Attributes:
-        rows: of every row [N, ...], what its quantized values are held against.
-        logits: of the network that the user gave [N, ...].
-        changed_logits: of the network as remedies or training left it [N, ...]; None where that is
-            still the one given.
-    """
-
-    rows: list[NDArray[np.float32]]
-    logits: NDArray[np.float32]
-    changed_logits: NDArray[np.float32] | None = None
 
 
 class Reference:

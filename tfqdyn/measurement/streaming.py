@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
-from tfqdyn.measurement.reference import Fp32
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
@@ -23,6 +22,22 @@ from tfqdyn.quantization.deployed import Deployed, Run
 
 Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 Chunk = tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]
+
+
+@dataclass(frozen=True, eq=False)
+class Fp32:
+    """fp32 values of a chunk of images.
+
+    Attributes:
+        rows: of every row [N, ...], what its quantized values are held against.
+        logits: of the network that the user gave [N, ...].
+        changed_logits: of the network as remedies or training left it [N, ...]; None where that is
+            still the one given.
+    """
+
+    rows: list[NDArray[np.float32]]
+    logits: NDArray[np.float32]
+    changed_logits: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
