@@ -29,6 +29,7 @@ RANKS = {
     "tfqdyn.remedies": 6,
     "tfqdyn.qat": 6,
     "tfqdyn.cli": 7,
+    "tfqdyn.__main__": 8,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.quantization.conversion"},

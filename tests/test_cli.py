@@ -1,17 +1,20 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from conftest import complaints, images, residual_net
 
+import tfqdyn
 from tfqdyn import cli, results
-from tfqdyn.config import AnalysisConfig
+from tfqdyn.cli import inputs
+from tfqdyn.cli.command import Given, Outcome
+from tfqdyn.cli.flags import parse
+from tfqdyn.config import GROUPS, AnalysisConfig
 
 
 @pytest.fixture
@@ -34,13 +37,8 @@ def analyze(files: Path, capfd: pytest.CaptureFixture) -> Analyze:
 
     def call(*given: str, command: str = "analyze") -> tuple[int, str, str]:
         defaults = [f"--model={files}/m.keras", f"--data={files}/d.npz", f"--out={files}/out"]
-        arguments = ["tfqdyn", command, *defaults, "--trials=1", "--calibration_size=4", *given]
-        with flagsaver.flagsaver():
-            status = 0
-            try:
-                cli.run(flags.FLAGS(arguments))
-            except SystemExit as stop:
-                status = int(stop.code or 0)
+        small = ["--trials=1", "--calibration-size=4"]
+        status = cli.run([command, *defaults, *small, *given])
         out, err = capfd.readouterr()
         return status, out, complaints(err)
 
@@ -48,14 +46,15 @@ def analyze(files: Path, capfd: pytest.CaptureFixture) -> Analyze:
 
 
 def test_every_setting_is_a_flag_with_its_default_and_type() -> None:
-    given = ["tfqdyn", "--percentile=2", "--max_images=7", "--own_error", "--float_layers=a,b"]
-    with flagsaver.flagsaver():
-        flags.FLAGS(["tfqdyn"])
-        assert cli._config("uint8") == AnalysisConfig()
-        flags.FLAGS(given)
-        assert cli._config("uint8") == AnalysisConfig(
-            percentile=2.0, max_images=7, own_error=True, float_layers=("a", "b")
-        )
+    def config(*words: str) -> AnalysisConfig:
+        values, _ = parse(inputs.SETTINGS, words, "analyze")
+        return inputs.config_of(Given(values))
+
+    assert config() == AnalysisConfig()
+    given = ["--percentile=2", "--max-images", "7", "--own_error", "--float_layers=a, b"]
+    assert config(*given) == AnalysisConfig(
+        percentile=2.0, max_images=7, own_error=True, float_layers=("a", "b")
+    )
 
 
 def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path) -> None:
@@ -63,6 +62,7 @@ def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path)
     assert (status, err) == (0, "")
     for expected in ("fp32 accuracy", "the 5 worst layers", "residual"):
         assert expected in out
+    assert out.endswith(f"trial_0.tflite to {files}/out.\nOpen {files}/out/report.html\n")
     written = {p.name for p in (files / "out").iterdir()}
     assert written == {
         "results.json", "layers.csv", "layers.png", "report.html", "trial_0.tflite",
@@ -133,11 +133,18 @@ BAD_FLAGS = {
 }
 
 
+OF_THE_COMMAND_LINE = {
+    "no trials", "empty calibration", "unknown calibrator", "unknown scheme",
+    "widths without simulation", "unknown preprocessing", "no output", "ranges of int8",
+}  # fmt: skip
+"""What is wrong before any file is looked at."""
+
+
 @pytest.mark.parametrize("case", BAD_FLAGS)
 def test_bad_input_gets_one_clear_error(case: str, analyze: Analyze, files: Path) -> None:
     given, message = BAD_FLAGS[case]
     status, out, err = analyze(*(flag.format(files) for flag in given))
-    assert status == 1
+    assert status == (2 if case in OF_THE_COMMAND_LINE else 1)
     assert out == ""
     assert message in err
     assert err.startswith("tfqdyn: ")
@@ -181,29 +188,126 @@ def test_unsupported_layers_are_named(analyze: Analyze, files: Path) -> None:
     assert "supported layers: Activation, " in err
 
 
-def test_commands_are_listed(capfd: pytest.CaptureFixture) -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.run(["tfqdyn", "analyse"])
-    assert stop.value.code == 2
-    assert "expected one command of ['analyze'" in capfd.readouterr().err
-
-
-def test_help_is_the_manual() -> None:
-    script = Path(sys.executable).with_name("tfqdyn")
-    shown = subprocess.run([script, "--help"], capture_output=True, text=True, check=False).stdout
-    for expected in ("tfqdyn analyze --model=", "--calibrator: One of minmax", "--trials"):
-        assert expected in shown
-
-
-def test_the_installed_command_is_quiet(files: Path) -> None:
-    """stderr stays empty when piped: no banner of TensorFlow's, no progress bar."""
+def test_a_piped_command_says_what_begins_and_nothing_else(files: Path) -> None:
+    """No banner of TensorFlow's, no progress bar: one line per stage on stderr."""
     command = [
-        sys.executable, "-m", "tfqdyn.cli", "analyze", f"--model={files}/m.keras",
+        sys.executable, "-m", "tfqdyn", "analyze", f"--model={files}/m.keras",
         f"--data={files}/d.npz", f"--out={files}/out", "--trials=1",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert complaints(done.stderr) == ""
+    stages = [line for line in done.stderr.splitlines() if line.endswith(" ...")]
+    assert stages == [
+        "read model and data ...", "calibrate 1/1 ...", "compare layers ...",
+        "write the report ...",
+    ]  # fmt: skip
     assert "quantized accuracy" in done.stdout
     failed = subprocess.run([*command, "--trials=0"], capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert failed.stderr == "tfqdyn: trials must be at least 1, received 0\n"
+
+
+def test_every_command_lists_its_flags_with_defaults(capfd: pytest.CaptureFixture) -> None:
+    for name, command in cli.COMMANDS.items():
+        assert cli.run([name, "--help"]) == 0
+        shown = capfd.readouterr().out
+        assert cli.run(["help", name]) == 0
+        assert capfd.readouterr().out == shown
+        assert command.summary in shown
+        for flag in command.all_flags:
+            assert f"\n  --{flag.name}" in shown, flag.name
+        assert max(map(len, shown.splitlines())) <= 100
+    assert cli.run(["analyze", "--help"]) == 0
+    shown = " ".join(capfd.readouterr().out.split())
+    for expected in (
+        "Quantization: --scheme=TEXT What to convert to: uint8, int8",
+        "--trials=N How many calibration draws. Default: 5.",
+        "--own_error Measure each layer's own error and its sources too. Default: off.",
+        "--calibrator=TEXT One of minmax, mse, percentile,",
+    ):
+        assert expected in shown
+    assert "--epochs" not in shown  # qat's
+
+
+def test_every_setting_stands_under_one_heading() -> None:
+    names = [name for members in GROUPS.values() for name in members]
+    assert sorted(names) == sorted(field.name for field in fields(AnalysisConfig))
+
+
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"]])
+def test_help_names_every_command(words: list[str], capfd: pytest.CaptureFixture) -> None:
+    assert cli.run(words) == 0
+    out = capfd.readouterr().out
+    assert all(f"\n  {name} " in out for name in cli.COMMANDS)
+
+
+def test_the_version_is_the_package_s(capfd: pytest.CaptureFixture) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capfd.readouterr().out == f"tfqdyn {tfqdyn.__version__}\n"
+
+
+WRONG = {
+    "nothing": ([], "expected one command of ['analyze'"),
+    "another command": (["analyse"], "received 'analyse'; `tfqdyn help` says what each does"),
+    "another flag": (
+        ["analyze", "--modle=x"],
+        "no flag --modle; did you mean --model?",
+    ),
+    "another command's": (
+        ["compare", "a", "--out=b", "--epochs=3"],
+        "has no flag --epochs",
+    ),
+    "a word": (
+        ["analyze", "--model=a", "--data=b", "--out=c", "d"],
+        "flags only, received 'd'",
+    ),
+    "no number": (["analyze", "--trials=many"], "--trials must be a whole number, received 'many'"),
+    "no value": (["analyze", "--model"], "--model needs a value: --model=FILE"),
+    "no switch": (["analyze", "--own_error=maybe"], "--own_error must be true or false"),
+    "no model": (["analyze", "--data=b", "--out=c"], "--model is missing. The trained model"),
+    "no folder": (["compare", "a"], "--out is missing. The folder for the results"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_command_line_is_told_with_status_2(
+    case: str, capfd: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words, message = WRONG[case]
+    assert cli.run(words) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("word", ["--no-own-error", "--noown_error", "--own-error=false"])
+def test_switches_are_turned_off(word: str) -> None:
+    values, rest = parse(inputs.SETTINGS, ["--own_error", word, "--", "--trials=3"], "analyze")
+    assert not values["own_error"]
+    assert (values["trials"], rest) == (5, ("--trials=3",))
+
+
+def test_ctrl_c_is_one_line(
+    files: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(given: Given) -> Outcome:
+        raise KeyboardInterrupt
+
+    ends = {"analyze": "", "remedy": "; the same command carries on where it stopped"}
+    for name, more in ends.items():
+        command = replace(cli.COMMANDS[name], run=interrupted)
+        monkeypatch.setitem(cli.COMMANDS, name, command)
+        words = [name, f"--model={files}/m.keras", f"--data={files}/d.npz", f"--out={files}/out"]
+        assert cli.run(words) == 130
+        assert capfd.readouterr().err == f"tfqdyn: interrupted{more}\n"
+        assert not (files / "out").exists()
+
+
+def test_a_run_leaves_no_file_of_an_earlier_one(analyze: Analyze, files: Path) -> None:
+    assert analyze("--trials=3")[0] == 0
+    status, out, _ = analyze("--trials=1")
+    assert status == 0
+    assert "trial_0.tflite to" in out
+    assert [p.name for p in (files / "out").glob("trial_*")] == ["trial_0.tflite"]

@@ -34,7 +34,8 @@ except ValueError as error:
     assert "percentile is for calibrators" in str(error)
 else:
     raise AssertionError("its percentile is not refused")
-shown = subprocess.run([sys.executable, "-m", "tfqdyn.cli", "--helpfull"], capture_output=True)
+help_of_analyze = [sys.executable, "-m", "tfqdyn", "analyze", "--help"]
+shown = subprocess.run(help_of_analyze, capture_output=True)
 assert b"symmetric" in shown.stdout, shown
 """,
     "A metric": """

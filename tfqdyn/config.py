@@ -23,6 +23,15 @@ from tfqdyn.schemes import (
 
 HELP = "help"
 """Key of a field's metadata: what its flag says of it."""
+GROUPS = {
+    "Network and images": ("preprocessing", "max_images", "seed"),
+    "Quantization": ("scheme", "calibrator", "percentile", "calibration_size", "trials"),
+    "What is measured": ("own_error", "float_layers", "bins", "epsilon"),
+    "Speed and memory": ("batch_size", "threads"),
+    "Simulated bit widths": ("weight_bits", "activation_bits", "per_channel", "mixed_bits"),
+    "Graph Transform Tool": ("without",),
+}
+"""Settings under the headings under which `--help` lists their flags."""
 _BITS = f"{NARROWEST_BITS} to {WIDEST_BITS}"
 
 
@@ -53,12 +62,15 @@ class AnalysisConfig:
     )
     percentile: float | None = field(
         default=None,
-        metadata={HELP: "What the percentile calibrators cut at each end, in percent."},
+        metadata={
+            HELP: "What the percentile calibrators cut at each end, in percent; by default 1 of "
+            "values, 5 of images' extrema."
+        },
     )
     calibration_size: int = field(default=64, metadata={HELP: "Images in a calibration draw."})
     trials: int = field(default=5, metadata={HELP: "How many calibration draws."})
     max_images: int | None = field(
-        default=None, metadata={HELP: "Score at most this many test images."}
+        default=None, metadata={HELP: "Score at most this many test images; by default all."}
     )
     batch_size: int = field(default=50, metadata={HELP: "Most images in one forward pass."})
     threads: int = field(default=2, metadata={HELP: "Threads."})

@@ -26,10 +26,25 @@ def silent(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
     return items
 
 
+def stage(what: str) -> None:
+    """One line on stderr that says what begins; nothing in a terminal, where bars are drawn."""
+    if not Console(stderr=True).is_terminal:
+        print(f"{printable(what)} ...", file=sys.stderr, flush=True)
+
+
 def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
-    """Yields the items behind a progress bar; nothing is drawn where stderr is not a terminal."""
+    """Yields the items behind a progress bar; behind one line where stderr is no terminal."""
+    if not Console(stderr=True).is_terminal:
+        stage(what)
+        yield from items
+        return
+    yield from if_watched(items, what, total)
+
+
+def if_watched(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
+    """Yields the items behind a progress bar in a terminal or a notebook; silently elsewhere."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not (console.is_terminal or console.is_jupyter):
         yield from items
         return
     columns = (
@@ -49,7 +64,7 @@ def print_tables(tables: Sequence[Table], notes: Sequence[str] = ()) -> None:
     for table in tables:
         console.print(table)
     for note in notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, soft_wrap=True)  # paths stay whole
 
 
 class _AsItIs(Console):

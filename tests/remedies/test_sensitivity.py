@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
-from conftest import images, residual_net
+from conftest import complaints, images, residual_net
 
 from tfqdyn import cli
 from tfqdyn.remedies import sensitivity
@@ -23,12 +21,7 @@ def run(folder: Path, *given: str) -> int:
         residual_net().save(folder / "m.keras")
     defaults = [f"--model={folder}/m.keras", f"--data={folder}/d.npz", f"--out={folder}/out"]
     small = ["--calibration_size=8", "--preprocessing=tf"]
-    with flagsaver.flagsaver():
-        try:
-            cli.run(flags.FLAGS(["tfqdyn", "sensitivity", *defaults, *small, *given]))
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
+    return cli.run(["sensitivity", *defaults, *small, *given])
 
 
 def test_every_layer_is_scored_and_a_killed_command_goes_on(
@@ -45,8 +38,8 @@ def test_every_layer_is_scored_and_a_killed_command_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(sensitivity.Sweep, "score", dying)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path)
+        assert run(tmp_path) == cli.INTERRUPTED
+        assert "carries on where it stopped" in capfd.readouterr().err
     rest: list[int] = []
 
     def counting(self: sensitivity.Sweep, float_layers: tuple[str, ...]) -> sensitivity.Score:
@@ -83,7 +76,7 @@ def test_one_clear_error(
     flag: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
     assert run(tmp_path, flag) == 1
-    err = capfd.readouterr().err
+    err = complaints(capfd.readouterr().err)
     assert err.startswith("tfqdyn: ")
     assert message in err
     assert not (tmp_path / "out").exists()

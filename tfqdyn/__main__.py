@@ -1,0 +1,5 @@
+"""`python -m tfqdyn`."""
+
+from tfqdyn.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""`python -m tfqdyn.cli`."""
+
+from tfqdyn.cli import main
+
+main()

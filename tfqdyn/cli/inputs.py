@@ -1,0 +1,103 @@
+"""Flags that several commands share, and what they stand for: model, data, configuration."""
+
+import dataclasses
+import os
+import types
+import typing
+from typing import TYPE_CHECKING, Any
+
+from tfqdyn.cli.command import Given
+from tfqdyn.cli.flags import Flag, UsageError
+from tfqdyn.config import GROUPS, HELP, AnalysisConfig
+from tfqdyn.console import quiet_tensorflow, stage
+
+if TYPE_CHECKING:
+    from tfqdyn.datasets import Dataset
+
+FILES = "Input and output"
+OUT = Flag(
+    "out", str, None, "The folder for the results; made if it is missing.", FILES, "DIR",
+    required=True,
+)  # fmt: skip
+MODEL = Flag(
+    "model", str, None, "The trained model: a .keras or .h5 file. No code in it is run.", FILES,
+    "FILE", required=True,
+)  # fmt: skip
+DATA = Flag(
+    "data", str, None,
+    "Images with labels: an .npz file with x_test and y_test (and x_train, y_train, if any), a "
+    "folder with one subfolder per class, 'cifar10' or 'digits'.",
+    FILES, "SOURCE", required=True,
+)  # fmt: skip
+
+
+def _kind(setting: dataclasses.Field) -> type:
+    """The type of a field's flag; of an optional field the type that it may have."""
+    kind: Any = setting.type
+    if isinstance(kind, types.UnionType):
+        (kind,) = set(typing.get_args(kind)) - {types.NoneType}
+    return typing.get_origin(kind) or kind
+
+
+def _group(name: str) -> str:
+    return next((heading for heading, names in GROUPS.items() if name in names), "More settings")
+
+
+def _settings() -> tuple[Flag, ...]:
+    found = [
+        Flag(s.name, _kind(s), s.default, s.metadata[HELP], _group(s.name))
+        for s in dataclasses.fields(AnalysisConfig)
+    ]
+    headings = [*GROUPS, "More settings"]
+    return tuple(sorted(found, key=lambda flag: headings.index(flag.group)))
+
+
+SETTINGS = _settings()
+"""A flag for every field of `AnalysisConfig`, with its default."""
+ANALYSIS = (MODEL, DATA, OUT, *SETTINGS)
+"""What a command takes that analyzes a model."""
+
+
+def config_of(given: Given, **changed: Any) -> AnalysisConfig:
+    """The configuration that the flags ask for.
+
+    Raises:
+        UsageError: flags that do not go together, or values out of range.
+    """
+    values = {flag.name: given[flag.name] for flag in SETTINGS}
+    try:
+        return AnalysisConfig(**{**values, **changed})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def start_tensorflow(given: Given) -> None:
+    """Keras on TensorFlow, with as many threads as asked for; quiet unless --verbosity=1."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(given["threads"]))
+    if given["verbosity"] < 1:
+        quiet_tensorflow()
+
+
+def read(given: Given, **changed: Any) -> tuple[Any, "Dataset", AnalysisConfig]:
+    """Model, data and configuration; TensorFlow is loaded after this.
+
+    Args:
+        given: the command line.
+        changed: fields of the configuration that the command decides, not the flags.
+
+    Raises:
+        UsageError: the configuration is refused.
+        ValueError: model or data are.
+    """
+    config = config_of(given, **changed)
+    stage("read model and data")
+    start_tensorflow(given)
+    from tfqdyn import datasets
+    from tfqdyn.network import modelfile
+
+    model = modelfile.load(given["model"])
+    shape = getattr(model, "input_shape", None)  # models that are not built have none
+    size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
+    size = None if size is None or None in size else size
+    return model, datasets.load(given["data"], size), config
