@@ -335,4 +335,4 @@ def test_compare_names_what_is_wrong(
 
 def test_compare_needs_a_folder_to_write_to(folders: Path, capfd: pytest.CaptureFixture) -> None:
     assert compare(f"{folders}/a") == 2
-    assert capfd.readouterr().err == "tfqdyn: --out is missing\n"
+    assert capfd.readouterr().err.startswith("tfqdyn: --out is missing. ")
