@@ -34,7 +34,7 @@ def rows_table(artifact: Artifact, rows: Sequence[Row]) -> Table:
 def claims_table(verdicts: Sequence[Row]) -> Table:
     """Claims with their verdicts and the figures that decide."""
     table = Table(title="Claims", title_justify="left")
-    columns = ("claim", "verdict", "effect", "low", "high", "unit")
+    columns = ("claim", "verdict", "scale", "effect", "low", "high", "unit")
     for heading in columns:
         table.add_column(heading, overflow="fold")
     for row in verdicts:

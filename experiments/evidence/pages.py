@@ -40,52 +40,80 @@ MOST_LINES = 60
 
 
 def first_page(
-    verdicts: Sequence[Verdict],
-    notes: Mapping[str, Mapping[str, Any]],
-    settings: Sequence[Row],
-    missing: Sequence[str],
+    chosen: Sequence[tuple[str, Verdict]],
+    notes: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    waiting: Mapping[str, Mapping[str, Sequence[str]]],
+    names: Sequence[str],
 ) -> str:
     """What was reproduced and what was not, with which networks, and how far from the works.
 
     Args:
-        verdicts: of all claims.
-        notes: `artifact.json` by name of the artifacts that are there.
-        settings: see `deviations.settings`.
-        missing: names of artifacts that were not made.
+        chosen: all claims' verdicts, each with the scale that it is of.
+        notes: `artifact.json` by scale and name of the artifacts that are there.
+        waiting: networks that are not done yet, by scale and artifact.
+        names: of all artifacts.
     """
-    note = next(iter(notes.values()))
-    scale = note["scale"]["name"]
-    command = max((str(one["command"]) for one in notes.values()), key=len)
-    command = command.replace(f"--artifact={_named(command)}", "--artifact=all")
+    verdicts = [one for _, one in chosen]
     counts = [
         {"work": title}
         | {name: sum(one.verdict == name for one in verdicts if one.claim.work == work)
            for name in VERDICTS}
         for work, title in WORKS.items()
     ]  # fmt: skip
-    by_name = {one.claim.name: one for one in verdicts}
-    headlines = [headline(by_name[name]) for name in HEADLINES if name in by_name]
+    by_name = {one.claim.name: (scale, one) for scale, one in chosen}
+    headlines = [headline(*by_name[name]) for name in HEADLINES if name in by_name]
+    settings = [
+        {"scale": scale, **row}
+        for scale, of in notes.items()
+        for row in deviations.settings(next(iter(of.values()))["scale"])
+    ]
+    missing = [name for name in names if not any(name in of for of in notes.values())]
     parts = [
         "# The three works, reproduced",
-        f"Scale `{scale}`, seed {note['seed']}; made by `{command}`. {provenance(notes)}",
-        f"**What this scale cannot show.** {deviations.LIMITS[scale]}",
+        "\n".join(f"- {_of_scale(scale, of)}" for scale, of in notes.items()),
         "## What was reproduced",
         markdown(counts, ("work", *VERDICTS)),
         "![Effects of all tested claims](verdicts.svg)",
         "Each line is a claim's effect with its 95 % interval, as a share of the claimed size: 0 "
-        "is nothing, 1 as large as claimed. All claims, with their rules' effects, are in "
+        "is nothing, 1 as large as claimed. A claim is judged at the largest scale that decides "
+        "it, else at the largest that tests it. All claims, with their rules' effects, are in "
         "[CLAIMS.md](CLAIMS.md); what each work is about:",
-        markdown(headlines, ("claim", "verdict", "effect", "claimed", "to_decide")),
+        markdown(headlines, ("claim", "verdict", "scale", "effect", "claimed", "to_decide")),
         "## With which networks",
         markdown(settings, tuple(dict.fromkeys(name for row in settings for name in row))),
+        *_not_yet(waiting),
         "## Where this departs from the works",
         markdown(deviations.DEVIATIONS, ("what", "the_works", "here")),
         "## Tables and figures",
-        "\n".join(f"- [{group}]({group}/README.md)" for group in _groups(notes)),
+        "\n".join(
+            f"- [{group}, scale `{scale}`]({scale}/{group}/README.md)"
+            for scale, of in notes.items()
+            for group in _groups(of)
+        ),
     ]
     if missing:
-        parts.append(f"Not made: {', '.join(f'`{name}`' for name in missing)}.")
+        parts.append(f"Made at no scale: {', '.join(f'`{name}`' for name in missing)}.")
     return "\n\n".join(parts)
+
+
+def _of_scale(scale: str, notes: Mapping[str, Mapping[str, Any]]) -> str:
+    """How the artifacts of a scale were made, and what it cannot show."""
+    command = max((str(one["command"]) for one in notes.values()), key=len)
+    command = command.replace(f"--artifact={_named(command)}", "--artifact=all")
+    return (
+        f"**Scale `{scale}`**, {len(notes)} artifacts; made by `{command}`. "
+        f"{deviations.LIMITS[scale]} {provenance(notes)}"
+    )
+
+
+def _not_yet(waiting: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """What is not trained yet."""
+    lines = [
+        f"- `{name}` at `{scale}`: {', '.join(networks)}"
+        for scale, of in waiting.items()
+        for name, networks in of.items()
+    ]
+    return ["## What is not trained yet", "\n".join(lines)] if lines else []
 
 
 def provenance(notes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -104,39 +132,46 @@ def provenance(notes: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
-def headline(one: Verdict) -> Row:
-    """A claim in short."""
+def headline(scale: str, one: Verdict) -> Row:
+    """A claim in short, judged at a scale."""
     return {
         "claim": one.claim.statement,
         "verdict": f"**{one.verdict}**",
+        "scale": None if one.verdict == UNTESTED else scale,
         "effect": effect_of(one),
         "claimed": claimed_of(one),
         "to_decide": why(one),
     }
 
 
-def claims_page(verdicts: Sequence[Verdict]) -> str:
-    """All claims, a table a work."""
+def claims_page(chosen: Sequence[tuple[str, Verdict]]) -> str:
+    """All claims, one table for each work.
+
+    Args:
+        chosen: verdicts, each with the scale that it is of.
+    """
     sections = ["# Claims", RULES]
     columns = (
-        "claim", "verdict", "effect", "claimed", "before_training", "p", "Holm", "source", "note",
+        "claim", "verdict", "scale", "effect", "claimed", "before_training", "p", "Holm", "source",
+        "note",
     )  # fmt: skip
     for work, title in WORKS.items():
-        own = [one for one in verdicts if one.claim.work == work]
+        own = [(scale, one) for scale, one in chosen if one.claim.work == work]
         if own:
-            counts = collections.Counter(one.verdict for one in own)
+            counts = collections.Counter(one.verdict for _, one in own)
             told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name])
-            table = markdown([claim_row(one) for one in own], columns)
+            table = markdown([claim_row(scale, one) for scale, one in own], columns)
             sections.append(f"## {title}\n\n{len(own)} claims: {told}.\n\n{table}")
     return "\n\n".join(sections)
 
 
-def claim_row(one: Verdict) -> Row:
-    """A claim as a line of its work's table."""
+def claim_row(scale: str, one: Verdict) -> Row:
+    """A claim, judged at a scale, as a line of its work's table."""
     before = one.control
     return {
         "claim": one.claim.statement,
         "verdict": f"**{one.verdict}**",
+        "scale": None if one.verdict == UNTESTED else scale,
         "effect": effect_of(one),
         "claimed": claimed_of(one),
         "before_training": str(before) if isinstance(before, Estimate) else None,
@@ -178,7 +213,9 @@ def section(
     folder = artifact.name.split("/")[1]
     parts = [heading, f"`{note['command']}` · [rows]({folder}/rows.csv)"]
     if note.get("pending"):
-        parts.append(f"{note['pending']} of its jobs are not done yet.")
+        parts.append(f"{note['pending']} of its jobs were not done in its last run.")
+    if note.get("kept"):
+        parts.append(f"Rows of earlier runs: {', '.join(note['kept'])}.")
     if artifact.published:
         parts.append(f"Published: {artifact.published}")
     told = [one for one in verdicts if one.verdict != UNTESTED]

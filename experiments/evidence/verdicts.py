@@ -149,6 +149,25 @@ def corrected(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return found
 
 
+def combined(by_scale: Mapping[str, Sequence[Verdict]]) -> list[tuple[str, Verdict]]:
+    """Every claim by the largest scale that decides it, else by the largest that tests it.
+
+    Holm's correction is that of the claims together, whatever scales they are of.
+
+    Args:
+        by_scale: all claims' verdicts, in one order, by scale, the largest first.
+    """
+    chosen = [
+        min(zip(by_scale, of, strict=True), key=lambda pair: _OPEN.get(pair[1].verdict, 0))
+        for of in zip(*by_scale.values(), strict=True)
+    ]
+    verdicts = corrected([replace(one, holm=None) for _, one in chosen])
+    return [(scale, one) for (scale, _), one in zip(chosen, verdicts, strict=True)]
+
+
+_OPEN = {UNDECIDED: 1, UNTESTED: 2}
+
+
 def row_of(one: Verdict) -> dict[str, str | int | float | None]:
     """A verdict as a row of `claims.csv`."""
     row: dict[str, str | int | float | None] = {
