@@ -2,7 +2,14 @@
 
 from experiments.engine.networks import ABLATION
 from experiments.evidence import architectures, controls
-from experiments.mobilenets import engines, figures, imagenet_untrained, table_1, table_2
+from experiments.mobilenets import (
+    engines,
+    figure_s10,
+    figures,
+    imagenet_untrained,
+    table_1,
+    table_2,
+)
 
 _PLAIN = {n.family: n for n in ABLATION if n.name.endswith("With Gamma GlorotUni")}
 ARCHITECTURES = architectures.artifact(
@@ -21,6 +28,7 @@ ARTIFACTS = (
     *engines.ARTIFACTS,
     *figures.PAPER_IMAGENET,
     *figures.IN_SUPPLEMENT,
+    figure_s10.ARTIFACT,
     *controls.artifacts("mobilenets", "Yun & Wong", ABLATION, table_1.traits),
     imagenet_untrained.ARTIFACT,
 )

@@ -155,17 +155,6 @@ SUPPLEMENT = (
         "QMSE rises and falls in VGG-19; in MobileNet-V1 it stays high and spikes near the end "
         "(A.3). The scales differ, for the two networks take other preprocessing.",
     ),
-    Entry(
-        "10",
-        "Range and average precision of activations on ImageNet",
-        IMAGENET,
-        ("activation_range", "activation_precision"),
-        "VGG-19's ranges are far larger, for its images are not scaled; MobileNet-V1's ranges and "
-        "precisions fluctuate from layer to layer (A.3). The paper's ranges are those of "
-        "TensorFlow's Graph Transform Tool, which keeps the range from before the ReLU; here a "
-        "layer's output is what leaves its fused activation, so that ReLU6 holds the ranges of all "
-        "layers but the last at 6, and only precisions fluctuate.",
-    ),
 )
 
 

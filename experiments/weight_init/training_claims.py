@@ -127,9 +127,10 @@ def foretold_badly(statistic: str, epoch: int) -> Callable[[Found], Sample | Mis
 
 
 def courses(rows: Rows, column: str) -> dict[tuple[str, int], list[float]]:
-    """The values of a column from epoch to epoch, by network and layer."""
+    """The values of a column after each epoch, by network and layer; not those before the first."""
     values: dict[tuple[str, int], list[float]] = {}
-    for row in sorted((r for r in rows if r.get(column) is not None), key=lambda r: r["epoch"]):
+    trained = [row for row in rows if row.get(column) is not None and row["epoch"]]
+    for row in sorted(trained, key=lambda r: r["epoch"]):
         values.setdefault((str(row["network"]), int(row["number"])), []).append(row[column])
     return {layer: of for layer, of in values.items() if len(of) >= FEWEST_EPOCHS}
 

@@ -143,6 +143,9 @@ class TestRuns:
             "speed.csv", "state.npz",
         ]  # fmt: skip
         assert [row["epoch"] for row in rows(tmp_path / "history.csv")] == ["1", "2"]
+        watched = rows(tmp_path / "dynamics.csv")
+        assert list(dict.fromkeys(row["epoch"] for row in watched)) == ["0", "1", "2"]
+        assert {row["gradient_norm"] for row in watched if row["epoch"] == "0"} == {"nan"}
         assert list(rows(tmp_path / "history.csv")[0]) == [
             "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"
         ]  # fmt: skip

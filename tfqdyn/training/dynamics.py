@@ -21,15 +21,16 @@ _FUSED = (
 
 @dataclass(frozen=True)
 class LayerDynamics:
-    """One layer that owns a kernel, after one epoch.
+    """One layer that owns a kernel, after one epoch, or before the first.
 
     Attributes:
-        epoch: Epochs done.
+        epoch: Epochs done; 0 as training begins.
         number: The papers' layer number, from 1.
         name: Name of the layer.
         weight_range: Largest minus smallest value of the kernel (not batch-norm folded).
         weight_average_precision: Mean over output channels of channel range / kernel range.
-        gradient_norm: Root mean square over the epoch's steps of the kernel gradient's L2 norm.
+        gradient_norm: Root mean square over the epoch's steps of the kernel gradient's L2 norm; NaN
+            at epoch 0.
         activation_min: Smallest value, on a fixed sample, after batch norm and activation.
         activation_max: Largest value there.
     """

@@ -221,6 +221,9 @@ class _Run(keras.callbacks.Callback):
             images = self._config.dynamics_images
             sample, _ = self._batches("train", images, first=images)[0]
             self._dynamics = Dynamics(self._network, self._trained.optimizer, sample)
+            self._stop_if_broken()
+            if not self.epochs_done and not self._diverged:
+                self._dynamics_rows.extend(self._dynamics.measure(0))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.batches.epoch = epoch

@@ -20,9 +20,11 @@ from experiments.engine.subjects import (
     fitted,
     subject,
 )
-from experiments.mobilenets import imagenet_layers, table_2
+from experiments.mobilenets import figure_s10, imagenet_layers, table_2
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.datasets import Dataset
+from tfqdyn.datasets import Dataset, preprocess
+from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.sampling import calibration_images, disjoint_draws
 
 REAL = imagenet.SHOWN["mobilenet_v1"]
 
@@ -130,6 +132,31 @@ def test_relu_takes_the_bounds_off(small: Subject, tmp_path: Path) -> None:
         for form in (None, "relu")
     ]
     assert bounds == [[6.0, 6.0], [None, None]]
+
+
+def test_figure_s10_has_ranges_from_before_the_relu(small: Subject, tmp_path: Path) -> None:
+    config = AnalysisConfig(
+        preprocessing="tf", scheme="graph_transform_tool", trials=2, calibration_size=6,
+        calibrator="minmax",
+    )  # fmt: skip
+    job, store = figure_s10.BeforeRelu(small, config), Store(tmp_path / "store")
+    layers = store.finish(job)["result"]["layers"]
+    assert [layer["number"] for layer in layers] == list(range(1, len(layers) + 1))
+
+    model = small.folded(store)
+    data = small.dataset()
+    (first, _) = disjoint_draws(data, config)
+    images = preprocess(calibration_images(data)[first.calibration], "tf")
+    for layer, row in zip(layers, [r for r in model.deployed.rows if r.number], strict=True):
+        before, after = KerasActivations(model.deployed, (row.name, row.output))(images)
+        for names, values in ((figure_s10.DRAWN, before), (figure_s10.AFTER, after)):
+            own = values.reshape(-1, values.shape[-1]).astype(float)
+            span = max(own.max(), 0.0) - min(own.min(), 0.0)
+            assert layer[names[0]][0] == pytest.approx(span, rel=1e-5)
+            channels = own.max(axis=0) - own.min(axis=0)
+            assert layer[names[1]][0] == pytest.approx(channels.mean() / span, rel=1e-4)
+        if row.output != row.name:
+            assert layer["activation_range"][0] >= layer["after_relu_range"][0]
 
 
 def spread(mean: float, std: float) -> dict[str, Any]:
