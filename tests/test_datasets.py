@@ -102,15 +102,15 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 rubbish")
     (tmp_path / "empty").mkdir()
     np.savez(tmp_path / "odd.npz", a=np.zeros(3))
-    np.savez(tmp_path / "flat.npz", x_test=np.zeros((3, 4)), y_test=np.zeros(3, int))
-    np.savez(tmp_path / "real.npz", x_test=np.zeros((3, 4, 4, 1)), y_test=np.zeros(3))
+    np.savez(tmp_path / "flat.npz", x_test=np.zeros(3), y_test=np.zeros(3, int))
+    np.savez(tmp_path / "real.npz", x_test=np.zeros((3, 8, 8, 1)), y_test=np.full(3, np.nan))
     for name, message in {
         "missing.npz": "does not exist; give an .npz file",
         "broken.npz": "not a readable .npz archive",
-        "empty": "one subfolder of images a class",
-        "odd.npz": r"must hold x_test and y_test .* it holds \['a'\]",
+        "empty": "one subfolder of images per class, or images without labels; it holds none",
+        "odd.npz": r"a of .* must be images \[N, H, W, C\], or vectors or other arrays",
         "flat.npz": r"must be images \[N, H, W, C\]",
-        "real.npz": "must be integer labels",
+        "real.npz": "labels must be finite numbers",
     }.items():
         with pytest.raises(DataError, match=message):
             datasets.load(str(tmp_path / name), (8, 8))
@@ -288,3 +288,72 @@ def test_cifar10_comes_from_the_data_folder(archive: Path, monkeypatch: pytest.M
     archive.rename(archive.with_name("cifar10.npz"))
     monkeypatch.setenv("TFQDYN_DATA_DIR", str(archive.parent))
     assert len(datasets.load("cifar10").x_test) == 10
+
+
+def test_data_need_no_labels(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
+    np.savez(tmp_path / "v.npz", x_test=vectors, x_train=vectors[:3])
+    loaded = datasets.load(str(tmp_path / "v.npz"))
+    assert (loaded.y_test, loaded.y_train) == (None, None)
+    fitted = datasets.fitted(loaded, {"features": (7,)})
+    np.testing.assert_array_equal(fitted.x_test[np.array([4, 0])], vectors[[4, 0]])
+    np.testing.assert_array_equal(fitted.x_train[np.arange(3)], vectors[:3])
+    write_photographs(tmp_path / "d", ("",))
+    photographs = datasets.load(str(tmp_path / "d"), (6, 6))
+    assert photographs.x_test.shape == (2, 6, 6, 3)
+    assert photographs.y_test is None
+
+
+def test_labels_keep_their_shape(tmp_path: Path) -> None:
+    maps = np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2)
+    np.savez(tmp_path / "s.npz", x_test=np.zeros((3, 2, 2, 1)), y_test=maps)
+    assert datasets.load(str(tmp_path / "s.npz")).y_test.tolist() == maps.tolist()
+    targets = np.array([[0.5], [1.5], [2.5]])
+    np.savez(tmp_path / "r.npz", x_test=np.zeros((3, 2)), y_test=targets)
+    assert datasets.load(str(tmp_path / "r.npz")).y_test.tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_spectrograms_take_the_shape_of_the_input(write: Callable, tmp_path: Path) -> None:
+    """[N, T, F] for an input [T, F, 1], and the reverse."""
+    x = np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32)
+    write(tmp_path / "a.npz", x_test=x)
+    loaded = datasets.load(str(tmp_path / "a.npz"))
+    for shape in ((6, 5, 1), (6, 5)):
+        fitted = datasets.fitted(loaded, {"spectrogram": shape})
+        assert fitted.x_test.shape == (4, *shape)
+        assert (fitted.x_test[np.array([3, 1])] == x[[3, 1]].reshape(2, *shape)).all()
+    with pytest.raises(DataError, match=r"expects images \(5, 6\), x_test holds \(6, 5, 1\)"):
+        datasets.fitted(loaded, {"spectrogram": (5, 6)})
+
+
+def test_several_inputs_have_an_array_each_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    photographs = rng.integers(0, 256, (5, 4, 4, 3)).astype(np.uint8)
+    vectors = rng.normal(size=(5, 2)).astype(np.float32)
+    np.savez(
+        tmp_path / "a.npz", image=photographs, meta_test=vectors, image_train=photographs[:2],
+        meta_train=vectors[:2], y_test=np.arange(5),
+    )  # fmt: skip
+    loaded = datasets.load(str(tmp_path / "a.npz"))
+    shapes = {"meta": (2,), "image": (4, 4, 3)}
+    fitted = datasets.fitted(loaded, shapes)
+    assert list(fitted.x_test.arrays) == ["meta", "image"]  # in the network's order
+    assert (len(fitted.x_test), len(fitted.x_train)) == (5, 2)
+    (first, second) = datasets.chunks(fitted.x_test, np.array([4, 1, 0]), 2, "tf")
+    batch, indices, digests = first
+    assert (batch.arrays["image"] == photographs[[4, 1]] / np.float32(127.5) - np.float32(1)).all()
+    assert (batch.arrays["meta"] == vectors[[4, 1]]).all()  # float data as they are
+    assert indices.tolist() == [4, 1]
+    assert len({*digests, *second[2]}) == 3
+    assert len(second[0]) == 2
+    with pytest.raises(DataError, match=r"no array for audio; the model's inputs are image, audio"):
+        datasets.fitted(loaded, {"image": (4, 4, 3), "audio": (2,)})
+    with pytest.raises(DataError, match=r"2 inputs .* x_test of 't' is one array"):
+        datasets.fitted(Dataset("t", photographs), shapes)
+    uneven = datasets.Inputs({"image": photographs, "meta": vectors[:4]})
+    with pytest.raises(DataError, match="as many samples each"):
+        datasets.fitted(Dataset("t", uneven), shapes)
+    broken = datasets.Inputs({"image": photographs, "meta": np.full((5, 2), np.nan)})
+    with pytest.raises(DataError, match="image 3 of input 'meta' holds NaN"):
+        list(datasets.chunks(broken, [3], 1, "none"))

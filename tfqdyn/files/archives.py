@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,8 @@ class ArchivedImages:
     Attributes:
         path: the archive.
         dtype: of the images.
-        shape: [N, H, W, C].
-        offset: of the first image in the file, in bytes.
+        shape: [N, ...], of images [N, H, W, C].
+        offset: of the first sample in the file, in bytes.
     """
 
     path: Path
@@ -99,6 +99,12 @@ class ArchivedImages:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def reshape(self, *shape: int) -> "ArchivedImages":
+        """The same numbers in another shape with as many samples."""
+        if shape[0] != self.shape[0] or math.prod(shape) != math.prod(self.shape):
+            raise ValueError(f"cannot take {self.shape} as {shape}")
+        return replace(self, shape=shape)
+
     def __getitem__(self, indices: Sequence[int]) -> NDArray:
         one = self.shape[1:]
         size = math.prod(one) * self.dtype.itemsize
@@ -114,10 +120,20 @@ class ArchivedImages:
 
 
 def images_of(array: StoredArray) -> Any:
-    """Images [N, H, W, C]: in the file, where it stores them uncompressed and in this order."""
-    if array.start is None or array.fortran_order or len(array.shape) != 4:
+    """Samples [N, ...]: in the file, where it stores them uncompressed and in this order."""
+    if array.start is None or array.fortran_order or len(array.shape) < 2:
         return array.read()
     return ArchivedImages(array.path, array.dtype, array.shape, array.start)
+
+
+def names_in(path: Path) -> list[str]:
+    """Names of all that an archive holds.
+
+    Raises:
+        One of `ZIP_ERRORS`: the archive is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def arrays_in(path: Path, names: Sequence[str]) -> tuple[dict[str, StoredArray], list[str]]:

@@ -53,7 +53,9 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
     if config.own_error:
         layers = with_own(layers, [own for part in alike for own in part.own])
     split = calibration_split(dataset)
-    digests = [assembly.digest_of(m.digests, dataset.y_test[m.scored]) for m in measured]
+    labels = dataset.y_test
+    assert labels is not None, "`assembly.checked` asks for labels"
+    digests = [assembly.digest_of(m.digests, labels[m.scored]) for m in measured]
     overlap = split == "x_test" and any(
         np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
     )
@@ -82,7 +84,7 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
             calibration_split=split,
             calibration_images=tuple(tuple(d.tolist()) for part in parts for d in part.drawn),
         ),
-        summary=summary.summarize(measured, dataset.y_test),
+        summary=summary.summarize(measured, labels),
         layers=layers,
         skipped={
             **folded.graph.skipped,

@@ -165,9 +165,8 @@ def _folded(graph: Graph) -> Folded:
         batch_norms[target.name] = batch_norm
         renamed[node.name] = target.name
     kernels = {n.name: n.weights["kernel"] for n in graph if n.traits.numbered}
-    output = renamed.get(graph.output.name, graph.output.name)
-    ordered = [node for node in nodes.values() if node.name != output]
-    folded = replace(graph, nodes=(*ordered, nodes[output]))
+    outputs = tuple(renamed.get(name, name) for name in graph.outputs)
+    folded = replace(graph, nodes=tuple(nodes.values()), outputs=outputs)
     return Folded(folded, folded, kernels, batch_norms, affine)
 
 
@@ -184,6 +183,8 @@ def _obstacle(graph: Graph, node: Node, target: Node, taken: set[str]) -> str | 
         return f"follows {target.op} {target.name!r}, which is not a linear layer"
     if target.shared or node.shared:
         return f"{target.name!r} or the batch norm itself is called more than once"
+    if target.name in graph.outputs:
+        return f"the model returns {target.name!r} itself too"
     if target.name in taken:
         return f"{target.name!r} already took in another batch norm"
     if len(graph.readers[node.inputs[0]]) > 1 and target.name == node.inputs[0]:

@@ -92,17 +92,30 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in graph order, inputs before their readers; the first is the input.
+    """Nodes in graph order: the network's inputs first, then every node behind what it reads.
 
     Attributes:
         name: the model's name.
-        nodes: all nodes; the last is the output.
+        nodes: all nodes.
         skipped: Keras layers that compute nothing at inference, with the reason.
+        outputs: names of the nodes whose values the model returns, in its order; by default that
+            of the last node.
+
+    Raises:
+        ValueError: an output that no node has the name of.
     """
 
     name: str
     nodes: tuple[Node, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            object.__setattr__(self, "outputs", (self.nodes[-1].name,))
+        unknown = [name for name in self.outputs if name not in self.by_name]
+        if unknown:
+            raise ValueError(f"outputs {unknown} are no nodes of the graph {self.name!r}")
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -149,6 +162,7 @@ class Graph:
             for role, weight in sorted(node.weights.items()):
                 found.update(repr((role, weight.dtype.str, weight.shape)).encode())
                 found.update(np.ascontiguousarray(weight).tobytes())
+        found.update(repr(self.outputs).encode())
         return found.hexdigest()
 
     @property
@@ -161,15 +175,30 @@ class Graph:
 
         return tuple(node.name for node in self.nodes if not finite(node))
 
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input nodes, in the model's order."""
+        return tuple(node.name for node in self.nodes if node.op == "input")
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the inputs by their names, without the batch axis."""
+        return {name: self.by_name[name].output_shape for name in self.inputs}
+
+    @property
+    def computing(self) -> tuple[Node, ...]:
+        """The nodes behind the inputs."""
+        return tuple(node for node in self.nodes if node.op != "input")
+
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The input's shape, without the batch axis."""
+        """The first input's shape, without the batch axis."""
         return self.nodes[0].output_shape
 
     @property
     def output(self) -> Node:
-        """The node whose value the model returns."""
-        return self.nodes[-1]
+        """The node whose value the model returns, the first one of several."""
+        return self.by_name[self.outputs[0]]
 
     @cached_property
     def rows(self) -> tuple["LayerNode", ...]:
@@ -187,6 +216,7 @@ def alike(first: Graph, second: Graph) -> bool:
     """Whether two graphs have the same nodes with the same weights, number by number."""
     return first is second or (
         len(first.nodes) == len(second.nodes)
+        and first.outputs == second.outputs
         and all(_alike(a, b) for a, b in zip(first, second, strict=True))
     )
 
@@ -210,7 +240,7 @@ class LayerNode:
         name: the op's node, named as the Keras layer.
         kind: "conv", "pointwise", "group", "depthwise", "dense", or the op's name.
         output: the node whose value is the layer's output: the op, or its fused ReLU.
-        producers: names of the rows (or of the input) that it reads, across layout ops.
+        producers: names of the rows (or of inputs) that it reads, across layout ops.
         output_shape: without the batch axis.
         has_kernel: whether the node owns a kernel.
         macs: multiply-accumulates for one image.
@@ -232,10 +262,10 @@ def _rows(graph: Graph) -> tuple[LayerNode, ...]:
     fused = {
         graph.readers[node.name][0]: node.name for node in graph if _fuses_its_reader(graph, node)
     }
-    row_of: dict[str, str] = {graph.nodes[0].name: graph.nodes[0].name}
+    row_of: dict[str, str] = {name: name for name in graph.inputs}
     rows: list[LayerNode] = []
     number = 0
-    for node in graph.nodes[1:]:
+    for node in graph.computing:
         if node.name in fused:
             row_of[node.name] = fused[node.name]
         elif node.traits.moves:
@@ -262,8 +292,10 @@ def _rows(graph: Graph) -> tuple[LayerNode, ...]:
 
 
 def _fuses_its_reader(graph: Graph, node: Node) -> bool:
+    """Whether TFLite fuses a ReLU into a node: one that alone reads it, and it is no output."""
     readers = graph.readers[node.name]
-    return node.traits.fuses_relu and len(readers) == 1 and graph.by_name[readers[0]].op == "relu"
+    alone = len(readers) == 1 and node.name not in graph.outputs
+    return node.traits.fuses_relu and alone and graph.by_name[readers[0]].op == "relu"
 
 
 def _kind(node: Node) -> str:

@@ -74,7 +74,7 @@ def expectations(graph: Graph, batch_norms: Mapping[str, BatchNorm]) -> dict[str
     """The expected value of every node that batch norms tell it of, by name."""
 
     found: dict[str, Expected] = {}
-    for node in graph.nodes[1:]:
+    for node in graph.computing:
         known = [found.get(name) for name in node.inputs]
         value = _expected(node, batch_norms.get(node.name), known)
         if value is not None:

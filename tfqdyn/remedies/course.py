@@ -5,7 +5,6 @@ labels, and they are never scored. Where the data hold training images the draws
 else each trial scores the test images that its draw left out.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -169,9 +168,3 @@ def analyze_stage(
         for folded, d in zip(current, drawn, strict=True)
     ]
     return assemble(parts, dataset, config)
-
-
-def gain(before: RunResult, after: RunResult) -> float:
-    """Share of the output QKL-Div that a step took away, in (-inf, 1]; 0 where there was none."""
-    first, last = before.summary.qkl_div.mean, after.summary.qkl_div.mean
-    return 1.0 - last / first if first > 0 and math.isfinite(first) else 0.0

@@ -153,6 +153,7 @@ def sensitivity(
         costs.append(steps.once(f"layer_{place}", LayerCost, cost))
     gains = {one.layer: one.in_fp32.accuracy - uint8.accuracy for one in costs}
     found = correlations(result.layers, gains) if len(gains) >= FEWEST else ()
+    assert result.summary.fp32_accuracy is not None, "`assembly.checked` asks for labels"
     fp32 = Score(result.summary.fp32_accuracy, 0.0)
     done = Sensitivity(fp32, uint8, tuple(costs), found, result)
     if out is not None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 
 from tfqdyn.report.inputs import Run
 from tfqdyn.report.layers import COLUMNS
-from tfqdyn.report.summary import FIGURES
+from tfqdyn.report.summary import figures
 from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
 
 
@@ -36,10 +36,10 @@ def differences(runs: Sequence[Run]) -> tuple[Difference, ...]:
 
 def _against(first: Run, run: Run) -> list[Difference]:
     found = []
-    for heading, read, _ in FIGURES:
+    for heading, read, _ in figures([first.result.summary, run.result.summary]):
         there, here = (mean_of(read(r.result.summary)) for r in (first, run))
         if there is not None and here is not None:
-            name = heading.format(scheme="quantized")
+            name = heading.replace("{scheme}", "quantized")
             found.append(Difference(run.name, None, "", "", name, there, here, here - there))
     reference = {(layer.name, layer.kind): layer for layer in first.result.layers}
     for layer in run.result.layers:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tfqdyn.report.findings import Fault, gravest
 from tfqdyn.report.inputs import Run
-from tfqdyn.results import Loss, RunResult, Spread, Summary
+from tfqdyn.results import Loss, MetricResult, OutputResult, RunResult, Spread, Summary
 from tfqdyn.results.layervalues import Value, mean_of
 from tfqdyn.show.tables import mcnemar, percent
 
@@ -43,7 +44,9 @@ class Strip:
 
 
 LOST = "accuracy lost, points"
-FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
+Figure = tuple[str, Callable[[Summary], Value], bool]
+"""A heading, how to read the figure off a summary, and whether it is a fraction of 1."""
+FIGURES: tuple[Figure, ...] = (
     ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
     ("fp32 accuracy, changed network", lambda s: s.changed_fp32_accuracy, True),
     ("{scheme} accuracy", lambda s: s.quantized_accuracy, True),
@@ -55,7 +58,38 @@ FIGURES: tuple[tuple[str, Callable[[Summary], Value], bool], ...] = (
     ("output QCE", lambda s: s.qce, False),
     ("output QKL-Div", lambda s: s.qkl_div, False),
 )
-"""Headings of the summary, how to read each figure off, and whether it is a fraction of 1."""
+"""Figures of classifiers."""
+_OF_OUTPUTS: tuple[tuple[str, Callable[[OutputResult], Value], bool], ...] = (
+    ("SQNR in dB", lambda o: o.sqnr_db, False),
+    ("QMSE", lambda o: o.qmse, False),
+    ("largest error", lambda o: o.largest_error, False),
+    ("QKL-Div", lambda o: o.qkl_div, False),
+    ("changed answers", lambda o: o.changed_answers, True),
+)
+
+
+def figures(summaries: Sequence[Summary]) -> tuple[Figure, ...]:
+    """All figures of some summaries: of classifiers, of metrics, and of every output by name."""
+    metrics = dict.fromkeys(metric.name for s in summaries for metric in s.metrics)
+    outputs = dict.fromkeys(output.name for s in summaries for output in s.outputs)
+    found = list(FIGURES)
+    for name in metrics:
+        found.append((f"{name}, fp32", partial(_metric, name, lambda m: m.fp32), False))
+        found.append((f"{name}, {{scheme}}", partial(_metric, name, lambda m: m.quantized), False))
+    for name in outputs:
+        found += [
+            (f"output {name}: {what}", partial(_output, name, read), fraction)
+            for what, read, fraction in _OF_OUTPUTS
+        ]
+    return tuple(found)
+
+
+def _metric(name: str, read: Callable[[MetricResult], Value], summary: Summary) -> Value:
+    return next((read(metric) for metric in summary.metrics if metric.name == name), None)
+
+
+def _output(name: str, read: Callable[[OutputResult], Value], summary: Summary) -> Value:
+    return next((read(output) for output in summary.outputs if output.name == name), None)
 
 
 def scheme_of(runs: Sequence[Run]) -> str:
@@ -67,11 +101,11 @@ def scheme_of(runs: Sequence[Run]) -> str:
 def rows(runs: Sequence[Run]) -> tuple[Row, ...]:
     """The summary's figures; those that no run has are left out."""
     found = []
-    for heading, read, fraction in FIGURES:
+    for heading, read, fraction in figures([run.result.summary for run in runs]):
         values = [read(run.result.summary) for run in runs]
         if any(value is not None for value in values):
             cells = tuple(_cell(v, values[0], i > 0, fraction) for i, v in enumerate(values))
-            found.append(Row(heading.format(scheme=scheme_of(runs)), cells))
+            found.append(Row(heading.replace("{scheme}", scheme_of(runs)), cells))
             found += _certainty(runs) if heading == LOST else []
     sizes = [run.result.model for run in runs]
     found.append(Row("size, fp32", tuple(Cell(megabytes(model.bytes_fp32)) for model in sizes)))
@@ -131,26 +165,31 @@ def _cell(value: Value, first: Value, compared: bool, fraction: bool) -> Cell:
     return Cell(show(here), deviation, sign + difference)
 
 
-def strip(summary: Summary) -> Strip:
-    """The accuracies of one run for the template's drawing."""
-    quantized = summary.quantized_accuracy
+def strip(summary: Summary) -> Strip | None:
+    """The accuracies of one run for the template's drawing; None where there are none."""
+    fp32, quantized = summary.fp32_accuracy, summary.quantized_accuracy
+    if fp32 is None or quantized is None:
+        return None
     std = quantized.std or 0.0
     ends = (max(0.0, quantized.mean - std), min(1.0, quantized.mean + std))
-    return Strip(100 * summary.fp32_accuracy, 100 * quantized.mean, 100 * ends[0], 100 * ends[1])
+    return Strip(100 * fp32, 100 * quantized.mean, 100 * ends[0], 100 * ends[1])
 
 
 def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
     """What the page says in one or two sentences."""
     if len(runs) == 1:
-        summary = runs[0].result.summary
-        sentence = (
-            f"{scheme_of(runs)} {_cost(summary)}: {percent(summary.fp32_accuracy)} in fp32, "
-            f"{percent(summary.quantized_accuracy)} quantized."
-        )
+        sentence = f"{scheme_of(runs)} {_told(runs[0].result.summary)}."
         cause = gravest(found[0])
         return f"{sentence} First in the diagnosis: {cause}." if cause else sentence
-    best = max(runs, key=lambda run: run.result.summary.quantized_accuracy.mean)
-    first = runs[0]
+    first, scored = runs[0], [(run, strip(run.result.summary)) for run in runs]
+    accuracies = [(run, accuracy) for run, accuracy in scored if accuracy is not None]
+    if len(accuracies) < len(runs):
+        closest = min(runs, key=lambda run: run.result.summary.distance)
+        return (
+            f"Outputs of {len(runs)} runs: {first.name} {_outputs(first.result.summary)}; closest "
+            f"to fp32 {closest.name}, {_outputs(closest.result.summary)}."
+        )
+    best, _ = max(accuracies, key=lambda pair: pair[1].quantized)
     return (
         f"{scheme_of(runs)} accuracy of {len(runs)} runs: {first.name} "
         f"{percent(first.result.summary.quantized_accuracy)}, best {best.name} "
@@ -159,8 +198,27 @@ def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
     )
 
 
+def _told(summary: Summary) -> str:
+    """What quantization does to one network: in accuracy, or to its outputs where that is none."""
+    if summary.fp32_accuracy is None:
+        return f"leaves the outputs at an SQNR of {_outputs(summary)}"
+    return (
+        f"{_cost(summary)}: {percent(summary.fp32_accuracy)} in fp32, "
+        f"{percent(summary.quantized_accuracy)} quantized"
+    )
+
+
+def _outputs(summary: Summary) -> str:
+    """The SQNR of every output, by name where there are several."""
+    several = len(summary.outputs) > 1
+    told = [f"{short(o.sqnr_db.mean)} dB{f' ({o.name})' * several}" for o in summary.outputs]
+    return ", ".join(told) or MISSING
+
+
 def _cost(summary: Summary) -> str:
     """What quantization costs or gains in accuracy, with the interval."""
+    assert summary.fp32_accuracy is not None
+    assert summary.quantized_accuracy is not None
     lost = 100 * (summary.fp32_accuracy - summary.quantized_accuracy.mean)
     what = f"costs {lost:.1f} points" if lost > 0 else f"gains {-lost:.1f} points"
     if abs(lost) < 0.05:

@@ -34,9 +34,6 @@ from tfqdyn.results.records import (
     LayerResult as LayerResult,
 )
 from tfqdyn.results.records import (
-    Loss as Loss,
-)
-from tfqdyn.results.records import (
     ModelRecord as ModelRecord,
 )
 from tfqdyn.results.records import (
@@ -46,16 +43,7 @@ from tfqdyn.results.records import (
     RunResult as RunResult,
 )
 from tfqdyn.results.records import (
-    Spread as Spread,
-)
-from tfqdyn.results.records import (
-    Summary as Summary,
-)
-from tfqdyn.results.records import (
     WeightRow as WeightRow,
-)
-from tfqdyn.results.records import (
-    spread as spread,
 )
 from tfqdyn.results.runfiles import (
     DRAWN as DRAWN,
@@ -65,4 +53,22 @@ from tfqdyn.results.runfiles import (
 )
 from tfqdyn.results.runfiles import (
     write as write,
+)
+from tfqdyn.results.spreads import (
+    Spread as Spread,
+)
+from tfqdyn.results.spreads import (
+    spread as spread,
+)
+from tfqdyn.results.summaries import (
+    Loss as Loss,
+)
+from tfqdyn.results.summaries import (
+    MetricResult as MetricResult,
+)
+from tfqdyn.results.summaries import (
+    OutputResult as OutputResult,
+)
+from tfqdyn.results.summaries import (
+    Summary as Summary,
 )

@@ -1,41 +1,18 @@
 """What an analysis comes to: records, and the text of `results.json` (`jsonvalues`)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import numpy as np
-
 from tfqdyn.network.folding import ORIGINAL
 from tfqdyn.results.jsonvalues import ONE_ALONE, beside, plain
+from tfqdyn.results.spreads import Spread
+from tfqdyn.results.summaries import Summary
 
 SCHEMA = 1
 SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
 """The keys of `OwnError.source_sqnr_db`; what they mean says `ownerror`."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A value over trials: mean, standard deviation (ddof = 1; None for one trial), and each."""
-
-    mean: float
-    std: float | None
-    trials: tuple[float, ...]
-
-
-def spread(trials: Sequence[float]) -> Spread:
-    """Mean and standard deviation of a value over trials.
-
-    Raises:
-        ValueError: no trials.
-    """
-    if not trials:
-        raise ValueError("a spread needs at least one trial, received none")
-    values = np.array(trials, np.float64)
-    with np.errstate(invalid="ignore"):  # infinite SQNRs: their mean is infinite, their std nan
-        std = float(values.std(ddof=1)) if len(values) > 1 else None
-        return Spread(float(values.mean()), std, tuple(map(float, values)))
 
 
 @dataclass(frozen=True)
@@ -205,48 +182,6 @@ class LayerResult:
 
 
 @dataclass(frozen=True)
-class Loss:
-    """What quantization costs: fp32 and quantized network on the same images, in every trial.
-
-    Attributes:
-        points: fp32 minus quantized accuracy in percentage points; below 0 where it gains.
-        interval: 95 % confidence interval of the mean, in points, over images and (from two trials
-            up) calibration draws; see `paired.interval`.
-        lost: for every trial the images, by position in `x_test`, that only fp32 gets right.
-        gained: those that only the quantized network gets right.
-        mcnemar_p: for every trial McNemar's exact two-sided p, in [0, 1].
-    """
-
-    points: Spread
-    interval: tuple[float, float]
-    lost: tuple[tuple[int, ...], ...]
-    gained: tuple[tuple[int, ...], ...]
-    mcnemar_p: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up).
-
-    `fp32_accuracy`, `loss` and the distances of outputs are against the network that the user gave;
-    `changed_fp32_accuracy` is that of the network as remedies or training left it, None where that
-    is still the one given. Where trials score different images, both are over those of all trials.
-    `percent_accuracy_decrease` is an absolute value, the works' figure; `loss` has the sign.
-    """
-
-    fp32_accuracy: float
-    quantized_accuracy: Spread
-    percent_accuracy_decrease: Spread
-    qmse: Spread
-    qce: Spread
-    qkl_div: Spread
-    fp32_top5_accuracy: float | None = None
-    quantized_top5_accuracy: Spread | None = None
-    loss: Loss | None = None
-    changed_fp32_accuracy: float | None = None
-
-
-@dataclass(frozen=True)
 class ModelRecord:
     """The network: its name, numbers and sizes, and codes at exact ties in every trial's file.
 
@@ -263,7 +198,7 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class InputRecord:
-    """The input's name, and the root mean square of the preprocessed images that were scored."""
+    """An input's name, and the root mean square of the preprocessed images that were scored."""
 
     name: str
     rms: float
@@ -277,10 +212,11 @@ class DataRecord:
         name: of the dataset.
         images: how many are scored; rounded mean where trials score different ones.
         sha256: of the scored images and their labels, for each set of trials that score the same.
-        input: of the network; None in runs written before it was recorded.
+        input: of the network, the first of several; None in runs written before it was recorded.
         scored: positions in `x_test`, for each of these sets.
         calibration_split: "x_train", or "x_test" where that is all there is.
         calibration_images: for every trial the positions of its calibration images.
+        inputs: all inputs of the network; () in runs written before there were several.
     """
 
     name: str
@@ -290,6 +226,7 @@ class DataRecord:
     scored: tuple[tuple[int, ...], ...] = field(default=(), metadata=ONE_ALONE)
     calibration_split: str = ""
     calibration_images: tuple[tuple[int, ...], ...] = ()
+    inputs: tuple[InputRecord, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +243,11 @@ class RunResult:
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
     tflite: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has."""
+        return len(self.layers[0].qmse.trials) if self.layers else 0
 
     def named(self, name: str) -> "RunResult":
         """The same, with another name for the network."""

@@ -4,22 +4,26 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tfqdyn.results import Loss, RunResult, Spread
+from tfqdyn.results import Loss, RunResult, Spread, Summary
 from tfqdyn.results.estimates import not_estimated, worst_layers
 from tfqdyn.results.layervalues import LAYER_VALUES
 from tfqdyn.schemes import WITHOUT_FILE
 
 
-def percent(value: float | Spread) -> str:
-    """A fraction of 1 as percent, with the deviation over trials where there is one."""
+def percent(value: float | Spread | None) -> str:
+    """A fraction of 1 as percent, with the deviation over trials where there is one; "" of None."""
+    if value is None:
+        return ""
     if not isinstance(value, Spread):
         return f"{100 * value:.2f} %"
     deviation = "" if value.std is None else f" ± {100 * value.std:.2f}"
     return f"{100 * value.mean:.2f}{deviation} %"
 
 
-def figure(value: float | Spread) -> str:
-    """Three significant digits, with the deviation over trials where there is one."""
+def figure(value: float | Spread | None) -> str:
+    """Three significant digits, with the deviation over trials where there is one; "" of None."""
+    if value is None:
+        return ""
     if not isinstance(value, Spread):
         return f"{value:.3g}"
     deviation = "" if value.std is None else f" ± {value.std:.2g}"
@@ -53,10 +57,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
     summaries = [result.summary for result in results]
     rows = {
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
-        "fp32 accuracy, changed network": [
-            "" if s.changed_fp32_accuracy is None else percent(s.changed_fp32_accuracy)
-            for s in summaries
-        ],
+        "fp32 accuracy, changed network": [percent(s.changed_fp32_accuracy) for s in summaries],
         "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],
         "accuracy lost, points (95 %)": [points(s.loss) for s in summaries],
         "McNemar's exact p": [mcnemar(s.loss) for s in summaries],
@@ -66,23 +67,49 @@ def summary_table(results: Sequence[RunResult]) -> Table:
         "output QMSE": [figure(s.qmse) for s in summaries],
         "output QCE": [figure(s.qce) for s in summaries],
         "output QKL-Div": [figure(s.qkl_div) for s in summaries],
-        "fp32 top-5": [
-            "" if s.fp32_top5_accuracy is None else percent(s.fp32_top5_accuracy) for s in summaries
-        ],
-        "quantized top-5": [
-            "" if s.quantized_top5_accuracy is None else percent(s.quantized_top5_accuracy)
-            for s in summaries
-        ],
+        "fp32 top-5": [percent(s.fp32_top5_accuracy) for s in summaries],
+        "quantized top-5": [percent(s.quantized_top5_accuracy) for s in summaries],
+        **_metrics(summaries),
+        **_outputs(summaries),
         "parameters": [f"{r.model.parameters:,}" for r in results],
         "bytes, fp32 / quantized": [
             f"{r.model.bytes_fp32:,} / {r.model.bytes_quantized:,}" for r in results
         ],
-        "images / trials": [f"{r.data.images:,} / {len(r.summary.qmse.trials)}" for r in results],
+        "images / trials": [f"{r.data.images:,} / {r.trials}" for r in results],
     }
     for name, cells in rows.items():
         if any(cells):
             table.add_row(name, *cells)
     return table
+
+
+def _metrics(summaries: Sequence[Summary]) -> dict[str, list[str]]:
+    """Lines of the metrics of the task and of the user, in fp32 and quantized."""
+    lines: dict[str, list[str]] = {}
+    for name in dict.fromkeys(metric.name for s in summaries for metric in s.metrics):
+        found = [next((m for m in s.metrics if m.name == name), None) for s in summaries]
+        lines[f"{name}, fp32"] = ["" if m is None else figure(m.fp32) for m in found]
+        lines[f"{name}, quantized"] = ["" if m is None else figure(m.quantized) for m in found]
+    return lines
+
+
+def _outputs(summaries: Sequence[Summary]) -> dict[str, list[str]]:
+    """Lines of every output."""
+    lines: dict[str, list[str]] = {}
+    names = dict.fromkeys(output.name for s in summaries for output in s.outputs)
+    for name in names:
+        found = [next((o for o in s.outputs if o.name == name), None) for s in summaries]
+        title = f"output {name}"
+        lines[f"{title}: SQNR in dB"] = ["" if o is None else figure(o.sqnr_db) for o in found]
+        lines[f"{title}: QMSE"] = ["" if o is None else figure(o.qmse) for o in found]
+        lines[f"{title}: largest error"] = [
+            "" if o is None else figure(o.largest_error) for o in found
+        ]
+        lines[f"{title}: QKL-Div"] = ["" if o is None else figure(o.qkl_div) for o in found]
+        lines[f"{title}: changed answers"] = [
+            "" if o is None else percent(o.changed_answers) for o in found
+        ]
+    return lines
 
 
 def worst_table(result: RunResult, count: int = 5) -> Table:
