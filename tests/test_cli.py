@@ -123,7 +123,7 @@ BAD_FLAGS = {
     "unknown calibrator": (["--calibrator=median"], "one of ['minmax', 'mse', 'percentile'"),
     "unknown scheme": (["--scheme=int3"], "scheme must be one of ['uint8', 'int8'"),
     "widths without simulation": (["--weight_bits=4"], "bit widths need scheme='simulated'"),
-    "unknown preprocessing": (["--preprocessing=vgg"], "one of ['caffe', 'none', 'tf'"),
+    "unknown preprocessing": (["--preprocessing=vgg"], "one of ['auto', 'caffe', 'none', 'tf'"),
     "unknown layer": (["--float_layers=nope"], "['nope'] are no layers; layers are: stem"),
     "file in the way": (["--out={}/m.keras"], "cannot be written"),
     "no output": (["--out="], "--out is missing"),

@@ -21,6 +21,8 @@ from tfqdyn.schemes import (
     BitWidths,
 )
 
+AUTO = "auto"
+"""The preprocessing that is found out from a few labeled images; see `measurement.sanity`."""
 HELP = "help"
 """Key of a field's metadata: what its flag says of it."""
 GROUPS = {
@@ -48,7 +50,11 @@ class AnalysisConfig:
     """
 
     preprocessing: str = field(
-        default="none", metadata={HELP: f"What the network expects: {', '.join(PREPROCESSING)}."}
+        default="none",
+        metadata={
+            HELP: f"What the network expects: {', '.join(PREPROCESSING)}; or {AUTO}, to try all of "
+            "them on a few images."
+        },
     )
     scheme: str = field(
         default="uint8",
@@ -117,9 +123,9 @@ class AnalysisConfig:
         if self.simulated and self.own_error:
             raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         self._check_deviations()
-        if self.preprocessing not in PREPROCESSING:
+        if self.preprocessing not in (*PREPROCESSING, AUTO):
             raise ValueError(
-                f"preprocessing must be one of {sorted(PREPROCESSING)}, received "
+                f"preprocessing must be one of {sorted([*PREPROCESSING, AUTO])}, received "
                 f"{self.preprocessing!r}"
             )
         if not 0 < self.epsilon < 1 or self.seed < 0:

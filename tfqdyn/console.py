@@ -57,10 +57,14 @@ def if_watched(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
         yield from progress.track(items, total, description=what)
 
 
-def print_tables(tables: Sequence[Table], notes: Sequence[str] = ()) -> None:
-    """Prints tables, then remarks, to stdout."""
+def print_tables(
+    tables: Sequence[Table], notes: Sequence[str] = (), warnings: Sequence[str] = ()
+) -> None:
+    """Prints warnings, tables, then remarks, to stdout."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = _AsItIs(width=width, markup=False, emoji=False)
+    for warning in warnings:
+        console.print(f"WARNING: {warning}\n", style="bold red", highlight=False, soft_wrap=True)
     for table in tables:
         console.print(table)
     for note in notes:

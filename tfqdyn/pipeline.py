@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.config import DEFAULTS, AnalysisConfig
-from tfqdyn.console import Progress, silent
+from tfqdyn.console import Progress, if_watched, silent
 from tfqdyn.datasets import Dataset
-from tfqdyn.measurement import sampling
+from tfqdyn.measurement import sampling, sanity
 from tfqdyn.measurement.assembly import checked
 from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.ownerror import OwnTrial
@@ -27,7 +27,7 @@ from tfqdyn.results import RunResult
 
 
 def analyze(
-    model: Any, dataset: Dataset, config: AnalysisConfig = DEFAULTS, progress: Progress = silent
+    model: Any, dataset: Dataset, config: AnalysisConfig = DEFAULTS, progress: Progress = if_watched
 ) -> RunResult:
     """What 8-bit inference does to a trained Keras classifier, layer by layer.
 
@@ -35,18 +35,23 @@ def analyze(
         model: functional or sequential, Keras 3 or tf_keras; one input, one score a class out.
         dataset: images of the model's input shape; calibration draws from `calibration_images`.
         config: see `AnalysisConfig`.
-        progress: wraps the long loops.
+        progress: wraps the long loops; by default a bar in a terminal or a notebook.
 
     Raises:
         UnsupportedModelError, DataError, ValueError: before any slow work.
         ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
     folded = fold_batchnorm(checked(model, dataset, config.scheme))
-    return analyze_folded(folded, dataset, config, progress)
+    config, notes = sanity.settled(folded.graph, dataset, config)
+    result = analyze_folded(folded, dataset, config, progress)
+    return replace(result, notes=(*notes, *result.notes))
 
 
 def analyze_folded(
-    folded: Folded, dataset: Dataset, config: AnalysisConfig = DEFAULTS, progress: Progress = silent
+    folded: Folded,
+    dataset: Dataset,
+    config: AnalysisConfig = DEFAULTS,
+    progress: Progress = if_watched,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
     config = config.with_trials_that_differ
@@ -54,7 +59,8 @@ def analyze_folded(
     scored = sampling.scored_images(dataset, config)
     networks = [folded] * config.trials
     part = measure_draws(networks, dataset, draws, scored, config, progress)
-    return assemble([part], dataset, config)
+    result = assemble([part], dataset, config)
+    return sanity.warned(result, folded.reference, dataset, config)
 
 
 def analyze_file(
@@ -62,7 +68,7 @@ def analyze_file(
     content: bytes,
     dataset: Dataset,
     config: AnalysisConfig = DEFAULTS,
-    progress: Progress = silent,
+    progress: Progress = if_watched,
 ) -> RunResult:
     """`analyze` for a .tflite file that somebody made of the model, with whatever tool.
 
@@ -74,13 +80,16 @@ def analyze_file(
     """
     config = config.of_given_file
     folded = fold_batchnorm(checked(model, dataset, None))
+    config, notes = sanity.settled(folded.graph, dataset, config)
     given = adopt(folded.graph, content)
     given.rehearse(sampling.images_at_once(folded.graph, config))
     draws = sampling.calibration_draws(dataset, config)
     scored = sampling.scored_images(dataset, config)
     part = measure_draws([folded], dataset, draws, scored, config, progress, given)
     result = assemble([part], dataset, config)
-    return replace(result, config={**result.config, "scheme": "tflite"})
+    notes = (*notes, *result.notes)
+    result = replace(result, config={**result.config, "scheme": "tflite"}, notes=notes)
+    return sanity.warned(result, folded.graph, dataset, config)
 
 
 def measure_draws(

@@ -105,7 +105,7 @@ def _show(outcome: Outcome, given: Given) -> None:
         notes += ["", f"Wrote {_shortened(outcome.written)} to {given.out}."]
     if "report.html" in outcome.written:
         notes.append(f"Open {given.out / 'report.html'}")
-    print_tables(outcome.tables, notes)
+    print_tables(outcome.tables, notes, outcome.warnings)
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ def run(given: Given) -> Outcome:
         (tables.summary_table([result]), tables.worst_table(result)),
         result.notes,
         ("report.html", "results.json", "layers.csv", "layers.png", *trials),
+        result.warnings,
     )
 
 

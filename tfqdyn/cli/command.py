@@ -40,11 +40,13 @@ class Outcome:
         tables: printed to stdout, in their order.
         notes: lines after them.
         written: names of the files and folders below `--out` that the run wrote.
+        warnings: printed before all else: what forbids conclusions.
     """
 
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

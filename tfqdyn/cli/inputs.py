@@ -86,6 +86,8 @@ def read(given: Given, **changed: Any) -> tuple[Any, "Dataset", AnalysisConfig]:
         given: the command line.
         changed: fields of the configuration that the command decides, not the flags.
 
+    `--preprocessing=auto` is settled by the analyses themselves, which say what they chose.
+
     Raises:
         UsageError: the configuration is refused.
         ValueError: model or data are.

@@ -29,6 +29,7 @@ def run(given: Given) -> Outcome:
         (qat.history_table(done), tables.summary_table(list(stages.values()))),
         (*last.notes, *notes),
         tuple(name for name in names if (given.out / name).exists()),
+        done.before.warnings,
     )
 
 

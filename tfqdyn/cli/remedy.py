@@ -24,6 +24,7 @@ def run(given: Given) -> Outcome:
         tuple(shown),
         tuple(dict.fromkeys(note for stage in stages for note in stage.notes)),
         ("report.html", "layers.png", "cured.keras", "cured.tflite", *choices, *folders),
+        stages[0].warnings,
     )
 
 

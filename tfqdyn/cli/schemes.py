@@ -20,7 +20,8 @@ def run(given: Given) -> Outcome:
     report.write_report(table.results, given.out / "report.html")
     made = tuple(f"{result.model.name}/" for result in table.results)
     notes = table.results[0].notes
-    return Outcome((schemetable.render(table),), notes, ("report.html", "schemes.json", *made))
+    written = ("report.html", "schemes.json", *made)
+    return Outcome((schemetable.render(table),), notes, written, table.results[0].warnings)
 
 
 COMMAND = Command(

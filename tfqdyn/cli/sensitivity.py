@@ -12,7 +12,8 @@ def run(given: Given) -> Outcome:
 
     done = sensitivity.sensitivity(model, dataset, config, given.out, progress_bar)
     names = ("sensitivity.csv", "sensitivity.json", "sensitivity.png")
-    return Outcome(tuple(sensitivity.shown(done)), (sensitivity.next_step(done),), names)
+    notes = (sensitivity.next_step(done),)
+    return Outcome(tuple(sensitivity.shown(done)), notes, names, done.result.warnings)
 
 
 COMMAND = Command(

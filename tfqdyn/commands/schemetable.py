@@ -6,7 +6,7 @@ OUT/schemes.json  the rows of the table
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import wholefiles
+from tfqdyn.measurement import sanity
+from tfqdyn.measurement.assembly import checked
 from tfqdyn.measurement.capture import latency_ms
-from tfqdyn.network.lowering import lower
+from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.quantization.checks import ConversionError
 from tfqdyn.results import RunResult, Spread, plain
@@ -88,7 +90,8 @@ def compare_schemes(
             f"schemes must be among {list(SCHEMES)} and runs at least 1, received "
             f"{list(schemes)} and {runs}"
         )
-    lower(model, None)  # what no scheme takes is refused at once
+    folded = fold_batchnorm(checked(model, dataset, None))  # what no scheme takes is refused
+    config, notes = sanity.settled(folded.graph, dataset, config)
     rows, done = [], []
     if out is not None:
         wholefiles.prepare(out)
@@ -98,6 +101,7 @@ def compare_schemes(
         except (ConversionError, UnsupportedModelError) as error:
             rows.append(SchemeRow(scheme, problem=str(error)))
             continue
+        result = replace(result, notes=(*notes, *result.notes))
         done.append(result.named(scheme))
         if out is not None:
             results.write(result, out / scheme)

@@ -25,7 +25,7 @@ from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
-from tfqdyn.measurement import assembly
+from tfqdyn.measurement import assembly, sanity
 from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.sampling import draw
 from tfqdyn.network.folding import Folded, fold_batchnorm
@@ -109,6 +109,7 @@ def qat(
             f"{list(config.float_layers)} and {config.own_error} with int8"
         )
     original = assembly.checked(model, dataset)
+    config, _ = sanity.settled(fold_batchnorm(original).graph, dataset, config)
     batches = _batches(dataset, schedule, config)
     config = config.in_scheme(scheme)
     identity = {

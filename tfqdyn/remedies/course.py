@@ -18,6 +18,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files.steps import NOTHING_KEPT, Steps
+from tfqdyn.measurement import sanity
 from tfqdyn.measurement.runs import assemble
 from tfqdyn.measurement.sampling import (
     Drawn,
@@ -85,7 +86,7 @@ def treat(
     of_draws = [images_of(dataset, d.calibration, config, progress) for d in drawn]
     current: Sequence[Folded] = [folded] * len(drawn)
     first = replace(config, own_error=config.own_error or not chosen)
-    untreated = partial(analyze_stage, current, dataset, drawn, first, progress)
+    untreated = partial(first_stage, folded, dataset, drawn, first, progress)
     yield Stage("0_none", steps.once("0_none", RunResult, untreated), (), tuple(current))
 
     def stage(name: str, names: Sequence[str | None], before: Sequence[Folded]) -> Stage:
@@ -168,3 +169,15 @@ def analyze_stage(
         for folded, d in zip(current, drawn, strict=True)
     ]
     return assemble(parts, dataset, config)
+
+
+def first_stage(
+    folded: Folded,
+    dataset: Dataset,
+    drawn: Sequence[Drawn],
+    config: AnalysisConfig,
+    progress: Progress,
+) -> RunResult:
+    """The analysis of the network as it is, with a warning where fp32 is near chance already."""
+    result = analyze_stage([folded] * len(drawn), dataset, drawn, config, progress)
+    return sanity.warned(result, folded.graph, dataset, config)

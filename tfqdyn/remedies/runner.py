@@ -19,7 +19,7 @@ from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
-from tfqdyn.measurement import assembly
+from tfqdyn.measurement import assembly, sanity
 from tfqdyn.measurement.sampling import disjoint_draws
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.graph import Graph
@@ -79,6 +79,7 @@ def remedy(
         check_names(remedies)
     original = assembly.checked(model, dataset)
     folded = fold_batchnorm(original)
+    config, _ = sanity.settled(folded.graph, dataset, config)
     steps = Steps(out, _identity(original, dataset, remedies, config))
     choices: tuple[Choice, ...] = ()
     courses: list[Sequence[str]] = [remedies] * config.trials

@@ -31,11 +31,11 @@ from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
-from tfqdyn.measurement import assembly
+from tfqdyn.measurement import assembly, sanity
 from tfqdyn.measurement.sampling import disjoint_draws
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.numerics.classification import compare_outputs, top_k_accuracy, two_classes
-from tfqdyn.remedies.course import analyze_stage, images_of
+from tfqdyn.remedies.course import first_stage, images_of
 from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.mixed_precision import LEAST_GAIN, MOST_LAYERS, quantized_logits
 from tfqdyn.results import LayerResult, RunResult, plain
@@ -124,6 +124,7 @@ def sensitivity(
     config = replace(config, trials=1, own_error=True)
     original = assembly.checked(model, dataset)
     folded = replace(fold_batchnorm(original), float_layers=tuple(config.float_layers))
+    config, _ = sanity.settled(folded.graph, dataset, config)
     (drawn,) = disjoint_draws(dataset, config)
     identity = {
         "command": "sensitivity",
@@ -133,7 +134,7 @@ def sensitivity(
         "versions": assembly.versions(),
     }
     steps = Steps(out, identity)
-    analysis = partial(analyze_stage, [folded], dataset, [drawn], config, progress)
+    analysis = partial(first_stage, folded, dataset, [drawn], config, progress)
     result = steps.once("analysis", RunResult, analysis)
     calibration = images_of(dataset, drawn.calibration, config, progress)
     scored = CalibrationImages(dataset.x_test, drawn.scored, config, progress)

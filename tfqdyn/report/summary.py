@@ -176,7 +176,10 @@ def strip(summary: Summary) -> Strip | None:
 
 
 def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
-    """What the page says in one or two sentences."""
+    """What the page says in one or two sentences; a run's warning where there is one."""
+    warnings = [w for run in runs for w in run.result.warnings]
+    if warnings:
+        return warnings[0]
     if len(runs) == 1:
         sentence = f"{scheme_of(runs)} {_told(runs[0].result.summary)}."
         cause = gravest(found[0])

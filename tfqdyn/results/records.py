@@ -231,7 +231,10 @@ class DataRecord:
 
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """Everything about one analysis. `tflite` holds every trial's converted model."""
+    """Everything about one analysis.
+
+    `tflite` holds every trial's converted model, `warnings` what forbids conclusions from the run.
+    """
 
     config: Mapping[str, Any]
     seed: int
@@ -242,6 +245,7 @@ class RunResult:
     layers: tuple[LayerResult, ...]
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     tflite: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property

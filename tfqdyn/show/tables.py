@@ -1,6 +1,7 @@
 """Results as tables for a terminal: rows in, rich tables out."""
 
 from collections.abc import Sequence
+from math import isnan
 
 from rich.table import Table
 
@@ -8,6 +9,8 @@ from tfqdyn.results import Loss, RunResult, Spread, Summary
 from tfqdyn.results.estimates import not_estimated, worst_layers
 from tfqdyn.results.layervalues import LAYER_VALUES
 from tfqdyn.schemes import WITHOUT_FILE
+
+MISSING = "\N{EN DASH}"
 
 
 def percent(value: float | Spread | None) -> str:
@@ -21,9 +24,14 @@ def percent(value: float | Spread | None) -> str:
 
 
 def figure(value: float | Spread | None) -> str:
-    """Three significant digits, with the deviation over trials where there is one; "" of None."""
+    """Three significant digits, with the deviation over trials where there is one.
+
+    An undefined figure is a dash; None is "".
+    """
     if value is None:
         return ""
+    if isnan(value.mean if isinstance(value, Spread) else value):
+        return MISSING
     if not isinstance(value, Spread):
         return f"{value:.3g}"
     deviation = "" if value.std is None else f" ± {value.std:.2g}"
