@@ -20,6 +20,7 @@ RANKS = {
     "tfqdyn.results": 2,
     "tfqdyn.tflite": 2,
     "tfqdyn.training": 2,
+    "tfqdyn.engines": 3,
     "tfqdyn.quantization": 3,
     "tfqdyn.show": 3,
     "tfqdyn.measurement": 4,
@@ -33,8 +34,9 @@ RANKS = {
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.quantization.conversion"},
-    "Interpreter": {"tfqdyn.tflite.interpreter"},
+    "Interpreter": {"tfqdyn.tflite.interpreter", "tfqdyn.tflite.micro"},
     "matplotlib": {"tfqdyn.show.figures"},
+    "tflite_micro": {"tfqdyn.tflite.micro"},
     "tensorflow_model_optimization": {"tfqdyn.qat.rounding"},
 }
 LONGEST = 350

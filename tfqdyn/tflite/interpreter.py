@@ -18,17 +18,20 @@ from tfqdyn.files.apart import ApartError, run_apart
 from tfqdyn.tflite.file import TfliteFileError
 
 RESOLVER = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+REFERENCE = "BUILTIN_REF"
+DEPLOYED = "BUILTIN"
+"""TFLite's own resolvers: built-in kernels, reference kernels, and the default delegates."""
 _SECONDS = 300
 
 
-def name() -> str:
-    """Which interpreter runs, with its version and the pinned op resolver."""
+def name(resolver: str = RESOLVER) -> str:
+    """Which interpreter runs, with its version and the op resolver."""
     try:
-        return f"ai_edge_litert {version('ai-edge-litert')}, {RESOLVER}"
+        return f"ai_edge_litert {version('ai-edge-litert')}, {resolver}"
     except PackageNotFoundError:
         import tensorflow as tf  # heavy; only where LiteRT is missing
 
-        return f"tf.lite {tf.__version__}, {RESOLVER}"
+        return f"tf.lite {tf.__version__}, {resolver}"
 
 
 def observed(content: bytes, resolver: str = RESOLVER) -> Any:
@@ -42,9 +45,12 @@ def observed(content: bytes, resolver: str = RESOLVER) -> Any:
     )
 
 
-def deployed(content: bytes, threads: int) -> Any:
-    """An interpreter as applications use it: default delegates (XNNPACK), no tensors kept."""
-    return _litert()[0].Interpreter(model_content=content, num_threads=threads)
+def deployed(content: bytes, threads: int, resolver: str = DEPLOYED) -> Any:
+    """An interpreter as applications use it: no tensors kept, default delegates (XNNPACK)."""
+    litert, kinds = _litert()
+    return litert.Interpreter(
+        model_content=content, num_threads=threads, experimental_op_resolver_type=kinds[resolver]
+    )
 
 
 @contextmanager

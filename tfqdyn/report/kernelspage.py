@@ -1,0 +1,169 @@
+"""A comparison of engines -> `kernels.html`, one page that loads and runs nothing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tfqdyn.files import wholefiles
+from tfqdyn.report.page import ASSETS
+from tfqdyn.results.kernelrecords import (
+    INHERITED,
+    OWN,
+    Counted,
+    EngineRecord,
+    KernelsRecord,
+    OpFigures,
+)
+from tfqdyn.show import kernelstables as words
+
+WIDTH, HEIGHT = 1000, 90
+DECADES = 6
+"""Shares from 1 down to 1e-6 are drawn, on a logarithmic axis."""
+WORDS = {OWN: "its own", INHERITED: "inherited", "": ""}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One operator in a chart: where it stands, how high its shares reach, and what it says."""
+
+    x: float
+    width: float
+    chained: float
+    alone: float
+    title: str
+
+
+@dataclass(frozen=True)
+class OpCell:
+    """One operator in one engine, in words."""
+
+    chained: str
+    alone: str
+    steps: str
+    cause: str
+    milliseconds: str
+    note: str
+
+
+def write_page(record: KernelsRecord, path: Path) -> None:
+    """Writes the page of a comparison.
+
+    Raises:
+        WriteError: see `wholefiles.replacing`.
+    """
+    wholefiles.write(path, render(record).encode())
+
+
+def render(record: KernelsRecord) -> str:
+    """The page's text."""
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    others = [engine for engine in record.engines if engine.name != record.base]
+    return environment.get_template("kernels.html").render(
+        record=record,
+        headline=headline(record),
+        words=words,
+        others=others,
+        kinds=_kinds(others),
+        charts=[(engine, bars(record, engine)) for engine in others if engine.operators],
+        width=WIDTH,
+        height=HEIGHT,
+        rows=[
+            (operator, [_cell(_figures(engine, operator.index)) for engine in record.engines])
+            for operator in record.operators
+            if any(_compared(_figures(engine, operator.index)) for engine in record.engines)
+        ],
+        style=Markup((ASSETS / "page.css").read_text()),
+        version=record.versions.get("tfqdyn", ""),
+    )
+
+
+def headline(record: KernelsRecord) -> str:
+    """What the page says in one or two sentences."""
+    others = [engine for engine in record.engines if engine.name != record.base]
+    refused = [engine.name for engine in others if engine.refused is not None]
+    ran = [engine for engine in others if engine.refused is None]
+    alike = [e.name for e in ran if e.deployed is not None and not e.deployed.differing]
+    apart = [
+        f"{e.name} in {words.share(e.deployed)} of the output values"
+        for e in ran
+        if e.deployed is not None and e.deployed.differing
+    ]
+    parts = []
+    if apart:
+        parts.append(f"Differ from {record.base}: {'; '.join(apart)}.")
+    if alike:
+        parts.append(f"Same outputs as {record.base}: {', '.join(alike)}.")
+    if refused:
+        parts.append(f"Refused the file: {', '.join(refused)}.")
+    return " ".join(parts) or f"Only {record.base} ran."
+
+
+def bars(record: KernelsRecord, engine: EngineRecord) -> list[Bar]:
+    """An engine's operators as a chart's bars, those that were compared."""
+    rows = [f for f in engine.operators if _compared(f)]
+    width = WIDTH / max(1, len(rows))
+    found = []
+    for position, figures in enumerate(rows):
+        operator, cell = record.operators[figures.index], _cell(figures)
+        title = (
+            f"{operator.index} {operator.kind} {operator.name}: whole file {cell.chained}, "
+            f"from equal inputs {cell.alone} {cell.cause}"
+        )
+        heights = (_height(figures.chained), _height(figures.alone))
+        found.append(Bar(position * width, max(width - 1, width / 2), *heights, title.strip()))
+    return found
+
+
+def _height(counted: Counted | None) -> float:
+    """A share's place on the logarithmic axis, in [0, HEIGHT]."""
+    if counted is None or not counted.share:
+        return 0.0
+    return HEIGHT * max(0.02, 1 + math.log10(counted.share) / DECADES)
+
+
+def _figures(engine: EngineRecord, index: int) -> OpFigures | None:
+    return next((f for f in engine.operators if f.index == index), None)
+
+
+def _compared(figures: OpFigures | None) -> bool:
+    return figures is not None and any((figures.chained, figures.alone, figures.refused))
+
+
+def _cell(figures: OpFigures | None) -> OpCell:
+    if figures is None:
+        return OpCell(*[words.NONE] * 5, "")
+    note = "left to the built-in kernel" if figures.delegated is False else ""
+    return OpCell(
+        words.share(figures.chained),
+        words.share(figures.alone),
+        words.steps(figures.chained if figures.alone is None else figures.alone),
+        WORDS.get(figures.cause, "cannot be told"),
+        words.milliseconds(figures.milliseconds),
+        figures.refused or note,
+    )
+
+
+def _kinds(
+    engines: Sequence[EngineRecord],
+) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """For every kind and engine: share, steps, operators at fault."""
+    names = dict.fromkeys(f.kind for engine in engines for f in engine.kinds)
+    found = []
+    for kind in names:
+        cells = []
+        for engine in engines:
+            figures = next((f for f in engine.kinds if f.kind == kind), None)
+            alone = None if figures is None else figures.alone
+            fault = words.NONE
+            if figures is not None and alone is not None:
+                fault = f"{figures.at_fault} of {figures.operators}"
+            cells.append((words.share(alone), words.steps(alone), fault))
+        found.append((kind, cells))
+    return found
