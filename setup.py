@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = (HERE / "tfqdyn" / "__init__.py").read_text().split('__version__ = "')[1].split('"')[0]
+MICRO = ["tflite-micro>=0.dev20261023182759"]
 NOTEBOOKS = ["ipykernel>=6.0", "nbclient>=0.10", "nbformat>=5.10"]
 
 setup(
@@ -50,10 +51,12 @@ setup(
             "ray>=2.40",
             "ruff>=0.9",
             "selenium>=4.20",
+            *MICRO,
             *NOTEBOOKS,
         ],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
         "distributed": ["ray>=2.40"],
+        "micro": MICRO,
         "notebooks": NOTEBOOKS,
     },
     entry_points={"console_scripts": ["tfqdyn = tfqdyn.cli:main"]},

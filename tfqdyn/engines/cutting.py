@@ -69,7 +69,7 @@ class Cutter:
                 tensors.append(_copy(graph.tensors[tensor], shapes.get(tensor), stored, buffers))
             return places[tensor]
 
-        cut = schema.OperatorT()
+        cut: Any = schema.OperatorT()
         for name, value in vars(operator).items():
             setattr(cut, name, value)
         for name in ("inputs", "outputs", "intermediates"):
@@ -78,11 +78,11 @@ class Cutter:
                 setattr(cut, name, np.array([place(int(t)) for t in listed], np.int32))
         cut.opcodeIndex = 0
         told = self._model.operators[index]
-        part = schema.SubGraphT()
+        part: Any = schema.SubGraphT()
         part.tensors, part.operators, part.name = tensors, [cut], graph.name
         part.inputs = np.array([places[t] for t in fed(told, self._fixed)], np.int32)
         part.outputs = np.array([places[t] for t in told.outputs], np.int32)
-        model = schema.ModelT()
+        model: Any = schema.ModelT()
         model.version, model.buffers, model.subgraphs = self._whole.version, buffers, [part]
         model.operatorCodes = [self._whole.operatorCodes[operator.opcodeIndex]]
         builder = flatbuffers.Builder(1024)
@@ -103,7 +103,7 @@ class Cutter:
 
 def _copy(original: Any, shape: Sequence[int] | None, stored: Any, buffers: list[Any]) -> Any:
     """A copy of a tensor with a buffer of its own, of a fixed shape."""
-    copy = schema.TensorT()
+    copy: Any = schema.TensorT()
     for name, value in vars(original).items():
         setattr(copy, name, value)
     copy.shapeSignature = None

@@ -1,7 +1,6 @@
 """A comparison of engines -> `kernels.html`, one page that loads and runs nothing."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def render(record: KernelsRecord) -> str:
         headline=headline(record),
         words=words,
         others=others,
-        kinds=_kinds(others),
+        kinds=words.by_kind(others),
         charts=[(engine, bars(record, engine)) for engine in others if engine.operators],
         width=WIDTH,
         height=HEIGHT,
@@ -138,7 +137,7 @@ def _compared(figures: OpFigures | None) -> bool:
 
 def _cell(figures: OpFigures | None) -> OpCell:
     if figures is None:
-        return OpCell(*[words.NONE] * 5, "")
+        return OpCell(words.NONE, words.NONE, words.NONE, words.NONE, words.NONE, "")
     note = "left to the built-in kernel" if figures.delegated is False else ""
     return OpCell(
         words.share(figures.chained),
@@ -148,22 +147,3 @@ def _cell(figures: OpFigures | None) -> OpCell:
         words.milliseconds(figures.milliseconds),
         figures.refused or note,
     )
-
-
-def _kinds(
-    engines: Sequence[EngineRecord],
-) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """For every kind and engine: share, steps, operators at fault."""
-    names = dict.fromkeys(f.kind for engine in engines for f in engine.kinds)
-    found = []
-    for kind in names:
-        cells = []
-        for engine in engines:
-            figures = next((f for f in engine.kinds if f.kind == kind), None)
-            alone = None if figures is None else figures.alone
-            fault = words.NONE
-            if figures is not None and alone is not None:
-                fault = f"{figures.at_fault} of {figures.operators}"
-            cells.append((words.share(alone), words.steps(alone), fault))
-        found.append((kind, cells))
-    return found

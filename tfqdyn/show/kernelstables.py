@@ -1,5 +1,7 @@
 """Comparisons of engines as tables for a terminal, and the words that tables and page share."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from tfqdyn.results.kernelrecords import INHERITED, OWN, Counted, EngineRecord, KernelsRecord
@@ -77,24 +79,33 @@ def engines_table(record: KernelsRecord) -> Table:
     return table
 
 
+def by_kind(engines: Sequence[EngineRecord]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """For every kind of operator what differs from equal inputs in each engine: (share, largest
+    difference in steps, operators at fault)."""
+    found = []
+    for kind in dict.fromkeys(f.kind for engine in engines for f in engine.kinds):
+        cells = []
+        for engine in engines:
+            figures = next((f for f in engine.kinds if f.kind == kind), None)
+            if figures is None or figures.alone is None:
+                cells.append((NONE, NONE, NONE))
+            else:
+                fault = f"{figures.at_fault} of {figures.operators}"
+                cells.append((share(figures.alone), steps(figures.alone), fault))
+        found.append((kind, cells))
+    return found
+
+
 def kinds_table(record: KernelsRecord) -> Table:
-    """One row for each kind of operator: what differs from equal inputs in every engine."""
+    """One row for each kind of operator."""
     others = [engine for engine in record.engines if engine.name != record.base]
     table = Table(
         title="values that differ from equal inputs, by kind of operator", title_justify="left"
     )
     table.add_column("kind")
     for engine in others:
-        table.add_column(engine.name, justify="right")
-        table.add_column("steps", justify="right")
-        table.add_column("at fault", justify="right")
-    for kind in dict.fromkeys(operator.kind for operator in record.operators):
-        cells = []
-        for engine in others:
-            figures = next((f for f in engine.kinds if f.kind == kind), None)
-            counted = None if figures is None else figures.alone
-            fault = NONE if counted is None else f"{figures.at_fault} of {figures.operators}"
-            cells += [share(counted), steps(counted), fault]
-        if any(cell != NONE for cell in cells):
-            table.add_row(kind, *cells)
+        for heading in (engine.name, "steps", "at fault"):
+            table.add_column(heading, justify="right")
+    for kind, cells in by_kind(others):
+        table.add_row(kind, *(text for cell in cells for text in cell))
     return table

@@ -1,0 +1,128 @@
+"""`tfqdyn kernels`: what it writes and prints, dumps among the engines, and bad input."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from built import SIZE, STEP, chain, codes_feed, in_process, with_bias_moved
+from test_comparison import tensors
+
+from tfqdyn import cli
+from tfqdyn.engines import calls, dumps
+from tfqdyn.engines.feeding import Feed
+from tfqdyn.tflite.file import parse
+
+IMAGES = 3
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file `m.tflite` of four operators, and data `d.npz`."""
+    monkeypatch.setattr(calls, "run_apart", in_process)
+    (tmp_path / "m.tflite").write_bytes(chain(4))
+    x = np.random.default_rng(1).uniform(-10, 10, (IMAGES, SIZE, SIZE, 8)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x_test=x, y_test=np.zeros(IMAGES, np.int64))
+    return tmp_path
+
+
+def run(files: Path, *given: str) -> int:
+    words = [f"--model={files}/m.tflite", f"--data={files}/d.npz", f"--out={files}/out"]
+    return cli.run(["kernels", *words, "--engines=builtin,reference", "--runs=1", *given])
+
+
+def test_what_the_command_writes(files: Path, capfd: pytest.CaptureFixture) -> None:
+    assert run(files) == 0
+    out, _ = capfd.readouterr()
+    assert "held against builtin" in out
+    assert "values that differ from equal inputs" in out
+    written = {path.name for path in (files / "out").iterdir()}
+    assert written == {"kernels.html", "kernels.json", "kernels.csv", "inputs_0.npy"}
+    record = json.loads((files / "out" / "kernels.json").read_text())
+    assert (record["schema"], record["base"], record["images"]) == (1, "builtin", IMAGES)
+    assert [engine["name"] for engine in record["engines"]] == ["builtin", "reference"]
+    lines = list(csv.DictReader((files / "out" / "kernels.csv").read_text().splitlines()))
+    assert len(lines) == 2 * 4
+    assert {line["alone_values"] for line in lines} == {str(IMAGES * SIZE * SIZE * 8)}
+    # the codes by hand: round(x / 0.1) + 3, in int8
+    x = np.load(files / "d.npz")["x_test"].astype(np.float64)
+    codes = np.clip(np.floor(x / np.float64(np.float32(0.1)) + 0.5) + 3, -128, 127)
+    np.testing.assert_array_equal(np.load(files / "out" / "inputs_0.npy")[:, 0], codes)
+
+
+def test_a_dump_of_a_second_interpreter(files: Path, capfd: pytest.CaptureFixture) -> None:
+    """A device reads the inputs that the command wrote, and computes with a fault."""
+    assert run(files) == 0
+    content = (files / "m.tflite").read_bytes()
+    model = parse(content)
+    given = np.load(files / "out" / "inputs_0.npy")
+    faulty = with_bias_moved(content, 2, STEP)
+    feed = Feed(model, [given.reshape(IMAGES, SIZE, SIZE, 8)], np.arange(IMAGES), "none")
+    feed.runs = lambda start, end: [[codes] for codes in given[start:end]]  # codes as they are
+    dumps.write(files / "device", model, tensors(faulty, feed), "a phone")
+    capfd.readouterr()
+    assert run(files, f"--dump={files}/device") == 0
+    out, _ = capfd.readouterr()
+    assert "device" in out
+    record = json.loads((files / "out" / "kernels.json").read_text())
+    device = record["engines"][2]
+    assert (device["version"], device["first"], device["first_cause"]) == ("a phone", 2, "own")
+    assert [f["cause"] for f in device["operators"]] == ["", "", "own", "inherited"]
+    page = (files / "out" / "kernels.html").read_text()
+    assert "2 DEPTHWISE" not in page  # place 2 is a convolution
+    assert "2 CONV_2D layer2 (its own doing" in page
+
+
+def test_names_are_text_in_the_page(files: Path) -> None:
+    (files / "m.tflite").write_bytes(chain(1).replace(b"layer0", b'<b>&"x'))
+    assert run(files) == 0
+    page = (files / "out" / "kernels.html").read_text()
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;" in page
+    assert "<script" not in page
+
+
+BAD = {
+    "no file": (["--model=nowhere.tflite"], 1, "does not exist"),
+    "no tflite": (["--model={}/d.npz"], 1, "expected a .tflite file"),
+    "unknown engine": (["--engines=cuda"], 1, "engines must be different ones of"),
+    "other images": (["--data=digits"], 1, "the file expects 'images' to be (4, 4, 8)"),
+    "no dump": (["--dump={}"], 1, "expected a dump with a small dump.json"),
+    "preprocessing": (["--preprocessing=vgg"], 2, "preprocessing must be one of"),
+    "a flag of others": (["--scheme=int8"], 2, "kernels has no flag --scheme"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_error(case: str, files: Path, capfd: pytest.CaptureFixture) -> None:
+    given, status, message = BAD[case]
+    assert run(files, *(word.format(files) for word in given)) == status
+    out, err = capfd.readouterr()
+    assert (out, message in err) == ("", True), err
+    assert not (files / "out" / "kernels.json").exists()
+
+
+def test_it_needs_no_tensorflow(files: Path) -> None:
+    code = (
+        "import sys; from tfqdyn import cli; status = cli.run(sys.argv[1:]); "
+        "assert not {'tensorflow', 'keras', 'numba'} & set(sys.modules), 'heavy'; sys.exit(status)"
+    )
+    given = ["kernels", f"--model={files}/m.tflite", f"--data={files}/d.npz", "--runs=0",
+             f"--out={files}/out", "--engines=builtin", "--max_images=1"]  # fmt: skip
+    subprocess.run([sys.executable, "-c", code, *given], check=True, capture_output=True)
+
+
+def test_the_last_run_of_a_fixed_batch_is_filled_up() -> None:
+    content = chain(1)
+    model = parse(content)
+    feed = codes_feed(model, 3)
+    assert len(feed) == 3
+    tensor = model.tensors[0]
+    object.__setattr__(tensor, "shape", (2, *tensor.shape[1:]))
+    (first,), (last,) = feed.__class__(model, feed._arrays, feed.indices, "none").runs(0, 9)
+    assert first.shape == last.shape == tensor.shape
+    np.testing.assert_array_equal(last[0], last[1])
+    assert (first[0] != last[0]).any()
