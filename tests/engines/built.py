@@ -21,6 +21,7 @@ _KINDS = {
         schema.BuiltinOperator.DEPTHWISE_CONV_2D, schema.BuiltinOptions.DepthwiseConv2DOptions,
     ),
     "RESHAPE": (schema.BuiltinOperator.RESHAPE, schema.BuiltinOptions.NONE),
+    "ADD": (schema.BuiltinOperator.ADD, schema.BuiltinOptions.AddOptions),
     "SOFTMAX": (schema.BuiltinOperator.SOFTMAX, schema.BuiltinOptions.SoftmaxOptions),
 }  # fmt: skip
 

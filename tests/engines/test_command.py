@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from built import SIZE, STEP, chain, codes_feed, in_process, with_bias_moved
+from built import SIZE, STEP, Builder, chain, codes_feed, in_process, with_bias_moved
 from test_comparison import tensors
 
 from tfqdyn import cli
@@ -92,6 +92,7 @@ BAD = {
     "other images": (["--data=digits"], 1, "the file expects 'images' to be (4, 4, 8)"),
     "no dump": (["--dump={}"], 1, "expected a dump with a small dump.json"),
     "preprocessing": (["--preprocessing=vgg"], 2, "preprocessing must be one of"),
+    "preprocessing of a Keras model": (["--preprocessing=auto"], 1, "preprocessing must be one of"),
     "a flag of others": (["--scheme=int8"], 2, "kernels has no flag --scheme"),
 }
 
@@ -126,3 +127,25 @@ def test_the_last_run_of_a_fixed_batch_is_filled_up() -> None:
     assert first.shape == last.shape == tensor.shape
     np.testing.assert_array_equal(last[0], last[1])
     assert (first[0] != last[0]).any()
+
+
+def test_data_without_labels_and_with_several_inputs(files: Path) -> None:
+    build = Builder()
+    made = []
+    for name in ("serving_default_left:0", "right"):
+        made.append(build.tensor(name, (1, 2, 3), "int8", 0.5, 1))
+    total = build.tensor("sum", (1, 2, 3), "int8", 0.5, 1)
+    build.operator("ADD", made, (total,))
+    (files / "m.tflite").write_bytes(build.file(made, (total,)))
+    rng = np.random.default_rng(0)
+    left, right = (rng.uniform(-5, 5, (4, 2, 3)).astype(np.float32) for _ in range(2))
+    np.savez(files / "d.npz", right=right, left=left)
+    assert run(files) == 0
+    record = json.loads((files / "out" / "kernels.json").read_text())
+    assert [engine["accuracy"] for engine in record["engines"]] == [None, None]
+    assert record["engines"][1]["deployed"]["values"] == 4 * 6
+    for k, given in enumerate((left, right)):
+        codes = np.floor(given.astype(np.float64) / 0.5 + 0.5) + 1
+        np.testing.assert_array_equal(np.load(files / "out" / f"inputs_{k}.npy")[:, 0], codes)
+    np.savez(files / "d.npz", left=left, centre=right)
+    assert run(files) == 1

@@ -9,17 +9,21 @@ OUT/inputs_K.npy    what every engine read as the file's K-th input, for a devic
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
+from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.engines import dumps, feeding
 from tfqdyn.engines.comparison import Subject, compare
 from tfqdyn.engines.feeding import Feed
+from tfqdyn.engines.tally import classes_of
 from tfqdyn.files import wholefiles
 from tfqdyn.files.wholefiles import replacing
 from tfqdyn.measurement import sampling
@@ -69,7 +73,8 @@ def kernels(
     content = read(path)
     model = parse(content)
     arrays = feeding.arrays_of(model, dataset.x_test)
-    feeding.check(model, arrays, dataset.name)
+    feeding.check(model, arrays, dataset.name, config.preprocessing)
+    labels = _labels(dataset, model)
     given = [dumps.read(folder, model) for folder in folders]
     names = [*engines, *(dump.name for dump in given)]
     if len(set(names)) < len(names):
@@ -78,13 +83,26 @@ def kernels(
     feed = Feed(model, arrays, indices, config.preprocessing)
     wholefiles.prepare(out, ("kernels.json", "kernels.csv", "kernels.html"))
     _write_inputs(feed, len(model.inputs), out)
-    labels = None if dataset.y_test is None else dataset.y_test[indices]
-    subject = Subject(path.name, content, dataset.name, feed, labels)
+    chosen = None if labels is None else labels[indices]
+    subject = Subject(path.name, content, dataset.name, feed, chosen)
     record = compare(subject, engines, given, runs, progress)
     wholefiles.write(out / "kernels.csv", to_csv(record).encode())
     write_page(record, out / "kernels.html")
     wholefiles.write(out / "kernels.json", record.to_json().encode())
     return record
+
+
+def _labels(dataset: Dataset, model: TfliteModel) -> NDArray[np.int64] | None:
+    """Labels of classes for a file that gives one score a class; else None.
+
+    Raises:
+        DataError: labels that the file has no class for.
+    """
+    y, classes = dataset.y_test, classes_of(model)
+    if y is None or classes is None or y.ndim != 1 or y.dtype.kind not in "ui":
+        return None
+    datasets.check_classes(replace(dataset, x_train=None, y_train=None), max(2, classes))
+    return y
 
 
 def _write_inputs(feed: Feed, count: int, out: Path) -> None:

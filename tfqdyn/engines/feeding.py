@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.datasets import DataError, preprocess
+from tfqdyn.datasets import PREPROCESSING, DataError, Inputs, preprocess
 from tfqdyn.numerics.grid import quantize
 from tfqdyn.tflite.file import Tensor, TfliteModel
 
@@ -22,23 +22,29 @@ def arrays_of(model: TfliteModel, given: Any) -> list[Any]:
 
     Args:
         model: the file.
-        given: one array [N, ...], or several by the inputs' names.
+        given: one array [N, ...], or `datasets.Inputs` by the inputs' names.
 
     Raises:
-        DataError: inputs without an array, or arrays without an input.
+        DataError: an input without an array.
     """
     names = [model.tensors[i].name for i in model.inputs]
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Inputs):
         if len(names) != 1:
-            raise DataError(f"the file has the inputs {names}; the data holds one array")
+            raise DataError(
+                f"the file has the inputs {', '.join(names)}, the data holds one array; give an "
+                "array for each input by the input's name"
+            )
         return [given]
-    keys = {name: _key(name, given) for name in names}
-    missing = [name for name, key in keys.items() if key is None]
-    if len(names) == 1 and len(given) == 1:
-        return list(given.values())
-    if missing or len(given) != len(names):
-        raise DataError(f"the file has the inputs {names}; the data holds {sorted(given)}")
-    return [given[key] for key in keys.values()]
+    arrays = given.arrays
+    if len(names) == len(arrays) == 1:
+        return list(arrays.values())
+    keys = {name: _key(name, arrays) for name in names}
+    if missing := [name for name, key in keys.items() if key is None]:
+        raise DataError(
+            f"the data has no array for {', '.join(missing)}; the file's inputs are "
+            f"{', '.join(names)}, the arrays {', '.join(arrays)}"
+        )
+    return [arrays[key] for key in keys.values() if key is not None]
 
 
 def _key(name: str, given: Mapping[str, Any]) -> str | None:
@@ -47,12 +53,15 @@ def _key(name: str, given: Mapping[str, Any]) -> str | None:
     return next((key for key in (name, plain) if key in given), None)
 
 
-def check(model: TfliteModel, arrays: Sequence[Any], name: str) -> None:
+def check(model: TfliteModel, arrays: Sequence[Any], name: str, mode: str) -> None:
     """That every array fits its input.
 
     Raises:
-        DataError: no images, different numbers of them, or another shape than the file's.
+        DataError: no images, different numbers of them, or another shape than the file's; or a mode
+            that is none of `datasets.PREPROCESSING`.
     """
+    if mode not in PREPROCESSING:
+        raise DataError(f"preprocessing must be one of {list(PREPROCESSING)}, received {mode!r}")
     counts = [len(array) for array in arrays]
     if len(set(counts)) > 1 or counts[0] < 1:
         raise DataError(f"{name} holds {counts} images for the file's inputs")

@@ -120,7 +120,7 @@ def engine_record(
         tally: of the engine.
         model: the file.
         images: how many count; further ones fill the last run up.
-        labels: of the images [N], if any.
+        labels: of the images [N], of the classes of the file's output; if any.
     """
     operators = tuple(_figures(operator.index, tally) for operator in model.operators)
     whole = tally.refused is None
@@ -140,6 +140,14 @@ def engine_record(
         milliseconds=tally.whole_milliseconds if whole else None,
         arena=tally.arena if whole else None,
     )
+
+
+def classes_of(model: TfliteModel) -> int | None:
+    """How many scores the file's only output has, one a class; None where it is no such output."""
+    shape = model.tensors[model.outputs[0]].shape[1:]
+    if len(model.outputs) > 1 or not shape or max(shape) != np.prod(shape):
+        return None
+    return max(shape)
 
 
 def _figures(index: int, tally: Tally) -> OpFigures:
@@ -202,18 +210,16 @@ def _accuracy(
     tally: Tally, model: TfliteModel, images: int, labels: NDArray[np.int64] | None
 ) -> float | None:
     """Top-1 where the only output is one score a class; ties go to the lowest class."""
-    if labels is None or not tally.scores or len(model.outputs) != 1:
+    classes = classes_of(model)
+    if labels is None or not tally.scores or classes is None:
         return None
     output = model.tensors[model.outputs[0]]
-    if len(output.shape) < 2 or max(output.shape[1:]) != np.prod(output.shape[1:]):
-        return None
-    scores = np.concatenate([s.reshape(-1, max(output.shape[1:])) for s in tally.scores])[:images]
+    scores = np.concatenate([s.reshape(-1, classes) for s in tally.scores])[:images]
     last = next(o.kind for o in model.operators if model.outputs[0] in o.outputs)
     threshold = 0.5 if last == "LOGISTIC" else 0.0
     if output.params is not None:
         threshold = float(threshold / output.params.scale + output.params.zero_point)
     pairs = two_classes(scores.astype(np.float64), threshold)
-    labels = labels[: len(pairs)]
-    if labels.max() >= pairs.shape[1] or np.isnan(pairs).any():
+    if np.isnan(pairs).any():
         return None
-    return float(np.mean(among_best(pairs, labels)))
+    return float(np.mean(among_best(pairs, labels[: len(pairs)])))
