@@ -143,6 +143,9 @@ class Graph:
             while before.traits.moves:
                 if before.op == "pad":
                     found.add(("pad", (0, 0, *sum(before.config["padding"], ()), 0, 0)))
+                elif before.op == "pad_channels":
+                    ends = (before.config["before"], before.config["after"])
+                    found.add(("pad", (0, 0) * len(before.output_shape) + ends))
                 elif before.op == "crop":
                     (top, _), (left, _) = before.config["cropping"]
                     found.add(("crop", (0, top, left, 0)))

@@ -94,6 +94,8 @@ OPS: Mapping[str, Op] = MappingProxyType(
         # values that only move
         "pad": Op(moves="pads with zeros", commutes=True, keeps_mean=True),
         "crop": Op(moves="cuts the border off", commutes=True, keeps_mean=True),
+        "pad_channels": Op(moves="adds channels of zeros"),
+        "slice": Op(moves="takes a part"),
         "reshape": Op(moves="only changes the shape"),
         "permute": Op(moves="only permutes the axes"),
         # of one input
@@ -109,6 +111,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "mean": Op(("MEAN", "AVERAGE_POOL_2D"), commutes=True, keeps_mean=True),
         "prelu": Op(("PRELU",)),
         "relu": Op(commutes=True),
+        "resize": Op(("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), inherits=True, commutes=True),
         "sigmoid": Op(("LOGISTIC",), fixed_range=_UNIT, scores=True),
         "softmax": Op(("SOFTMAX",), fixed_range=_UNIT, scores=True),
         "tanh": Op(("TANH",), fixed_range=(-1.0, 127 / 128)),

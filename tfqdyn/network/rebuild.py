@@ -10,6 +10,7 @@ import numpy as np
 
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.ops import ACTIVATIONS
+from tfqdyn.network.resizing import RESIZING, Resize
 
 Wrap = Callable[[Node, Any], Any]
 """What to call in the place of a node's layer, from the node and its layer with weights set."""
@@ -130,6 +131,16 @@ def _cap(node: Node, library: Any) -> Callable[[Any], Any]:
     return lambda x: minimum(x, np.asarray(node.weights["cap"], np.float32))
 
 
+def _pad_channels(node: Node, library: Any) -> Callable[[Any], Any]:
+    widths = [(0, 0)] * len(node.output_shape) + [(node.config["before"], node.config["after"])]
+    return lambda x: keras.ops.pad(x, widths)
+
+
+def _slice(node: Node, library: Any) -> Callable[[Any], Any]:
+    places = (slice(None), *(slice(*part) for part in node.config["parts"]))
+    return lambda x: x[places]
+
+
 def _pool(kind: str) -> Callable[[Node, Any], Any]:
     return lambda node, k: getattr(k.layers, kind)(**node.config, name=name_of(node))
 
@@ -161,10 +172,15 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "minimum": _plain("Minimum"),
     "multiply": _plain("Multiply"),
     "pad": lambda n, k: k.layers.ZeroPadding2D(n.config["padding"], name=name_of(n)),
+    "pad_channels": _pad_channels,
     "permute": lambda n, k: k.layers.Permute(n.config["dims"], name=name_of(n)),
     "prelu": _prelu,
     "relu": lambda n, k: k.layers.ReLU(n.config["max_value"], name=name_of(n)),
+    "resize": lambda n, k: Resize(
+        n.output_shape[:2], name=name_of(n), **{key: n.config[key] for key in RESIZING}
+    ),
     "reshape": lambda n, k: k.layers.Reshape(n.output_shape, name=name_of(n)),
+    "slice": _slice,
     "sigmoid": lambda n, k: k.layers.Activation("sigmoid", name=name_of(n)),
     "softmax": lambda n, k: k.layers.Softmax(name=name_of(n)),
     "subtract": _plain("Subtract"),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.ops import ACTIVATIONS
+from tfqdyn.network.resizing import resized
 from tfqdyn.numerics.grid import QuantParams, from_range
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
 
@@ -225,6 +226,19 @@ def _crop(node: Node, x: tf.Tensor) -> tf.Tensor:
     return tf.slice(x, (0, top, left, 0), (-1, height, width, channels))
 
 
+def _pad_channels(node: Node, x: tf.Tensor) -> tf.Tensor:
+    widths = [(0, 0)] * len(node.output_shape) + [(node.config["before"], node.config["after"])]
+    return tf.pad(x, widths)
+
+
+def _slice(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return x[(slice(None), *(slice(*part) for part in node.config["parts"]))]
+
+
+def _resize(node: Node, x: tf.Tensor) -> tf.Tensor:
+    return resized(x, node.output_shape[:2], **node.config)
+
+
 def _reshape(node: Node, x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(x, (-1, *node.output_shape))
 
@@ -274,10 +288,13 @@ _EMITTERS: dict[str, Callable[..., Any]] = {
     "minimum": lambda node, a, b: tf.minimum(a, b),
     "multiply": lambda node, a, b: tf.multiply(a, b),
     "pad": _pad,
+    "pad_channels": _pad_channels,
     "permute": _permute,
     "prelu": _prelu,
     "relu": _relu,
     "reshape": _reshape,
+    "resize": _resize,
+    "slice": _slice,
     "sigmoid": lambda node, x: tf.sigmoid(x),
     "softmax": lambda node, x: tf.nn.softmax(x),
     "subtract": lambda node, a, b: tf.subtract(a, b),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.numerics.grid import LIMITS, QuantParams
+from tfqdyn.tflite.options import options_of
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -72,6 +73,7 @@ class Operator:
     Attributes:
         activation: what is fused into it, "NONE" or a name such as "RELU6".
         window: of pools, (height, width, vertical stride, horizontal stride).
+        options: what else it says, see `options.READ`.
     """
 
     index: int
@@ -80,6 +82,7 @@ class Operator:
     outputs: tuple[int, ...]
     activation: str = "NONE"
     window: tuple[int, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,10 +267,10 @@ class _Parser:
         kind = OPERATORS.get(number, f"builtin {number}")
         if kind == "CUSTOM":
             kind = f"CUSTOM {(code.CustomCode() or b'').decode()}"
-        activation, window = _options(raw)
+        activation, window, options = _options(raw)
         inputs = self._integers(raw.InputsLength(), raw.InputsAsNumpy)
         outputs = self._integers(raw.OutputsLength(), raw.OutputsAsNumpy)
-        return Operator(index, kind, inputs, outputs, activation, window)
+        return Operator(index, kind, inputs, outputs, activation, window, options)
 
 
 def _known(names: Mapping[int, str], number: int, what: str) -> str:
@@ -286,23 +289,21 @@ def _data(stored: bytes | None, dtype: str, shape: tuple[int, ...]) -> NDArray |
     return np.frombuffer(stored, _NUMPY[dtype]).reshape(shape) if dtype in _NUMPY else None
 
 
-def _options(raw: Any) -> tuple[str, tuple[int, ...]]:
-    """(fused activation, window) of an operator."""
+def _options(raw: Any) -> tuple[str, tuple[int, ...], dict[str, Any]]:
+    """(fused activation, window, all that `options` reads) of an operator."""
     name = _known(_OPTIONS, raw.BuiltinOptionsType(), "options")
     table = raw.BuiltinOptions()
     if name == "NONE" or table is None:
-        return "NONE", ()
+        return "NONE", (), {}
     options = getattr(schema, name)()
     options.Init(table.Bytes, table.Pos)
     activation = "NONE"
     if hasattr(options, "FusedActivationFunction"):
         activation = _known(_ACTIVATIONS, options.FusedActivationFunction(), "activation")
-    window: tuple[int, ...] = ()
-    if name == "Pool2DOptions":
-        window = (
-            options.FilterHeight(), options.FilterWidth(), options.StrideH(), options.StrideW()
-        )  # fmt: skip
-    return activation, window
+    found = options_of(name, options)
+    window = ("FilterHeight", "FilterWidth", "StrideH", "StrideW")
+    pool = name == "Pool2DOptions"
+    return activation, tuple(found[key] for key in window) if pool else (), found
 
 
 def _check_order(model: TfliteModel) -> None:
