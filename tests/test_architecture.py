@@ -24,6 +24,7 @@ RANKS = {
     "tfqdyn.quantization": 3,
     "tfqdyn.show": 3,
     "tfqdyn.measurement": 4,
+    "tfqdyn.modelsource": 4,
     "tfqdyn.report": 4,
     "tfqdyn.pipeline": 5,
     "tfqdyn.commands": 6,

@@ -20,8 +20,9 @@ OUT = Flag(
     required=True,
 )  # fmt: skip
 MODEL = Flag(
-    "model", str, None, "The trained model: a .keras or .h5 file. No code in it is run.", FILES,
-    "FILE", required=True,
+    "model", str, None,
+    "The trained model: a .keras or .h5 file, or a float .tflite file. No code in it is run.",
+    FILES, "FILE", required=True,
 )  # fmt: skip
 DATA = Flag(
     "data", str, None,
@@ -95,10 +96,9 @@ def read(given: Given, **changed: Any) -> tuple[Any, "Dataset", AnalysisConfig]:
     config = config_of(given, **changed)
     stage("read model and data")
     start_tensorflow(given)
-    from tfqdyn import datasets
-    from tfqdyn.network import modelfile
+    from tfqdyn import datasets, modelsource
 
-    model = modelfile.load(given["model"])
+    model = modelsource.load(given["model"])
     shape = getattr(model, "input_shape", None)  # models that are not built have none
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
     size = None if size is None or None in size else size

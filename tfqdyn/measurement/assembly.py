@@ -17,7 +17,6 @@ from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weig
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import Graph, LayerNode
-from tfqdyn.network.lowering import lower
 from tfqdyn.numerics import metrics
 from tfqdyn.numerics.grid import QuantParams, RealGrid
 from tfqdyn.quantization.calibration import SiteRange
@@ -34,6 +33,7 @@ from tfqdyn.results import (
 )
 from tfqdyn.schemes import OWN_RANGES
 from tfqdyn.tflite import interpreter
+from tfqdyn.tflite.floatfile import graph_of
 
 
 def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
@@ -71,12 +71,12 @@ def num_classes(graph: Graph) -> int:
 
 
 def checked(model: Any, dataset: Dataset, scheme: str | None = OWN_RANGES) -> Graph:
-    """A Keras model, lowered, that a scheme takes (None for any) and whose images these are.
+    """A model, lowered, that a scheme takes (None for any) and whose images these are.
 
     Raises:
         UnsupportedModelError, DataError: it is not, or they are not.
     """
-    graph = lower(model, scheme)
+    graph = graph_of(model, scheme)
     datasets.validate(dataset, graph.input_shape, num_classes(graph))
     return graph
 

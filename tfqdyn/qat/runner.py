@@ -38,6 +38,7 @@ from tfqdyn.qat.finetuning import Epoch, Schedule
 from tfqdyn.quantization.conversion import to_tflite_as_trained
 from tfqdyn.results import RunResult, plain
 from tfqdyn.show import figures
+from tfqdyn.tflite.floatfile import FloatFile
 from tfqdyn.training.inputs import Batches
 
 SCHEMES = ("uint8", "int8")
@@ -92,8 +93,8 @@ def qat(
         progress: wraps long loops.
 
     Raises:
-        ValueError: an unknown scheme; a layer loss, float layers or own errors with int8; or what
-            `analyze` raises.
+        ValueError: an unknown scheme; a .tflite file for a model; a layer loss, float layers or own
+            errors with int8; or what `analyze` raises.
         PairingError: training with int8 moved weights so far that layers cannot be recognized.
         DataError: no training images.
         DivergedError: the loss became NaN or infinite.
@@ -101,6 +102,12 @@ def qat(
     schedule = schedule or Schedule()
     if scheme not in SCHEMES:
         raise ValueError(f"qat's scheme must be one of {list(SCHEMES)}, received {scheme!r}")
+    if isinstance(model, FloatFile):
+        raise ValueError(
+            f"qat trains a Keras model, and {model.name!r} is a .tflite file: those are made for "
+            "inference, without the batch norms that training needs. Give the Keras model, or use "
+            "remedy, which cures the file without training"
+        )
     if scheme == "int8" and schedule.layer_loss:
         raise ValueError(f"layer_loss needs --scheme=uint8, received {schedule.layer_loss}")
     if scheme == "int8" and (config.float_layers or config.own_error):

@@ -44,7 +44,7 @@ def check(content: bytes, lowered: Lowered) -> None:
         rng.uniform(-1, 1, (runs, *model.tensors[index].shape)).astype(np.float32)
         for index in model.inputs
     ]
-    ends = list(dict.fromkeys(getattr(graph, "outputs", (graph.output.name,))))
+    ends = list(dict.fromkeys(graph.outputs))
     found = _of_keras(graph, ends, images)
     wanted = _of_file(content, lowered, ends, images)
     if _first_apart(ends, wanted, found) is None:
@@ -66,7 +66,8 @@ def _first_apart(
 ) -> str | None:
     """The first node whose values differ by more than rounding, or are not numbers."""
     for name, one, other in zip(names, wanted, found, strict=True):
-        if not distance(one, other.reshape(one.shape).astype(np.float64)) <= SAME:
+        flat = other.astype(np.float64).reshape(-1)
+        if one.size != flat.size or not distance(one.reshape(-1), flat) <= SAME:
             return name
     return None
 
@@ -110,4 +111,4 @@ def _of_file(
                 run.set_tensor(index, x[k])
             run.invoke()
             held.append([run.get_tensor(lowered.tensors[name]) for name in names])
-    return [np.concatenate([part.reshape(-1) for part in parts]) for parts in zip(*held, strict=True)]
+    return [np.concatenate([part.ravel() for part in parts]) for parts in zip(*held, strict=True)]

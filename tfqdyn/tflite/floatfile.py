@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from tfqdyn.network import lowering
 from tfqdyn.network.graph import Graph
 from tfqdyn.tflite import agreement
 from tfqdyn.tflite.file import TfliteModel, parse, read
@@ -59,3 +61,19 @@ def load(path: Path) -> FloatFile:
         OSError: it cannot be read.
     """
     return FloatFile(path.stem, read(path))
+
+
+def graph_of(model: Any, scheme: str | None) -> Graph:
+    """A model as canonical nodes that a scheme takes.
+
+    Args:
+        model: a Keras model (see `network.lowering.lower`) or a `FloatFile`.
+        scheme: as for `network.lowering.lower`.
+
+    Raises:
+        UnsupportedModelError, TfliteFileError: the model is not covered.
+    """
+    if not isinstance(model, FloatFile):
+        return lowering.lower(model, scheme)
+    lowering.check_scheme(model.graph, scheme)
+    return model.graph

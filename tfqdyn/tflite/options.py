@@ -1,4 +1,4 @@
-"""What an operator of a .tflite file says about itself, besides the tensors that it reads and makes."""
+"""What an operator of a .tflite file says about itself, besides what it reads and makes."""
 
 from collections.abc import Mapping
 from typing import Any

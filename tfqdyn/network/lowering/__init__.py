@@ -71,12 +71,12 @@ def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
         builder.end(value)
     if problems:
         raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
-    _refuse(builder.nodes, scheme)
+    check_scheme(builder.nodes, scheme)
     return _without_twins(model.name, builder, value)
 
 
-def _refuse(nodes: Iterable[Node], scheme: str | None) -> None:
-    """Raises UnsupportedModelError if a scheme does not take every node."""
+def check_scheme(nodes: Iterable[Node], scheme: str | None) -> None:
+    """Raises UnsupportedModelError if a scheme (None for none) does not take every node."""
     refused: dict[str, list[str]] = {}
     for node in nodes:
         if scheme is not None and not takes(scheme, node.op):

@@ -1,8 +1,8 @@
 """A float .tflite file -> `Graph`: its operators as canonical nodes, weights copied.
 
 `LOWERINGS` is the list of what is covered: operator -> rule. Weights in half precision behind
-DEQUANTIZE are read as numbers; fused activations become nodes; what computes shapes is left out, for
-the file tells them. A file that takes one image at a time becomes a network for any number of them.
+DEQUANTIZE are read as numbers; fused activations become nodes; what computes shapes is left out,
+for the file says them. A file that takes one image at a time becomes a network for any number.
 """
 
 import math
@@ -120,7 +120,8 @@ def lower(model: TfliteModel, name: str = "model") -> Lowered:
         try:
             _rule(op)(builder, op)
         except UncoveredError as error:
-            problems.setdefault(op.kind, []).append(f"{model.tensors[op.outputs[0]].name!r}: {error}")
+            where = repr(model.tensors[op.outputs[0]].name)
+            problems.setdefault(op.kind, []).append(f"{where}: {error}")
             builder.placeholder(op)
         except _DAMAGE as error:
             raise TfliteFileError(
@@ -130,11 +131,9 @@ def lower(model: TfliteModel, name: str = "model") -> Lowered:
         raise TfliteFileError(_told(problems))
     outputs = _outputs(builder, model)
     kept = _needed(builder.nodes, outputs)
-    if len(outputs) > 1:
-        raise TfliteFileError("several outputs")
     nodes, now = without_maps(kept, outputs)
     outputs = tuple(now.get(name, name) for name in outputs)
-    graph = Graph(name, nodes, builder.skipped)
+    graph = Graph(name, nodes, builder.skipped, outputs)
     names = graph.by_name.keys()
     held = {now.get(v.node, v.node): t for t, v in builder.values.items()}
     return Lowered(graph, model, {n: t for n, t in held.items() if n in names})
@@ -145,8 +144,8 @@ def _refuse_forms(model: TfliteModel) -> None:
     codes = [t for t in model.tensors if t.params is not None]
     if codes:
         raise TfliteFileError(
-            f"the .tflite file is quantized: {len(codes)} of its tensors are codes, {codes[0].name!r} "
-            f"first; a model must be a float file ({HINT})"
+            f"the .tflite file is quantized: {len(codes)} of its tensors are codes, "
+            f"{codes[0].name!r} first; a model must be a float file ({HINT})"
         )
     for index in model.inputs:
         tensor = model.tensors[index]
@@ -200,14 +199,18 @@ def _is_constant(b: FileBuilder, op: Operator) -> bool:
 
 def _outputs(b: FileBuilder, model: TfliteModel) -> tuple[str, ...]:
     """The nodes that the file returns."""
-    found = [b.values[t] if t in b.values else None for t in model.outputs]
+    found = [b.values.get(t) for t in model.outputs]
     inputs = {b.values[t].node for t in model.inputs}
     for value, index in zip(found, model.outputs, strict=True):
         told = repr(model.tensors[index].name)
         if value is None or value.node in inputs:
-            raise TfliteFileError(f"output {told} of the .tflite file is not computed from its input")
+            raise TfliteFileError(
+                f"output {told} of the .tflite file is not computed from its input"
+            )
         if not value.batched:
-            raise TfliteFileError(f"output {told} of the .tflite file has no axis of images ({HINT})")
+            raise TfliteFileError(
+                f"output {told} of the .tflite file has no axis of images ({HINT})"
+            )
     return tuple(value.node for value in found if value is not None)
 
 

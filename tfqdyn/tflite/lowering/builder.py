@@ -66,17 +66,15 @@ class FileBuilder:
         return self._builder.skipped
 
     def _input(self, tensor: Tensor) -> None:
-        self._begin(name_of_input(tensor.name), tensor, self.inner(tensor.index, True))
+        self._begin(name_of_input(tensor.name), self.inner(tensor.index, True))
         self.values[tensor.index] = Value(self._builder.node("input", ()))
 
     def begin(self, op: Operator) -> None:
         """Nodes are of this operator from now on."""
-        first = op.outputs[0]
-        shape = self.model.tensors[first].shape
-        self._begin(self._names[op.index], self.model.tensors[first], shape[1:])
+        self._begin(self._names[op.index], self.model.tensors[op.outputs[0]].shape[1:])
 
-    def _begin(self, name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
-        source: Any = SimpleNamespace(name=tensor.name)
+    def _begin(self, name: str, shape: tuple[int, ...]) -> None:
+        source: Any = SimpleNamespace(name=name)
         self._name = name
         self._builder.begin(Call(name, source, (), (), shape))
 

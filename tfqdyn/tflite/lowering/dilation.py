@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tfqdyn.tflite.file import Operator, TfliteModel
 
 BORDER = "Border"
-"""The option that holds the zeros around the image, (before, after) of height, width and channels."""
+"""The option that holds the zeros around an image: (before, after) of every axis."""
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 SEQUENCE = "Sequence"
 """The option that says that a sequence is read, as an image with one place on this axis."""

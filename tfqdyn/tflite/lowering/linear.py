@@ -1,6 +1,7 @@
 """Lowerings of operators with a kernel."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ def transposed_conv(b: FileBuilder, op: Operator) -> None:
 
 
 def _convolved(
-    b: FileBuilder, op: Operator, kind: str, x: Value, kernel: NDArray, **config: int
+    b: FileBuilder, op: Operator, kind: str, x: Value, kernel: NDArray, **config: Any
 ) -> Value:
     """A convolution with a kernel in the layout of `kind`, before its activation."""
     dilation = (op.options["DilationHFactor"], op.options["DilationWFactor"])

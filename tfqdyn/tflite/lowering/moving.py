@@ -71,7 +71,7 @@ def padded(b: FileBuilder, x: Value, pairs: tuple[tuple[int, int], ...], suffix:
         end = tuple(n + sum(p) for n, p in zip(shape[:2], pairs[:2], strict=True))
         x = b.node("pad", (x,), (*end, shape[2]), f"{suffix}_border" if channels else suffix,
                    padding=pairs[:2])  # fmt: skip
-        pairs = ((0, 0), (0, 0), pairs[2])
+        pairs, shape = ((0, 0), (0, 0), pairs[2]), b.shape(x)
     if all(pair == (0, 0) for pair in pairs):
         return x
     if len(shape) == 2 and x.batched and pairs[1] == (0, 0):  # a sequence

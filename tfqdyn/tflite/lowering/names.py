@@ -1,9 +1,9 @@
 """Short names for what operators of a .tflite file compute, from the names of the file's tensors.
 
-TensorFlow's converter calls an operator's output by the operations that went into it, joined by ";",
-each by its path of scopes: "net/bn/FusedBatchNormV3;net/conv/Conv2D1". What all paths begin with is
-left out, and so is the operation at the end: "conv". Names without paths are taken as they are; what
-says nothing ("Identity") is called by its operator.
+TensorFlow's converter calls an operator's output by the operations that went into it, joined by
+";", each by its path of scopes: "net/bn/FusedBatchNormV3;net/conv/Conv2D1". What all paths begin
+with is left out, and so is the operation at the end: "conv". Names without paths are taken as they
+are; what says nothing ("Identity") is called by its operator.
 """
 
 import re
@@ -15,16 +15,19 @@ from tfqdyn.tflite.file import Operator, TfliteModel
 LONGEST = 48
 SHARED = 0.8
 """Paths begin with a scope that says nothing if this share of them, or more, begins with it."""
-_OF_KERNELS = {
+_OF_KINDS = {
+    "ADD": ("Add", "AddV2"),
+    "MUL": ("Mul",),
+    "SUB": ("Sub",),
     "CONV_2D": ("Conv2D", "convolution", "Conv1D"),
     "DEPTHWISE_CONV_2D": ("depthwise", "DepthwiseConv2dNative", "depthwise_conv2d"),
     "FULLY_CONNECTED": ("MatMul", "Tensordot"),
     "TRANSPOSE_CONV": ("conv2d_transpose", "Conv2DBackpropInput"),
 }
-"""What TensorFlow calls the operations that become an operator with a kernel."""
+"""What TensorFlow calls the operations that become an operator, where others may go into it."""
 _OPERATIONS = frozenset(
     (
-        *(word.lower() for words in _OF_KERNELS.values() for word in words),
+        *(word.lower() for words in _OF_KINDS.values() for word in words),
         "add", "addv2", "avgpool", "biasadd", "clip_by_value", "concat", "elu", "exp",
         "expanddims", "fusedbatchnormv3", "gelu", "leakyrelu", "logistic", "logsoftmax", "max",
         "maximum", "maxpool", "mean", "minimum", "mul", "mul_1", "neg", "pad", "readvariableop",
@@ -88,7 +91,7 @@ def _first_call(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _name(kind: str, paths: Sequence[tuple[str, ...]]) -> str:
-    wanted = {word.lower() for word in _OF_KERNELS.get(kind, ())}
+    wanted = {word.lower() for word in _OF_KINDS.get(kind, ())}
     chosen = next((p for p in reversed(paths) if p and _operation(p[-1]) in wanted), None)
     if chosen is None and wanted:
         chosen = next((p for p in paths if p and _operation(p[-1]) == "biasadd"), None)

@@ -58,18 +58,19 @@ def _over(
 ) -> Value:
     """A reduction over axes of an image: over both by `whole`, over one by a pool."""
     shape, keep = b.shape(x), bool(op.options.get("KeepDims", False))
-    if axes[-1] == len(shape) - 1 or len(shape) > 3:
+    if axes[-1] == len(shape) - 1 or len(shape) not in (2, 3):
         raise UncoveredError(f"the reduction over axes {axes} of a value of shape {shape}")
     if len(shape) == 2:  # a sequence, as an image of one column
         x = b.reshaped(x, (shape[0], 1, shape[1]), True, f"{suffix}_column")
         y = b.node(whole, (x,), shape[1:], f"{suffix}_all" if keep else suffix, keepdims=False)
         return b.reshaped(y, (1, shape[1]), True, suffix) if keep else y
+    height, width, channels = b.image_shape(x)
     if axes == (0, 1):
         if shape[:2] == (1, 1):  # of one pixel
-            return b.reshaped(x, (1, 1, shape[2]) if keep else shape[2:], True, suffix)
-        end = (1, 1, shape[2]) if keep else shape[2:]
+            return b.reshaped(x, (1, 1, channels) if keep else (channels,), True, suffix)
+        end = (1, 1, channels) if keep else (channels,)
         return b.node(whole, (x,), end, suffix, keepdims=keep)
-    size = (shape[0], 1) if axes == (0,) else (1, shape[1])
+    size = (height, 1) if axes == (0,) else (1, width)
     end = tuple(1 if axis in axes else n for axis, n in enumerate(shape))
     name = suffix if keep else f"{suffix}_window"
     y = b.node(window, (x,), end, name, pool_size=size, strides=size, padding="valid")

@@ -1,0 +1,195 @@
+"""Float .tflite files as graphs: every operator that is covered, and what is refused."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import SHARED, images, randomize, residual_net
+
+from tfqdyn import console, modelsource, pipeline
+from tfqdyn.config import AnalysisConfig
+from tfqdyn.network.graph import Graph
+from tfqdyn.network.rebuild import to_keras
+from tfqdyn.qat import qat
+from tfqdyn.tflite import agreement, interpreter
+from tfqdyn.tflite.file import TfliteFileError, parse
+from tfqdyn.tflite.floatfile import FloatFile, graph_of
+from tfqdyn.tflite.lowering import LOWERINGS, lower, lower_file
+from tfqdyn.tflite.lowering.names import short_names
+
+k = keras.layers
+CONFIG = AnalysisConfig(calibration_size=8, trials=1, preprocessing="tf")
+
+
+def float_file(model: Any, half: bool = False) -> bytes:
+    """A model, converted as it is, or with weights in half precision."""
+    converter: Any = tf.lite.TFLiteConverter.from_keras_model(model)
+    return _converted(converter, half)
+
+
+def of_function(run: Callable[..., Any], *shapes: tuple[int | None, ...]) -> bytes:
+    """A function of TensorFlow tensors, converted as it is."""
+    specs = [tf.TensorSpec(shape, tf.float32) for shape in shapes]
+    traced = tf.function(run, autograph=False).get_concrete_function(*specs)
+    return _converted(tf.lite.TFLiteConverter.from_concrete_functions([traced], tf.Module()), False)
+
+
+def _converted(converter: Any, half: bool) -> bytes:
+    if half:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    with console.stderr_dropped():
+        return bytes(converter.convert())
+
+
+@cache
+def residual_file(half: bool = False) -> bytes:
+    keras.utils.set_random_seed(1)
+    return float_file(residual_net(), half)
+
+
+def kinds(content: bytes) -> set[str]:
+    return {op.kind for op in parse(content).operators}
+
+
+def checked(content: bytes) -> Graph:
+    """A file's graph, after both were run; again with more images than the file takes at once."""
+    graph = FloatFile("net", content).graph
+    rng = np.random.default_rng(3)
+    inputs = [rng.normal(size=(5, *s)).astype(np.float32) for s in graph.input_shapes.values()]
+    run = interpreter.observed(content)
+    run.allocate_tensors()
+    model = parse(content)
+    found: list[list[np.ndarray]] = []
+    for image in range(5):
+        for index, x in zip(model.inputs, inputs, strict=True):
+            run.set_tensor(index, x[image : image + 1])
+        run.invoke()
+        found.append([run.get_tensor(index) for index in model.outputs])
+    values = to_keras(graph, graph.outputs)(inputs if len(inputs) > 1 else inputs[0])
+    values = values if isinstance(values, list | tuple) else [values]
+    for wanted, value in zip(zip(*found, strict=True), values, strict=True):
+        expected = np.concatenate(wanted)
+        np.testing.assert_allclose(value, expected, atol=1e-4 * (1 + np.abs(expected).max()))
+    return graph
+
+
+def test_the_residual_net_has_the_rows_of_the_keras_model() -> None:
+    keras.utils.set_random_seed(1)
+    given = pipeline.fold_batchnorm(graph_of(residual_net(), None)).graph
+    graph = checked(residual_file())
+    assert [(r.kind, r.output_shape, r.number) for r in graph.rows] == [
+        (r.kind, r.output_shape, r.number) for r in given.rows
+    ]
+    for row, other in zip(graph.rows, given.rows, strict=True):
+        if row.has_kernel:
+            kernel, wanted = graph.by_name[row.name].kernel, given.by_name[other.name].kernel
+            np.testing.assert_allclose(kernel, wanted, atol=1e-6)
+    assert graph.inputs == ("images",) and graph.output.output_shape == (4,)
+    assert [row.name for row in graph.rows][:4] == ["stem", "dw", "pw", "add"]
+
+
+def test_weights_in_half_precision_are_numbers() -> None:
+    content = residual_file(half=True)
+    assert "DEQUANTIZE" in kinds(content)
+    graph = checked(content)
+    exact = lower_file(residual_file())
+    halves = exact.by_name["stem"].kernel.astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(graph.by_name["stem"].kernel, halves)
+
+
+def _image(run: Callable[[Any], Any], shape: tuple[int, ...] = (9, 7, 4)) -> Callable[[], bytes]:
+    return lambda: of_function(run, (1, *shape))
+
+
+def _weights(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(0, 0.5, shape).astype(np.float32)
+
+
+def _resize(method: str, **how: bool) -> Callable[[Any], Any]:
+    resize = getattr(tf.compat.v1.image, f"resize_{method}")
+    return lambda x: resize(x, (14, 21), **how)
+
+
+FUNCTIONS: dict[str, Callable[[], bytes]] = {
+    "dilated": _image(
+        lambda x: tf.nn.bias_add(
+            tf.nn.conv2d(x, _weights(3, 3, 4, 5), 1, "SAME", dilations=2), _weights(5)
+        )
+    ),
+    "dilated sequence": _image(
+        lambda x: tf.nn.conv1d(x, _weights(3, 4, 5), 1, "VALID", dilations=2), (20, 4)
+    ),
+    "strided group": _image(lambda x: tf.nn.conv2d(x, _weights(3, 3, 2, 6), (2, 1), "SAME")),
+    "depthwise": _image(
+        lambda x: tf.nn.relu6(tf.nn.depthwise_conv2d(x, _weights(3, 3, 4, 2), (1, 2, 2, 1), "SAME"))
+    ),
+    "transposed": _image(
+        lambda x: tf.nn.conv2d_transpose(x, _weights(3, 3, 5, 4), (1, 18, 14, 5), 2, "SAME")
+    ),
+    "dense on rows": _image(lambda x: tf.reshape(x, (63, 4)) @ _weights(4, 5), (9, 7, 4)),
+    "constants": _image(
+        lambda x: (2.0 - x * _weights(4)) / 3.0 + tf.maximum(x - 0.5, -0.25) + tf.minimum(x, 0.3)
+    ),
+    "merges": _image(lambda x: tf.maximum(x, -x) * tf.minimum(x, 0.5 * x) - x / (2.0 + x * x)),
+    "broadcast": _image(lambda x: x * tf.reduce_mean(x, (1, 2), keepdims=True)),
+    "squeezed broadcast": _image(lambda x: x + tf.reduce_max(x, (1, 2))),
+    "one axis": _image(lambda x: tf.reduce_mean(x, 1) + tf.reduce_max(x, 1)),
+    "sums": _image(lambda x: tf.reduce_sum(x, (1, 2))),
+    "sequence": _image(lambda x: tf.reduce_mean(x, 1, keepdims=True), (12, 3)),
+    "clips": _image(lambda x: tf.clip_by_value(x, -1.0, 1.0) + tf.minimum(tf.nn.relu(x), 2.0)),
+    "activations": _image(
+        lambda x: tf.nn.softmax(3.0 * tf.sigmoid(x) + tf.tanh(x) + tf.nn.elu(x) + tf.exp(x))
+    ),
+    "leaky": _image(lambda x: tf.nn.leaky_relu(x, 0.2) + tf.nn.log_softmax(x)),
+    "gelu": _image(lambda x: tf.nn.gelu(x, True) + tf.nn.gelu(x - 1.0, False)),
+    "hard swish": _image(lambda x: x * tf.nn.relu6(x + 3.0) * (1 / 6)),
+    "squares": _image(lambda x: tf.square(x) + tf.math.squared_difference(x, 0.5 * x)),
+    "padding": _image(lambda x: tf.pad(x, ((0, 0), (1, 2), (0, 3), (2, 1)))),
+    "slices": _image(lambda x: tf.concat([x[:, 1:7, 2:5, :2], x[:, :6, 1:4, 1:3]], -1)),
+    "strided slices": _image(lambda x: x[:, ::2, 1::3, 1]),
+    "equal split": _image(lambda x: tf.concat(tf.split(x, 2, -1)[::-1], -1)),
+    "slice": _image(lambda x: tf.nn.relu6(tf.slice(x, (0, 2, 1, 0), (-1, 5, -1, 3)))),
+    "pools": _image(
+        lambda x: tf.nn.max_pool2d(x, 3, 2, "SAME") - tf.nn.avg_pool2d(x, 2, 2, "SAME")
+    ),
+    "squeeze": _image(lambda x: tf.squeeze(x[:, :, :1], 2)),
+    "split": _image(lambda x: tf.concat(tf.split(x, (1, 3), -1)[::-1], -1)),
+    "stack": _image(lambda x: tf.stack(tf.unstack(x, axis=3)[::-1], 2)),
+    "moves": _image(lambda x: tf.transpose(tf.reshape(x, (1, 7, 9, 4)), (0, 3, 1, 2))),
+    "blocks": _image(
+        lambda x: tf.nn.depth_to_space(tf.nn.space_to_depth(x, 2)[..., ::1], 2), (8, 6, 4)
+    ),
+    "gather": _image(lambda x: tf.gather(x, [0, 2], axis=3)),
+    "nearest": _image(_resize("nearest_neighbor")),
+    "nearest, corners": _image(_resize("nearest_neighbor", align_corners=True)),
+    "bilinear": _image(_resize("bilinear")),
+    "bilinear, corners": _image(_resize("bilinear", align_corners=True)),
+    "bilinear, centers": _image(_resize("bilinear", half_pixel_centers=True), (7, 7, 2)),
+    "two inputs": lambda: of_function(
+        lambda a, b: (a + tf.nn.relu(b), b * 2.0), (1, 5, 5, 2), (1, 5, 5, 2)
+    ),
+}
+"""Functions that come to operators as other tools write them."""
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_operators_are_computed_as_the_interpreter_does(name: str) -> None:
+    content = FUNCTIONS[name]()
+    if name == "dense on rows":
+        with pytest.raises(TfliteFileError, match="no axis of images"):
+            lower_file(content)
+        return
+    checked(content)
+
+
+def test_every_rule_was_tried() -> None:
+    tried = set().union(*(kinds(make()) for make in FUNCTIONS.values()), kinds(residual_file()))
+    seldom = {"EXPAND_DIMS", "HARD_SWISH", "PADV2", "PRELU", "RELU_0_TO_1", "RELU_N1_TO_1"}
+    seldom |= {"SQUEEZE"}
+    assert set(LOWERINGS) - tried - seldom == set()
