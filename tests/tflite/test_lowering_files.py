@@ -1,5 +1,6 @@
 """Float .tflite files as graphs: every operator that is covered, and what is refused."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SHARED, images, randomize, residual_net
+from conftest import SHARED, images, residual_net
+from test_foreign import plain_int8
 
 from tfqdyn import console, modelsource, pipeline
 from tfqdyn.config import AnalysisConfig
@@ -90,7 +92,8 @@ def test_the_residual_net_has_the_rows_of_the_keras_model() -> None:
         if row.has_kernel:
             kernel, wanted = graph.by_name[row.name].kernel, given.by_name[other.name].kernel
             np.testing.assert_allclose(kernel, wanted, atol=1e-6)
-    assert graph.inputs == ("images",) and graph.output.output_shape == (4,)
+    assert graph.inputs == ("images",)
+    assert graph.output.output_shape == (4,)
     assert [row.name for row in graph.rows][:4] == ["stem", "dw", "pw", "add"]
 
 
@@ -171,16 +174,18 @@ FUNCTIONS: dict[str, Callable[[], bytes]] = {
     "bilinear": _image(_resize("bilinear")),
     "bilinear, corners": _image(_resize("bilinear", align_corners=True)),
     "bilinear, centers": _image(_resize("bilinear", half_pixel_centers=True), (7, 7, 2)),
-    "two inputs": lambda: of_function(
-        lambda a, b: (a + tf.nn.relu(b), b * 2.0), (1, 5, 5, 2), (1, 5, 5, 2)
-    ),
 }
 """Functions that come to operators as other tools write them."""
 
 
+@cache
+def made(name: str) -> bytes:
+    return FUNCTIONS[name]()
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_operators_are_computed_as_the_interpreter_does(name: str) -> None:
-    content = FUNCTIONS[name]()
+    content = made(name)
     if name == "dense on rows":
         with pytest.raises(TfliteFileError, match="no axis of images"):
             lower_file(content)
@@ -189,7 +194,78 @@ def test_operators_are_computed_as_the_interpreter_does(name: str) -> None:
 
 
 def test_every_rule_was_tried() -> None:
-    tried = set().union(*(kinds(make()) for make in FUNCTIONS.values()), kinds(residual_file()))
+    tried = set().union(*(kinds(made(name)) for name in FUNCTIONS), kinds(residual_file()))
     seldom = {"EXPAND_DIMS", "HARD_SWISH", "PADV2", "PRELU", "RELU_0_TO_1", "RELU_N1_TO_1"}
     seldom |= {"SQUEEZE"}
     assert set(LOWERINGS) - tried - seldom == set()
+
+
+def test_figures_are_those_of_the_keras_model() -> None:
+    keras.utils.set_random_seed(1)
+    own = pipeline.analyze(residual_net(), images(16), CONFIG)
+    found = pipeline.analyze(FloatFile("net", residual_file()), images(16), CONFIG)
+    assert found.summary.fp32_accuracy == own.summary.fp32_accuracy
+    for layer, wanted in zip(found.layers, own.layers, strict=True):
+        assert layer.kind == wanted.kind
+        assert layer.qmse.mean == pytest.approx(wanted.qmse.mean, rel=0.01)
+
+
+def test_what_is_not_covered_is_named_at_once_with_a_way_out() -> None:
+    content = of_function(lambda x: tf.floor(tf.sin(x)) + tf.sin(2.0 * x), (1, 4, 4, 2))
+    with pytest.raises(TfliteFileError) as raised:
+        lower_file(content)
+    text = str(raised.value)
+    assert "3 operators that are not covered" in text
+    assert "SIN: " in text
+    assert "(and 1 more)" in text
+    assert "FLOOR: " in text
+    assert "--tflite" in text
+
+
+def test_a_quantized_file_is_no_model() -> None:
+    content = plain_int8()
+    with pytest.raises(TfliteFileError, match=r"is quantized: \d+ of its tensors are codes"):
+        lower_file(content)
+
+
+def test_a_lowering_that_computes_something_else_is_refused_with_the_first_layer() -> None:
+    content = residual_file()
+    lowered = lower(parse(content))
+    node = lowered.graph.by_name["pw"]
+    wrong = dataclasses.replace(node, weights={**node.weights, "bias": node.weights["bias"] + 0.1})
+    nodes = tuple(wrong if n is node else n for n in lowered.graph)
+    changed = dataclasses.replace(lowered.graph, nodes=nodes)
+    with pytest.raises(TfliteFileError, match=r"'pw' \(conv\) is the first to differ"):
+        agreement.check(content, dataclasses.replace(lowered, graph=changed))
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_a_truncated_file_is_refused(keep: float, tmp_path: Path) -> None:
+    content = residual_file()
+    (tmp_path / "net.tflite").write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(ValueError, match="file"):
+        pipeline.analyze(modelsource.load(tmp_path / "net.tflite"), images(16), CONFIG)
+
+
+def test_qat_says_why_a_file_cannot_be_trained() -> None:
+    with pytest.raises(ValueError, match=r"qat trains a Keras model, and 'net' is a .tflite file"):
+        qat(FloatFile("net", residual_file()), images(16), config=CONFIG)
+
+
+def test_names_are_those_of_the_authors_layers() -> None:
+    model = parse(residual_file())
+    named = {op.kind: short_names(model)[op.index] for op in model.operators}
+    assert named["DEPTHWISE_CONV_2D"] == "dw"
+    assert named["CONCATENATION"] == "concat"
+    assert named["ADD"] == "add"
+    assert named["MEAN"] == "gap"
+
+
+@pytest.mark.realdata
+def test_the_palm_detector_and_the_autoencoder_are_lowered_whole() -> None:
+    folder = SHARED / "models"
+    found = modelsource.load(folder / "detector" / "palm_detection_lite.tflite").graph
+    assert [found.by_name[name].output_shape for name in found.outputs] == [(2016, 18), (2016, 1)]
+    assert sum(row.has_kernel for row in found.rows) == 53
+    found = modelsource.load(folder / "autoencoder" / "ad01_fp32.tflite").graph
+    assert [row.kind for row in found.rows] == ["dense"] * 10
