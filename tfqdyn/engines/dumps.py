@@ -238,7 +238,8 @@ def as_codes(values: NDArray, tensor: Tensor) -> NDArray:
     if tensor.params is None:
         return values.astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(tensor.dtype)
+    codes = np.rint(np.nan_to_num(values))
+    return np.clip(codes, limits.min, limits.max).astype(tensor.dtype)
 
 
 def tensors_of(values: Sequence[Mapping[int, NDArray]]) -> set[int]:
