@@ -42,7 +42,7 @@ def analyze(
         ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
     folded = fold_batchnorm(checked(model, dataset, config.scheme))
-    config, notes = sanity.settled(folded.graph, dataset, config)
+    config, notes = sanity.settled(folded, dataset, config)
     result = analyze_folded(folded, dataset, config, progress)
     return replace(result, notes=(*notes, *result.notes))
 
@@ -60,7 +60,7 @@ def analyze_folded(
     networks = [folded] * config.trials
     part = measure_draws(networks, dataset, draws, scored, config, progress)
     result = assemble([part], dataset, config)
-    return sanity.warned(result, folded.reference, dataset, config)
+    return sanity.warned(result, folded, dataset, config)
 
 
 def analyze_file(
@@ -80,7 +80,7 @@ def analyze_file(
     """
     config = config.of_given_file
     folded = fold_batchnorm(checked(model, dataset, None))
-    config, notes = sanity.settled(folded.graph, dataset, config)
+    config, notes = sanity.settled(folded, dataset, config)
     given = adopt(folded.graph, content)
     given.rehearse(sampling.images_at_once(folded.graph, config))
     draws = sampling.calibration_draws(dataset, config)
@@ -89,7 +89,7 @@ def analyze_file(
     result = assemble([part], dataset, config)
     notes = (*notes, *result.notes)
     result = replace(result, config={**result.config, "scheme": "tflite"}, notes=notes)
-    return sanity.warned(result, folded.graph, dataset, config)
+    return sanity.warned(result, folded, dataset, config)
 
 
 def measure_draws(

@@ -52,20 +52,45 @@ def test_near_chance_is_a_tenth_of_the_way_to_all_right() -> None:
 
 
 def test_the_survey_finds_the_preprocessing() -> None:
-    graph = fold_batchnorm(lower(brightness_net())).graph
-    found = sanity.survey(graph, grey(), np.arange(40), CONFIG)
+    folded = fold_batchnorm(lower(brightness_net()))
+    found = sanity.survey(folded, grey(), np.arange(40), CONFIG)
     assert list(found) == ["none", "unit", "tf", "caffe", "torch"]
-    assert found["tf"] == 1.0
-    assert found["none"] == 0.25  # every image is in the brightest class
-    assert found["unit"] < 1.0
+    assert found["tf"] == sanity.Fit(1.0, None)  # no batch norm
+    assert found["none"].accuracy == 0.25  # every image is in the brightest class
+    assert found["unit"].accuracy < 1.0
+
+
+def test_between_modes_that_are_right_alike_the_first_batch_norm_decides() -> None:
+    """A batch norm of one channel, whose inputs had mean -0.1 and variance 0.25 in training.
+
+    In [-1, 1] the images have mean `m` and variance `v` there; the KL divergence of normal
+    distributions is (v' + m'^2 - 1 - ln v') / 2 of the standardized mean and variance.
+    """
+    k = keras.layers
+    inputs = keras.Input((6, 6, 3))
+    x = k.Conv2D(1, 1, use_bias=False, name="grey")(inputs)
+    x = k.BatchNormalization(name="norm")(x)
+    model = keras.Model(inputs, k.Dense(4)(k.Flatten()(x)))
+    model.get_layer("grey").set_weights([np.full((1, 1, 3, 1), 1 / 3, np.float32)])
+    statistics = [np.array([v], np.float32) for v in (2.0, 0.5, -0.1, 0.25)]
+    model.get_layer("norm").set_weights(statistics)
+    found = sanity.survey(fold_batchnorm(lower(model)), grey(), np.arange(40), CONFIG)
+    values = grey().x_test.astype(np.float64) / 127.5 - 1
+    m = (values.mean() + 0.1) / np.sqrt(0.251)
+    v = values.var() / 0.251
+    assert found["tf"].misfit == pytest.approx((v + m**2 - 1 - np.log(v)) / 2, rel=1e-5)
+    assert found["tf"].misfit < min(found[mode].misfit for mode in ("none", "unit", "torch"))
+    fits = {"unit": sanity.Fit(0.88, 3.0), "tf": sanity.Fit(0.84, 0.1), "none": sanity.Fit(0.5, 0)}
+    assert sanity.best_mode(fits, 64) == "tf"  # two standard errors of 0.88 are 0.081
+    assert sanity.best_mode(fits, 1000) == "unit"
 
 
 def test_a_run_with_the_wrong_preprocessing_is_an_alarm() -> None:
     result = pipeline.analyze(brightness_net(), grey(), CONFIG)
     (warning,) = result.warnings
     assert warning.startswith("fp32 accuracy is 25.00%, hardly better than guessing among 4")
-    assert warning.endswith("run again with --preprocessing=tf.")
-    assert "On 40 images --preprocessing=tf gets 100% right (none 25%, unit" in warning
+    assert warning.endswith(". Run again with --preprocessing=tf.")
+    assert "On 40 images --preprocessing=tf fits best: right with none 25%, unit" in warning
 
 
 def test_the_right_preprocessing_is_no_alarm_and_auto_finds_it() -> None:
@@ -73,7 +98,7 @@ def test_the_right_preprocessing_is_no_alarm_and_auto_finds_it() -> None:
     assert right.warnings == ()
     auto = pipeline.analyze(brightness_net(), grey(), replace(CONFIG, preprocessing="auto"))
     assert auto.config["preprocessing"] == "tf"
-    assert auto.notes[0].startswith("preprocessing=auto chose tf: 100% of 40 images right (none")
+    assert auto.notes[0].startswith("preprocessing=auto chose tf on 40 images: right with none 25%")
     assert auto.summary == right.summary
 
 
@@ -95,9 +120,9 @@ def test_an_untrained_network_is_told_what_else_may_be_wrong(tmp_path) -> None:
 def test_one_channel_is_not_tried_in_colour_modes() -> None:
     inputs = keras.Input((6, 6, 1))
     x = keras.layers.GlobalAveragePooling2D()(inputs)
-    graph = fold_batchnorm(lower(keras.Model(inputs, keras.layers.Dense(4)(x)))).graph
+    folded = fold_batchnorm(lower(keras.Model(inputs, keras.layers.Dense(4)(x))))
     data = grey()
-    found = sanity.survey(graph, replace(data, x_test=data.x_test[..., :1]), np.arange(40), CONFIG)
+    found = sanity.survey(folded, replace(data, x_test=data.x_test[..., :1]), np.arange(40), CONFIG)
     assert list(found) == ["none", "unit", "tf"]
 
 
@@ -118,4 +143,4 @@ def test_commands_settle_auto_and_warn(command: str) -> None:
         first = sensitivity(brightness_net(), grey(), config).result
         wrong = sensitivity(brightness_net(), grey(), CONFIG).result
     assert (first.config["preprocessing"], first.warnings) == ("tf", ())
-    assert "run again with --preprocessing=tf" in wrong.warnings[0]
+    assert "Run again with --preprocessing=tf" in wrong.warnings[0]

@@ -91,7 +91,7 @@ def compare_schemes(
             f"{list(schemes)} and {runs}"
         )
     folded = fold_batchnorm(checked(model, dataset, None))  # what no scheme takes is refused
-    config, notes = sanity.settled(folded.graph, dataset, config)
+    config, notes = sanity.settled(folded, dataset, config)
     rows, done = [], []
     if out is not None:
         wholefiles.prepare(out)

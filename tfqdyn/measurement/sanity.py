@@ -6,8 +6,9 @@ fp32 accuracy is near chance carries a warning; `survey` says on a few images wh
 `datasets.PREPROCESSING` would give.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from tfqdyn.datasets import PREPROCESSING, Dataset, Inputs
 from tfqdyn.measurement.assembly import logits_node, num_classes
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.sampling import chunking, draw, scored_images
-from tfqdyn.network.graph import Graph
+from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.numerics import classification
 from tfqdyn.results import RunResult
 
@@ -26,7 +27,7 @@ NEAR_CHANCE = 0.1
 """Accuracy is near chance where it covers at most this share of the way from chance to 100 %."""
 SURVEYED = 64
 """How many images `survey` looks at."""
-THREE_CHANNELS = ("caffe", "torch")
+COLOUR = ("caffe", "torch")
 """Modes that need colour images."""
 
 
@@ -36,88 +37,146 @@ def near_chance(accuracy: float, classes: int) -> bool:
     return not accuracy - chance > NEAR_CHANCE * (1.0 - chance)
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How well a mode of preprocessing fits a network.
+
+    Attributes:
+        accuracy: of the fp32 network, a fraction of 1.
+        misfit: how far the first batch norm's inputs are from its moving statistics, in nats: the
+            mean over channels of the KL divergence between two normal distributions, observed
+            and expected; 0 is best. None where no layer took a batch norm in.
+    """
+
+    accuracy: float
+    misfit: float | None
+
+
 def survey(
-    graph: Graph, dataset: Dataset, indices: NDArray[np.int64], config: AnalysisConfig
-) -> dict[str, float]:
-    """fp32 accuracy under each mode of preprocessing that fits the images, a fraction of 1.
+    folded: Folded, dataset: Dataset, indices: NDArray[np.int64], config: AnalysisConfig
+) -> dict[str, Fit]:
+    """How well each mode of preprocessing fits, of those that the images' channels allow.
 
     Networks with several inputs have no modes: nothing.
 
     Args:
-        graph: a folded network.
+        folded: the network; its `reference` is run.
         dataset: with labels.
         indices: of images in `x_test`; `SURVEYED` of them are looked at, a seeded draw.
         config: seed and chunks.
     """
     if isinstance(dataset.x_test, Inputs):
         return {}
+    graph = folded.reference
     chosen = indices[draw(len(indices), SURVEYED, config.seed, 0)]
-    run = KerasActivations(graph, [logits_node(graph)])
-    size, _ = chunking(graph, graph.rows, config)
+    first = next((node.name for node in graph if node.name in folded.batch_norms), None)
+    norm = folded.batch_norms[first] if first is not None else None
+    logits = logits_node(graph)
+    nodes = [logits] if first in (None, logits) else [logits, first]
+    run, size = KerasActivations(graph, nodes), chunking(graph, graph.rows, config)[0]
+    modes = [m for m in PREPROCESSING if m not in COLOUR or graph.input_shape[-1] == 3]
     found = {}
-    for mode in PREPROCESSING:
-        if mode in THREE_CHANNELS and graph.input_shape[-1] != 3:
-            continue
-        right = 0
+    for mode in modes:
+        right, values = 0, []
         for images, positions, _ in datasets.chunks(dataset.x_test, chosen, size, mode):
-            (logits,) = run(images)
-            scores = classification.two_classes(
-                logits[: len(positions)].reshape(len(positions), -1)
-            )
+            outputs = [output[: len(positions)] for output in run(images)]
+            scores = classification.two_classes(outputs[0].reshape(len(positions), -1))
             labels = np.asarray(dataset.y_test)[positions]
             right += int(classification.among_best(scores, labels).sum())
-        found[mode] = right / len(chosen)
+            values.append(outputs[-1].reshape(-1, outputs[-1].shape[-1]).astype(np.float64))
+        misfit = None if norm is None else _misfit(np.concatenate(values), norm)
+        found[mode] = Fit(right / len(chosen), misfit)
     return found
 
 
-def warned(result: RunResult, graph: Graph, dataset: Dataset, config: AnalysisConfig) -> RunResult:
+def _misfit(outputs: NDArray[np.float64], norm: BatchNorm) -> float:
+    """`Fit.misfit` from a batch norm's outputs [N, C]: beta and |gamma| are what is expected."""
+    live = norm.gamma != 0
+    z = (outputs[:, live] - norm.beta[live]) / norm.gamma[live]
+    mean, variance = z.mean(axis=0), z.var(axis=0)
+    if not live.any():
+        return 0.0
+    return float(np.mean(variance + mean**2 - 1 - np.log(np.maximum(variance, 1e-12))) / 2)
+
+
+def best_mode(found: Mapping[str, Fit], images: int) -> str:
+    """The mode that fits best: of those that chance alone may have put behind, the least misfit.
+
+    Args:
+        found: at least one.
+        images: how many the accuracies are of.
+    """
+    most = max(fit.accuracy for fit in found.values())
+    chance = 2 * math.sqrt(most * (1 - most) / images)
+    close = [mode for mode, fit in found.items() if fit.accuracy >= most - chance]
+
+    def rank(mode: str) -> tuple[float, float]:
+        fit = found[mode]
+        return (0.0 if fit.misfit is None else fit.misfit, -fit.accuracy)
+
+    return min(close, key=rank)
+
+
+def warned(
+    result: RunResult, folded: Folded, dataset: Dataset, config: AnalysisConfig
+) -> RunResult:
     """The result; with a warning where its fp32 accuracy is near chance.
 
     Args:
         result: of the network as it was given.
-        graph: that network, folded.
+        folded: that network.
         dataset, config: of the run.
     """
-    accuracy, classes = result.summary.fp32_accuracy, num_classes(graph)
+    accuracy, classes = result.summary.fp32_accuracy, num_classes(folded.reference)
     if accuracy is None or not near_chance(accuracy, classes):
         return result
-    found = survey(graph, dataset, scored_images(dataset, config), config)
+    found = survey(folded, dataset, scored_images(dataset, config), config)
     text = _warning(accuracy, classes, found, config.preprocessing, len(dataset.x_test))
     return replace(result, warnings=(*result.warnings, text))
 
 
 def _warning(
-    accuracy: float, classes: int, found: Mapping[str, float], mode: str, available: int
+    accuracy: float, classes: int, found: Mapping[str, Fit], mode: str, available: int
 ) -> str:
     problem = (
         f"fp32 accuracy is {accuracy:.2%}, hardly better than guessing among {classes:,} classes "
         f"({1 / classes:.2%}), so nothing here says what quantization costs."
     )
-    best = max(found, key=lambda name: found[name], default=mode)
     images, listed = min(SURVEYED, available), _listed(found)
-    if best == mode or near_chance(found[best], classes):
+    best = best_mode(found, images) if found else mode
+    if best == mode or near_chance(found[best].accuracy, classes):
         return (
             f"{problem} No preprocessing does better on {images} images ({listed}). Is the network "
             "trained, do the labels number its classes in its order from 0, and are the images "
             "not preprocessed already?"
         )
     return (
-        f"{problem} On {images} images --preprocessing={best} gets {found[best]:.0%} right "
-        f"({listed}): run again with --preprocessing={best}."
+        f"{problem} On {images} images --preprocessing={best} fits best: {listed}"
+        f"{_decided(found, best)}. Run again with --preprocessing={best}."
     )
 
 
-def _listed(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{mode} {share:.0%}" for mode, share in found.items())
+def _decided(found: Mapping[str, Fit], best: str) -> str:
+    """What decided, where it was not the accuracy alone."""
+    ahead = [mode for mode, fit in found.items() if fit.accuracy > found[best].accuracy]
+    if not ahead:
+        return ""
+    return (
+        f"; {' and '.join(ahead)} may be ahead by chance, and {best} fits the first batch norm best"
+    )
+
+
+def _listed(found: Mapping[str, Fit]) -> str:
+    return "right with " + ", ".join(f"{mode} {fit.accuracy:.0%}" for mode, fit in found.items())
 
 
 def settled(
-    graph: Graph, dataset: Dataset, config: AnalysisConfig
+    folded: Folded, dataset: Dataset, config: AnalysisConfig
 ) -> tuple[AnalysisConfig, tuple[str, ...]]:
     """The configuration with a mode for `preprocessing="auto"`, and a note on how it was chosen.
 
     Args:
-        graph: a folded network.
+        folded: the network.
         dataset: with labels.
         config: returned as it is where it names a mode.
 
@@ -131,11 +190,11 @@ def settled(
             f"preprocessing={AUTO!r} is chosen by a classifier's accuracy on labeled images, which "
             f"are not here; name one of {list(PREPROCESSING)}"
         )
-    found = survey(graph, dataset, scored_images(dataset, config), config)
-    best = max(found, key=lambda name: found[name])
+    found = survey(folded, dataset, scored_images(dataset, config), config)
     images = min(SURVEYED, len(dataset.x_test))
+    best = best_mode(found, images)
     note = (
-        f"preprocessing=auto chose {best}: {found[best]:.0%} of {images} images right "
-        f"({_listed(found)})."
+        f"preprocessing=auto chose {best} on {images} images: {_listed(found)}"
+        f"{_decided(found, best)}."
     )
     return replace(config, preprocessing=best), (note,)

@@ -116,7 +116,7 @@ def qat(
             f"{list(config.float_layers)} and {config.own_error} with int8"
         )
     original = assembly.checked(model, dataset)
-    config, _ = sanity.settled(fold_batchnorm(original).graph, dataset, config)
+    config, _ = sanity.settled(fold_batchnorm(original), dataset, config)
     batches = _batches(dataset, schedule, config)
     config = config.in_scheme(scheme)
     identity = {

@@ -180,4 +180,4 @@ def first_stage(
 ) -> RunResult:
     """The analysis of the network as it is, with a warning where fp32 is near chance already."""
     result = analyze_stage([folded] * len(drawn), dataset, drawn, config, progress)
-    return sanity.warned(result, folded.graph, dataset, config)
+    return sanity.warned(result, folded, dataset, config)

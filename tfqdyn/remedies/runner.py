@@ -79,7 +79,7 @@ def remedy(
         check_names(remedies)
     original = assembly.checked(model, dataset)
     folded = fold_batchnorm(original)
-    config, _ = sanity.settled(folded.graph, dataset, config)
+    config, _ = sanity.settled(folded, dataset, config)
     steps = Steps(out, _identity(original, dataset, remedies, config))
     choices: tuple[Choice, ...] = ()
     courses: list[Sequence[str]] = [remedies] * config.trials

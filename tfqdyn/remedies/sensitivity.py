@@ -124,7 +124,7 @@ def sensitivity(
     config = replace(config, trials=1, own_error=True)
     original = assembly.checked(model, dataset)
     folded = replace(fold_batchnorm(original), float_layers=tuple(config.float_layers))
-    config, _ = sanity.settled(folded.graph, dataset, config)
+    config, _ = sanity.settled(folded, dataset, config)
     (drawn,) = disjoint_draws(dataset, config)
     identity = {
         "command": "sensitivity",
