@@ -16,10 +16,10 @@ HOSTILE = "</script><script>window.hacked = 1</script><img src=x onerror='hacked
 
 @cache
 def analyzed() -> RunResult:
-    """Two trials on 12 images, own errors measured."""
+    """Two trials on 12 images, own errors measured; labels are random, but that is no matter."""
     keras.utils.set_random_seed(1)
     config = AnalysisConfig(trials=2, calibration_size=6, max_images=12, own_error=True)
-    return pipeline.analyze(residual_net(), images(24), config)
+    return replace(pipeline.analyze(residual_net(), images(24), config), warnings=())
 
 
 def renamed(result: RunResult, before: str, after: str) -> RunResult:

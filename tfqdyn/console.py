@@ -58,7 +58,7 @@ def if_watched(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
 
 
 def print_tables(
-    tables: Sequence[Table], notes: Sequence[str] = (), warnings: Sequence[str] = ()
+    tables: Sequence[Table | str], notes: Sequence[str] = (), warnings: Sequence[str] = ()
 ) -> None:
     """Prints warnings, tables, then remarks, to stdout."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
@@ -66,7 +66,8 @@ def print_tables(
     for warning in warnings:
         console.print(f"WARNING: {warning}\n", style="bold red", highlight=False, soft_wrap=True)
     for table in tables:
-        console.print(table)
+        whole = isinstance(table, str)  # commands to paste stay in one line
+        console.print(table, highlight=False, soft_wrap=whole)
     for note in notes:
         console.print(note, highlight=False, soft_wrap=True)  # paths stay whole
 

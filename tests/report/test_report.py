@@ -16,9 +16,9 @@ from reported import HOSTILE, analyzed, renamed, without_histograms
 from tfqdyn import cli, results
 from tfqdyn.report import differences, named_runs, summary, to_csv, write_report
 from tfqdyn.report.facts import facts
-from tfqdyn.report.findings import TITLES, faults
 from tfqdyn.report.inputs import COLOURS
 from tfqdyn.results import RunResult, Spread, diagnosis, restore, spread
+from tfqdyn.show.causes import TITLES, causes
 
 
 class Elements(HTMLParser):
@@ -183,7 +183,7 @@ def test_findings_name_layers_of_the_run(page: Page) -> None:
         linked = [a["data-layer"] for _, a in elements.tags if "data-layer" in a]
         assert linked
         assert set(linked) <= names
-    assert faults(estimated(analyzed()))[0].title.startswith("Layers that add most error")
+    assert causes(estimated(analyzed()))[-1].title.startswith("Layers that add most error")
 
 
 def test_channels_wider_than_the_clipped_tensor_are_explained() -> None:

@@ -1,5 +1,6 @@
 """`tfqdyn analyze`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from tfqdyn.cli import inputs
@@ -12,7 +13,7 @@ def run(given: Given) -> Outcome:
     """Analyzes a model, or a .tflite file of it."""
     model, dataset, config = inputs.read(given)
     from tfqdyn import pipeline, report, results
-    from tfqdyn.show import figures, tables
+    from tfqdyn.show import causes, figures, tables
     from tfqdyn.tflite.file import read
 
     if given["tflite"]:
@@ -20,13 +21,19 @@ def run(given: Given) -> Outcome:
         result = pipeline.analyze_file(model, content, dataset, config, progress_bar)
     else:
         result = pipeline.analyze(model, dataset, config, progress_bar)
+    paths = {name: str(given[name]) for name in ("model", "data", "out")}
+    result = replace(result, paths=paths)
     stage("write the report")
     results.write(result, given.out)
     figures.save(figures.overview({"": result.layers}), given.out / "layers.png")
     report.write_report([result], given.out / "report.html")
     trials = tuple(f"trial_{trial}.tflite" for trial in range(len(result.tflite)))
     return Outcome(
-        (tables.summary_table([result]), tables.worst_table(result)),
+        (
+            tables.summary_table([result]),
+            "\n".join(causes.lines(result)),
+            tables.worst_table(result),
+        ),
         result.notes,
         ("report.html", "results.json", "layers.csv", "layers.png", *trials),
         result.warnings,

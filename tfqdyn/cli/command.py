@@ -37,13 +37,13 @@ class Outcome:
     """What a command shows at its end.
 
     Attributes:
-        tables: printed to stdout, in their order.
+        tables: tables and texts, printed to stdout in their order.
         notes: lines after them.
         written: names of the files and folders below `--out` that the run wrote.
         warnings: printed before all else: what forbids conclusions.
     """
 
-    tables: tuple[Table, ...] = ()
+    tables: tuple[Table | str, ...] = ()
     notes: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -2,7 +2,6 @@
 
     inputs.py     runs as they are given -> runs with names and colours
     summary.py    headline, summary and setup in words and figures
-    findings.py   the diagnosis in words
     layers.py     rows and channels as the page's data
     facts.py      a layer in words
     panels.py     which figure is drawn where

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from tfqdyn.files import wholefiles
 from tfqdyn.report import summary
 from tfqdyn.report.charts import specifications
-from tfqdyn.report.findings import faults
 from tfqdyn.report.inputs import Result, Run, named_runs
 from tfqdyn.report.layers import COLUMNS, layer_records
 from tfqdyn.report.panels import groups
 from tfqdyn.results.layervalues import LAYER_VALUES
+from tfqdyn.show import causes
 
 ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("page.js", "chart.js", "layerwise.js", "table.js", "channels.js", "start.js")
@@ -43,7 +43,7 @@ def write_report(
 
 def render(runs: Sequence[Run], title: str | None = None) -> str:
     """The page's text."""
-    found = [faults(run.result) for run in runs]
+    found = [causes.causes(run.result) for run in runs]
     networks = dict.fromkeys(run.result.model.name for run in runs)
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
@@ -56,13 +56,22 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         strips=[summary.strip(run.result.summary) for run in runs],
         summary=summary.rows(runs),
         setup=summary.setup(runs),
-        faults=found,
+        causes=found,
+        all_well=[causes.ALL_WELL if causes.loses_nothing(r.result) else "" for r in runs],
+        more=[_more(run) for run in runs],
         data=_script_data(_data(runs)),
         style=Markup((ASSETS / "page.css").read_text()),
         script=Markup("\n".join((ASSETS / name).read_text() for name in SCRIPTS)),
         vega=Markup(vega()),
         version=runs[0].result.versions.get("tfqdyn", ""),
     )
+
+
+def _more(run: Run) -> tuple[str, str]:
+    """What measuring own errors would add, and the command; nothing where they were measured."""
+    if run.result.warnings or causes.measured(run.result):
+        return "", ""
+    return causes.WOULD_ADD, causes.own_error_command(run.result)
 
 
 @cache

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tfqdyn.report.findings import Fault, gravest
 from tfqdyn.report.inputs import Run
 from tfqdyn.results import Loss, MetricResult, OutputResult, RunResult, Spread, Summary
 from tfqdyn.results.layervalues import Value, mean_of
+from tfqdyn.show.causes import WORST, Cause
 from tfqdyn.show.tables import mcnemar, percent
 
 MISSING = "\N{EN DASH}"
@@ -175,14 +175,14 @@ def strip(summary: Summary) -> Strip | None:
     return Strip(100 * fp32, 100 * quantized.mean, 100 * ends[0], 100 * ends[1])
 
 
-def headline(runs: Sequence[Run], found: Sequence[Sequence[Fault]]) -> str:
+def headline(runs: Sequence[Run], found: Sequence[Sequence[Cause]]) -> str:
     """What the page says in one or two sentences; a run's warning where there is one."""
     warnings = [w for run in runs for w in run.result.warnings]
     if warnings:
         return warnings[0]
     if len(runs) == 1:
         sentence = f"{scheme_of(runs)} {_told(runs[0].result.summary)}."
-        cause = gravest(found[0])
+        cause = next((c.remarks[0].text for c in found[0] if c.title != WORST), "")
         return f"{sentence} First in the diagnosis: {cause}." if cause else sentence
     first, scored = runs[0], [(run, strip(run.result.summary)) for run in runs]
     accuracies = [(run, accuracy) for run, accuracy in scored if accuracy is not None]

@@ -37,7 +37,7 @@ def worst_layers(result: RunResult, count: int = 5) -> list[Reason]:
     """The layers that add most error of their own, worst first; `not_estimated` are left out."""
     known = _known_rms(result)
     reasons = [
-        _reason(layer, known.get(layer.producers[0], 0.0))
+        _reason(layer, known)
         for layer in result.layers
         if _is_quantized(layer) and not _needs_more(layer, known)
     ]
@@ -78,15 +78,37 @@ def _weight_step_squared(layer: LayerResult) -> float:
     return sum(step**2 for step in steps) / len(steps) if steps else 0.0
 
 
-def _reason(layer: LayerResult, input_rms: float) -> Reason:
+def sources(result: RunResult) -> dict[str, tuple[float, float]]:
+    """SQNR in dB that rounding the weights alone, and the output alone, would leave, by layer.
+
+    Of the quantized layers but `not_estimated`; +inf where nothing is rounded.
+    """
+    known = _known_rms(result)
+    found = {}
+    for layer in result.layers:
+        if _is_quantized(layer) and not _needs_more(layer, known):
+            from_weights, rounding = _noises(layer, known)
+            found[layer.name] = _decibels(layer, from_weights), _decibels(layer, rounding)
+    return found
+
+
+def _noises(layer: LayerResult, known: Mapping[str, float]) -> tuple[float, float]:
+    """Variances of the noise at a layer's output: from its weights, and from its output's codes."""
     step = sum(q[0] for q in layer.quantization if q) / len(layer.quantization)
-    rounding = step**2 / 12
-    from_weights = 0.0
-    if layer.folded_weights is not None:
-        taps = layer.macs / prod(layer.output_shape)
-        from_weights = taps * input_rms**2 * _weight_step_squared(layer) / 12
-    noise = rounding + from_weights
-    own = 20 * log10(layer.rms) - 10 * log10(noise) if noise else inf
+    if layer.folded_weights is None:
+        return 0.0, step**2 / 12
+    taps = layer.macs / prod(layer.output_shape)
+    input_rms = known.get(layer.producers[0], 0.0)
+    return taps * input_rms**2 * _weight_step_squared(layer) / 12, step**2 / 12
+
+
+def _decibels(layer: LayerResult, noise: float) -> float:
+    return 20 * log10(layer.rms) - 10 * log10(noise) if noise else inf
+
+
+def _reason(layer: LayerResult, known: Mapping[str, float]) -> Reason:
+    from_weights, rounding = _noises(layer, known)
+    own = _decibels(layer, from_weights + rounding)
     return Reason(layer, own, _text(layer, from_weights > rounding))
 
 

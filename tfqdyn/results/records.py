@@ -233,7 +233,8 @@ class DataRecord:
 class RunResult:
     """Everything about one analysis.
 
-    `tflite` holds every trial's converted model, `warnings` what forbids conclusions from the run.
+    `tflite` holds every trial's converted model, `warnings` what forbids conclusions from the run,
+    and `paths` the "model", "data" and "out" of the command line that asked for it, if one did.
     """
 
     config: Mapping[str, Any]
@@ -246,6 +247,7 @@ class RunResult:
     skipped: Mapping[str, str]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict)
     tflite: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
