@@ -18,7 +18,7 @@ LIMITS = {
     ),
     "long": (
         "Networks of half (ResNet-34: a quarter) of the works' width, trained for a sixth of the "
-        "works' steps on 45,000 images of CIFAR-10 and scored on 6,000 others; without dropout: with "
+        "works' steps on 45,000 images of CIFAR-10 and scored on 6,000 others; no dropout: with "
         "the published 0.5 between dense layers the DWS-ConvNet with gamma from GlorotUni had "
         "learned nothing after 7,035 steps (9.9 %; from HeNorm 31 %)."
     ),
