@@ -194,6 +194,7 @@ def layer_result(
         flags=_flags(folded_weights, ranges),
         weight_bits=held.weight_bits,
         activation_bits=held.activation_bits,
+        operator=held.operator,
         histogram=_histogram(sums[0]),
     )
 

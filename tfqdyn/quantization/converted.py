@@ -40,6 +40,11 @@ class Converted:
     def _by_row(self) -> Mapping[str, LayerPair]:
         return {pair.row.name: pair for pair in self.pairs}
 
+    @cached_property
+    def _writers(self) -> Mapping[int, int]:
+        """Indices of operators by the tensors that they write."""
+        return {tensor: op.index for op in self.model.operators for tensor in op.outputs}
+
     @property
     def rows(self) -> tuple[LayerNode, ...]:
         """The rows that have a tensor."""
@@ -63,7 +68,8 @@ class Converted:
         """dtype of a row's output, and how its kernel is stored."""
         pair, tensors = self._by_row[row], self.model.tensors
         kernel = None if pair.kernel is None else _kernel_grid(tensors[pair.kernel])
-        return Format(tensors[pair.tensor].dtype, kernel)
+        operator = self._writers.get(pair.tensor)
+        return Format(tensors[pair.tensor].dtype, kernel, operator=operator)
 
     def rehearse(self, chunk: int) -> None:
         """Runs a file once in a process of its own, where it may crash.

@@ -29,12 +29,14 @@ class Format:
         dtype: of its output.
         kernel: how its kernel is stored; None without one.
         weight_bits, activation_bits: what a simulation rounds to; None where dtypes tell.
+        operator: index of what computes it in a .tflite file; None where there is none.
     """
 
     dtype: str
     kernel: KernelGrid | None = None
     weight_bits: int | None = None
     activation_bits: int | None = None
+    operator: int | None = None
 
 
 class Deployed(Protocol):

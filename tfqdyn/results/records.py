@@ -130,6 +130,9 @@ class LayerResult:
     or infinite; `sqnr_pooled_db` that of the sums over all images, which diagnosis and tables
     decide on. Runs written before `sqnr_infinite` was have None.
 
+    `operator` is the index of what writes the row's output in the first trial's .tflite file; None
+    where no file ran.
+
     `weight_bits` and `activation_bits` are those of a simulation; None where a .tflite file ran,
     or the row stays in fp32 (`weight_bits` also without a kernel).
     """
@@ -179,6 +182,7 @@ class LayerResult:
     dtype: str = "uint8"
     kernel_grid: KernelGrid | None = None
     reference: str = ORIGINAL
+    operator: int | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfqdyn.files import wholefiles
 from tfqdyn.files.wholefiles import replacing
-from tfqdyn.results import layercsv
+from tfqdyn.results import layercsv, modelexplorer
 from tfqdyn.results.jsonvalues import with_infinities
 from tfqdyn.results.records import SCHEMA, RunResult
 
@@ -16,7 +16,8 @@ DRAWN = ("report.html", "layers.png")
 
 
 def write(result: RunResult, folder: Path) -> None:
-    """Writes results.json, layers.csv and every trial's `trial_K.tflite` into a folder.
+    """Writes results.json, layers.csv, every trial's `trial_K.tflite` and, where one ran, the
+    files of `modelexplorer` into a folder.
 
     They take the place of an earlier run's files, and of what was drawn from these, once all are on
     the disk; `results.json` comes last. So a folder that has one holds one run, whole.
@@ -25,6 +26,7 @@ def write(result: RunResult, folder: Path) -> None:
         WriteError: the disk is full, or refuses a file; the earlier run is still there.
     """
     files = {f"trial_{trial}.tflite": content for trial, content in enumerate(result.tflite)}
+    files |= modelexplorer.files(result)
     files |= {
         "layers.csv": layercsv.text(result.layers).encode(),
         "results.json": result.to_json().encode(),
@@ -33,7 +35,7 @@ def write(result: RunResult, folder: Path) -> None:
     with ExitStack() as renamed_in_order:
         for name, content in reversed(files.items()):
             renamed_in_order.enter_context(replacing(folder / name)).write_bytes(content)
-        earlier = folder.glob("trial_*.tflite")
+        earlier = [*folder.glob("trial_*.tflite"), *folder.glob("model_explorer*.json")]
         for path in (folder / "results.json", *(folder / name for name in DRAWN), *earlier):
             path.unlink(missing_ok=True)
 
