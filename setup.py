@@ -44,6 +44,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "ai-edge-model-explorer>=0.1.30",
             "ai-edge-quantizer>=0.10",
             "jax>=0.5",
             "pyright>=1.1.390",
@@ -54,6 +55,7 @@ setup(
             *MICRO,
             *NOTEBOOKS,
         ],
+        "explorer": ["ai-edge-model-explorer>=0.1.30"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
         "distributed": ["ray>=2.40"],
         "micro": MICRO,

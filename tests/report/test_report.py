@@ -305,7 +305,11 @@ def test_compare_writes_the_overlay_and_the_differences(
     out, err = capfd.readouterr()
     assert err == ""
     assert "runs, and differences from the first" in out
-    assert {p.name for p in (folders / "out").iterdir()} == {"report.html", "differences.csv"}
+    assert {p.name for p in (folders / "out").iterdir()} == {
+        "report.html",
+        "differences.csv",
+        "sync_navigation_1.json",
+    }
     text = (folders / "out" / "report.html").read_text()
     assert [run["name"] for run in json.loads(Elements(text).scripts[0])["runs"]] == ["a", "b"]
 

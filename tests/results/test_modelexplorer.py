@@ -9,6 +9,7 @@ import keras
 import pytest
 
 from tfqdyn import pipeline, results
+from tfqdyn.cli import show
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.results import RunResult, modelexplorer
@@ -98,6 +99,26 @@ def test_the_builders_of_model_explorer_take_the_data(runs: tuple[RunResult, Run
         )
         again = json.loads(builder.ModelNodeData({"main": built}).to_json_string())["main"]
         assert {key: again[key] for key in graph} == graph
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_show_hands_a_run_to_model_explorer(
+    runs: tuple[RunResult, RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: bool
+) -> None:
+    model_explorer = pytest.importorskip("model_explorer")
+    with pytest.raises(ValueError, match=r"has no trial_0\.tflite and no model_explorer\.json"):
+        show.serve(tmp_path, 8080, opened)
+    results.write(runs[0], tmp_path)
+    shown: list = []
+    monkeypatch.setattr(
+        model_explorer, "visualize_from_config", lambda config, **how: shown.append((config, how))
+    )
+    show.serve(tmp_path, 8080, opened)
+    ((config, how),) = shown
+    assert how == {"port": 8080, "no_open_in_browser": not opened}
+    assert [source["url"] for source in config.model_sources] == [str(tmp_path / "trial_0.tflite")]
+    names = [one.file for one in modelexplorer.NODE_DATA]
+    assert config.node_data_sources == [str(tmp_path / name) for name in names]
 
 
 def test_a_simulation_has_no_graph(network: keras.Model, dataset: Dataset) -> None:

@@ -2,6 +2,8 @@
 
 OUT/report.html       the report of all runs; the first is what the others are held against
 OUT/differences.csv   every figure of the networks and of layers of one name, a line each
+OUT/sync_navigation_K.json   links the first run's graph with that of run K, from 1, in Model
+                             Explorer (`results.modelexplorer.synchronized`)
 """
 
 from collections import Counter
@@ -20,7 +22,7 @@ from tfqdyn.report import (
     to_csv,
     write_report,
 )
-from tfqdyn.results import restore
+from tfqdyn.results import modelexplorer, restore
 from tfqdyn.results.layervalues import LAYER_VALUES
 
 MOST_LAYERS = 8
@@ -45,8 +47,16 @@ def compare(folders: Sequence[Path], out: Path) -> tuple[Run, ...]:
     runs = named_runs(dict(zip(names(folders), loaded, strict=True)))
     wholefiles.prepare(out, ("report.html",))
     wholefiles.write(out / "differences.csv", to_csv(differences(runs)).encode())
+    for place, run in enumerate(runs[1:], start=1):
+        linked = modelexplorer.synchronized(runs[0].result, run.result)
+        wholefiles.write(out / navigation_file(place), linked)
     write_report({run.name: run.result for run in runs}, out / "report.html")
     return runs
+
+
+def navigation_file(place: int) -> str:
+    """The file that links the first run's graph with that of another, from 1."""
+    return f"sync_navigation_{place}.json"
 
 
 def names(folders: Sequence[Path]) -> list[str]:

@@ -18,7 +18,7 @@ from math import inf, log10, prod
 from statistics import median
 
 from tfqdyn.numerics.grid import NARROWEST
-from tfqdyn.results import LayerResult, RunResult
+from tfqdyn.results.records import LayerResult, RunResult
 
 LOW_PRECISION = 0.25
 """Average precision below which one channel is said to span the tensor."""
