@@ -61,7 +61,14 @@ def test_the_loss_comes_back_from_the_file(tmp_path: Path) -> None:
     result = analyzed()
     results.write(result, tmp_path)
     record = json.loads((tmp_path / "results.json").read_text())["summary"]["loss"]
-    assert set(record) == {"points", "interval", "lost", "gained", "mcnemar_p"}
+    assert set(record) == {
+        "points",
+        "interval",
+        "lost",
+        "gained",
+        "mcnemar_p",
+        "wrong",
+    }
     assert restore.load(tmp_path).summary == result.summary
 
 

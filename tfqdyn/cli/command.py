@@ -41,12 +41,14 @@ class Outcome:
         notes: lines after them.
         written: names of the files and folders below `--out` that the run wrote.
         warnings: printed before all else: what forbids conclusions.
+        passed: False where a command that judges found what it looks for; the exit status is 1.
     """
 
     tables: tuple[Table | str, ...] = ()
     notes: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    passed: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Measured outputs -> `results.Summary`: accuracies, what they lose, distances of the outputs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,10 @@ def summarize(parts: Sequence[Measured], labels: NDArray[np.int64]) -> Summary:
             spread([q for _, quantized in top5 for q in quantized]) if many else None
         ),
         changed_fp32_accuracy=_changed_accuracy(answers),
-        loss=loss_of([a.changes() for a in answers], [part.scored for part in parts]),
+        loss=replace(
+            loss_of([a.changes() for a in answers], [part.scored for part in parts]),
+            wrong=_wrong(answers, [part.scored for part in parts]),
+        ),
     )
 
 
@@ -71,6 +75,12 @@ def loss_of(changes: Sequence[NDArray[np.int64]], scored: Sequence[NDArray[np.in
         gained=gained,
         mcnemar_p=tuple(paired.mcnemar_p(len(a), len(b)) for a, b in zip(lost, gained)),
     )
+
+
+def _wrong(answers: Sequence["_Answers"], scored: Sequence[NDArray[np.int64]]) -> tuple[int, ...]:
+    """Positions of the images that the fp32 network gets wrong."""
+    found = [of[~a.right(1)[0]] for a, of in zip(answers, scored, strict=True)]
+    return tuple(np.unique(np.concatenate(found)).tolist())
 
 
 class _Answers:

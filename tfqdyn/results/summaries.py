@@ -17,6 +17,8 @@ class Loss:
         lost: for every trial the images, by position in `x_test`, that only fp32 gets right.
         gained: those that only the quantized network gets right.
         mcnemar_p: for every trial McNemar's exact two-sided p, in [0, 1].
+        wrong: the scored images, by position in `x_test`, that the fp32 network gets wrong; with
+            `lost` and `gained` it says what every network answers right. None in older runs.
     """
 
     points: Spread
@@ -24,6 +26,7 @@ class Loss:
     lost: tuple[tuple[int, ...], ...]
     gained: tuple[tuple[int, ...], ...]
     mcnemar_p: tuple[float, ...]
+    wrong: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
