@@ -15,6 +15,7 @@ from tfqdyn.cli import inputs
 from tfqdyn.cli.command import Given, Outcome
 from tfqdyn.cli.flags import parse
 from tfqdyn.config import GROUPS, AnalysisConfig
+from tfqdyn.results.modelexplorer import NODE_DATA
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path)
     written = {p.name for p in (files / "out").iterdir()}
     assert written == {
         "results.json", "layers.csv", "layers.png", "report.html", "trial_0.tflite",
+        *(one.file for one in NODE_DATA),
     }  # fmt: skip
     record = results.read(files / "out")
     assert record["config"]["float_layers"] == ["pw"]

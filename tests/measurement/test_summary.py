@@ -110,7 +110,7 @@ def test_the_headline_says_what_is_known(
         quantized_accuracy=spread([quantized]),
         loss=dataclasses.replace(LOSS, interval=ends),
     )
-    run = dataclasses.replace(result, summary=changed)
+    run = dataclasses.replace(result, summary=changed, warnings=())
     assert expected in headline(named_runs([run]), [()])
     headings = [row.heading for row in rows(named_runs([run]))]
     assert headings[2:6] == [
