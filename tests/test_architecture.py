@@ -27,6 +27,7 @@ RANKS = {
     "tfqdyn.modelsource": 4,
     "tfqdyn.report": 4,
     "tfqdyn.pipeline": 5,
+    "tfqdyn.callbacks": 6,
     "tfqdyn.commands": 6,
     "tfqdyn.remedies": 6,
     "tfqdyn.qat": 6,
