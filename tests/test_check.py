@@ -11,6 +11,8 @@ import pytest
 from conftest import images, residual_net
 
 from tfqdyn import cli, pipeline, results
+from tfqdyn.cli import check as check_command
+from tfqdyn.cli.flags import parse
 from tfqdyn.commands import check
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.results import RunResult, restore
@@ -138,6 +140,15 @@ def test_a_layer_that_is_gone_fails(folder: Path) -> None:
         run.layers[0].name
     ]
     assert not check.failed(check.cases(fewer, run, 1.0))
+
+
+def test_the_documented_workflow_is_the_example_file() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    example = (docs / "examples" / "quantization.yml").read_text()
+    assert f"```yaml\n{example}```" in (docs / "pages" / "everyday.md").read_text()
+    (line,) = [line for line in example.splitlines() if "tfqdyn check" in line]
+    words = line.split("tfqdyn check ")[1].split()
+    assert parse(check_command.COMMAND.all_flags, words, "check")
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float16"])
