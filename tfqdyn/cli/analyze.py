@@ -2,25 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfqdyn.cli import inputs
 from tfqdyn.cli.command import Command, Given, Outcome
 from tfqdyn.cli.flags import Flag
 from tfqdyn.console import progress_bar, stage
 
+if TYPE_CHECKING:
+    from tfqdyn.results import RunResult
+
 
 def run(given: Given) -> Outcome:
     """Analyzes a model, or a .tflite file of it."""
-    model, dataset, config = inputs.read(given)
-    from tfqdyn import pipeline, report, results
+    of_files = given["tflite"] and Path(given["model"]).suffix == ".tflite"
+    result = _files(given) if of_files else _model(given)
+    from tfqdyn import report, results
     from tfqdyn.show import causes, figures, tables
-    from tfqdyn.tflite.file import read
 
-    if given["tflite"]:
-        content = read(Path(given["tflite"]))
-        result = pipeline.analyze_file(model, content, dataset, config, progress_bar)
-    else:
-        result = pipeline.analyze(model, dataset, config, progress_bar)
     paths = {name: str(given[name]) for name in ("model", "data", "out")}
     result = replace(result, paths=paths)
     stage("write the report")
@@ -40,6 +39,32 @@ def run(given: Given) -> Outcome:
     )
 
 
+def _files(given: Given) -> "RunResult":
+    """The analysis of a float .tflite file and a quantized one; TensorFlow is not loaded."""
+    config = inputs.config_of(given)
+    stage("read the files and the data")
+    from tfqdyn import datasets, filepair
+    from tfqdyn.tflite.file import read
+
+    reference, quantized = (Path(given[name]) for name in ("model", "tflite"))
+    content = read(reference)
+    dataset = datasets.load(given["data"], filepair.image_size(content))
+    result = filepair.analyze(content, read(quantized), dataset, config, progress_bar)
+    return result.named(reference.stem)
+
+
+def _model(given: Given) -> "RunResult":
+    """The analysis of a model, converted here or by another tool."""
+    model, dataset, config = inputs.read(given)
+    from tfqdyn import pipeline
+    from tfqdyn.tflite.file import read
+
+    if not given["tflite"]:
+        return pipeline.analyze(model, dataset, config, progress_bar)
+    content = read(Path(given["tflite"]))
+    return pipeline.analyze_file(model, content, dataset, config, progress_bar)
+
+
 COMMAND = Command(
     "analyze",
     "what 8-bit inference does to a network, layer by layer",
@@ -49,7 +74,8 @@ and prints the summary and the layers to look at first.
 
 Writes report.html (open it in a browser), results.json (every figure), layers.csv (one row per
 layer), layers.png, and every trial's .tflite file. With --tflite it analyzes a file that some
-other tool made of the model, instead of converting. --scheme=simulated with --weight_bits and
+other tool made of the model, instead of converting; --model may be the float .tflite file that it
+was made of then, whatever its operators are. --scheme=simulated with --weight_bits and
 --activation_bits analyzes other bit widths, without a file.
 """,
     "tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=runs/net",

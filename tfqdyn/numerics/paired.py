@@ -34,7 +34,7 @@ References
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 
@@ -58,7 +58,7 @@ def interval(changes: ArrayLike, confidence: float = CONFIDENCE) -> tuple[float,
     table = np.concatenate([found, always, -always], axis=1)
     variance, freedom = _variance(table)
     mean = float(np.nanmean(table))
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * variance**0.5
+    half = float(special.stdtrit(freedom, (1 + confidence) / 2)) * variance**0.5
     return max(-1.0, mean - half), min(1.0, mean + half)
 
 
@@ -109,5 +109,8 @@ def mcnemar_p(lost: int, gained: int) -> float:
 
     1 where no image changes. It is of one draw, so it says nothing about draws.
     """
-    changed = lost + gained
-    return float(stats.binomtest(lost, changed).pvalue) if changed else 1.0
+    changed, term, tail = lost + gained, 1, 0
+    for k in range(min(lost, gained) + 1):  # term: how many ways to lose k of those that change
+        tail += term
+        term = term * (changed - k) // (k + 1)
+    return min(1.0, 2 * tail / 2**changed)

@@ -67,7 +67,7 @@ class Converted:
     def format(self, row: str) -> Format:
         """dtype of a row's output, and how its kernel is stored."""
         pair, tensors = self._by_row[row], self.model.tensors
-        kernel = None if pair.kernel is None else _kernel_grid(tensors[pair.kernel])
+        kernel = None if pair.kernel is None else kernel_grid(tensors[pair.kernel])
         operator = self._writers.get(pair.tensor)
         return Format(tensors[pair.tensor].dtype, kernel, operator=operator)
 
@@ -94,7 +94,8 @@ class Converted:
         return self.model.tensors[self.model.outputs[0]].params
 
 
-def _kernel_grid(kernel: Tensor) -> KernelGrid:
+def kernel_grid(kernel: Tensor) -> KernelGrid:
+    """How a stored kernel is held."""
     if kernel.params is None:
         return KernelGrid(kernel.dtype, (), ())
     scale, zero_point = (np.atleast_1d(a) for a in (kernel.params.scale, kernel.params.zero_point))

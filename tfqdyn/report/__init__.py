@@ -7,6 +7,7 @@
     panels.py     which figure is drawn where
     charts.py     Vega specifications of the charts
     differences.py  what changed from the first run to the others
+    bundle.py     the charts' library as one script
     page.py       everything -> HTML (Jinja2, autoescape)
     assets/       template, style sheet, and our script
 
@@ -15,7 +16,7 @@ weighs least in the page: Vega-Embed with all that it needs 0.9 MB, Bokeh 3.9 1.
 4.8 MB, of the 6 MB that a report may weigh. It draws SVG, so charts print sharply, can be saved as
 they are seen, and give every mark an ARIA label, where Bokeh draws on a canvas. And its
 specifications are plain records, so how a chart looks is written here in Python, not in a page's
-script. Making the bundle takes one to two seconds, once a process.
+script. Making the bundle takes one to two seconds; it is kept.
 """
 
 from tfqdyn.report.differences import Difference, differences, to_csv

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tfqdyn.files import wholefiles
 from tfqdyn.report import summary
+from tfqdyn.report.bundle import vega
 from tfqdyn.report.charts import specifications
 from tfqdyn.report.inputs import Result, Run, named_runs
 from tfqdyn.report.layers import COLUMNS, layer_records
@@ -72,19 +71,6 @@ def _more(run: Run) -> tuple[str, str]:
     if run.result.warnings or causes.measured(run.result):
         return "", ""
     return causes.WOULD_ADD, causes.own_error_command(run.result)
-
-
-@cache
-def vega() -> str:
-    """The charts' library as one script, which sets `window.vegaEmbed`.
-
-    Raises:
-        RuntimeError: it would end the page's script element.
-    """
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    if "</script" in script.lower() or "<!--" in script:
-        raise RuntimeError("the bundle of Vega holds the end of a script element: cannot embed it")
-    return script
 
 
 def _data(runs: Sequence[Run]) -> dict[str, Any]:

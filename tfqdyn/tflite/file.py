@@ -40,6 +40,8 @@ _OPTIONS = {
 
 INDICES = ("int32", "int64", "bool")
 """dtypes of positions, shapes and conditions, which are never codes."""
+STATE = ("ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE")
+"""Operators on what a file keeps from one run to the next; some have no input, or no output."""
 MOST_AXES = 8
 LARGEST = 2**31 - 1
 """Most numbers in one tensor, and most bytes in a file."""
@@ -54,7 +56,8 @@ class TfliteFileError(ValueError):
 class Tensor:
     """One tensor: `params` is None where it is not quantized, `data` None where it is computed.
 
-    `any_batch` tells that the first axis may take any size.
+    `any_batch` tells that the first axis may take any size, `variable` that the tensor keeps its
+    value from one run to the next (the state of a recurrent layer).
     """
 
     index: int
@@ -64,6 +67,7 @@ class Tensor:
     params: QuantParams | None
     data: NDArray | None
     any_batch: bool = False
+    variable: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,13 @@ def read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def parse(content: bytes) -> TfliteModel:
+def parse(content: bytes, several: bool = False) -> TfliteModel:
     """Reads a .tflite file.
+
+    Args:
+        content: the file.
+        several: whether it may hold several subgraphs (of control flow, or of further signatures);
+            the first is read then.
 
     Raises:
         TfliteFileError: not a .tflite file, truncated, damaged, with several subgraphs, with
@@ -126,7 +135,7 @@ def parse(content: bytes) -> TfliteModel:
     if len(content) < 8 or content[4:8] != b"TFL3":
         raise TfliteFileError("expected a .tflite file (identifier TFL3 at byte 4)")
     try:
-        model = _Parser(content).model()
+        model = _Parser(content).model(several)
     except TfliteFileError:
         raise
     except Exception as error:  # the flatbuffer reader raises whatever the damage leads it to
@@ -166,9 +175,9 @@ class _Parser:
         self._model: Any = schema.Model.GetRootAs(content, 0)
         self._left = OVERLAP * len(content)
 
-    def model(self) -> TfliteModel:
+    def model(self, several: bool) -> TfliteModel:
         subgraphs = self._model.SubgraphsLength()
-        if subgraphs != 1:
+        if subgraphs != 1 and not (several and subgraphs):
             raise TfliteFileError(
                 f"expected a .tflite file with one subgraph, received {subgraphs}; control flow "
                 "and several signatures are not supported"
@@ -206,7 +215,7 @@ class _Parser:
         self._take(len(name))
         any_batch = bool(signature) and signature[0] == -1
         params = self._params(raw, dtype, shape, name)
-        return Tensor(index, name, shape, dtype, params, data, any_batch)
+        return Tensor(index, name, shape, dtype, params, data, any_batch, bool(raw.IsVariable()))
 
     def _stored(self, number: int) -> bytes | None:
         """A buffer's bytes: inside the flatbuffer, or behind it, where large files keep them."""
@@ -254,6 +263,8 @@ class _Parser:
         if zero_point.min() < low or zero_point.max() > high:
             raise TfliteFileError(f"tensor {name!r} has zero points that are no codes of {dtype}")
         scale = stored.ScaleAsNumpy()
+        if dtype == "int16":  # TensorFlow's converter writes 0 for tensors of zeros alone
+            scale = np.where(scale == 0, np.finfo(np.float32).tiny, scale)
         if scales == 1:
             return QuantParams(scale[0], zero_point[0], dtype)
         return QuantParams(scale, np.broadcast_to(zero_point, scale.shape), dtype, int(axis))
@@ -309,23 +320,25 @@ def _options(raw: Any) -> tuple[str, tuple[int, ...], dict[str, Any]]:
 def _check_order(model: TfliteModel) -> None:
     """Every operator reads the inputs, constants, and what operators before it made, once each."""
     count = len(model.tensors)
-    made = {t.index for t in model.tensors if t.data is not None or 0 in t.shape}
+    made = {t.index for t in model.tensors if t.data is not None or t.variable or 0 in t.shape}
     given = set(model.inputs)
     if made & given or len(given) < len(model.inputs) or not given <= set(range(count)):
         raise TfliteFileError("the .tflite file has an input that is a constant, twice, or nowhere")
     made |= given
     for op in model.operators:
         what = f"operator {op.index} ({op.kind})"
-        if not op.inputs or op.inputs[0] < 0 or not op.outputs:
+        if op.kind not in STATE and (not op.inputs or op.inputs[0] < 0 or not op.outputs):
             raise TfliteFileError(f"{what} has no input, or no output")
-        if max(*op.inputs, *op.outputs) >= count or min(*op.inputs, -1, *op.outputs) < -1:
+        if max(*op.inputs, *op.outputs, -1) >= count or min(*op.inputs, -1, *op.outputs) < -1:
             raise TfliteFileError(f"{what} refers to tensors that the file does not have")
         missing = {t for t in op.inputs if t >= 0 and _is_read(model.tensors[t])} - made
         if missing:
             raise TfliteFileError(
                 f"{what} reads tensor {min(missing)}, which nothing before it makes"
             )
-        if min(op.outputs) < 0 or made & set(op.outputs) or len(set(op.outputs)) < len(op.outputs):
+        kept = {t for t in op.outputs if t >= 0 and model.tensors[t].variable}
+        again = (made - kept) & set(op.outputs) or len(set(op.outputs)) < len(op.outputs)
+        if min(op.outputs, default=0) < 0 or again:
             raise TfliteFileError(f"{what} makes a tensor that is there already")
         made |= set(op.outputs)
     if not model.inputs or not model.outputs or not made >= set(model.outputs):

@@ -7,6 +7,7 @@ layer to layer; `benchmarks/kernel_codes.py` counts them.
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -37,12 +38,14 @@ def name(resolver: str = RESOLVER) -> str:
 def observed(content: bytes, resolver: str = RESOLVER) -> Any:
     """An interpreter of one thread that keeps every tensor, with kernels by their resolver."""
     litert, kinds = _litert()
-    return litert.Interpreter(
-        model_content=content,
-        num_threads=1,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=kinds[resolver],
-    )
+    with warnings.catch_warnings():  # that keeping tensors takes memory, with some resolvers
+        warnings.simplefilter("ignore", UserWarning)
+        return litert.Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=kinds[resolver],
+        )
 
 
 def deployed(content: bytes, threads: int, resolver: str = DEPLOYED) -> Any:
