@@ -21,7 +21,8 @@ OUT = Flag(
 )  # fmt: skip
 MODEL = Flag(
     "model", str, None,
-    "The trained model: a .keras or .h5 file, or a float .tflite file. No code in it is run.",
+    "The trained model: a .keras or .h5 file, a float .tflite file, or the folder of a SavedModel. "
+    "No code in it is run.",
     FILES, "FILE", required=True,
 )  # fmt: skip
 DATA = Flag(

@@ -44,8 +44,8 @@ def load(path: str | Path) -> Any:
         raise ModelFileError(f"model {str(path)!r} does not exist")
     if path.suffix not in (".keras", ".h5", ".hdf5") or not path.is_file():
         raise ModelFileError(
-            f"expected a .keras or .h5 file, received {str(path)!r}; save the model with "
-            "model.save('name.keras')"
+            f"expected a .keras or .h5 file, a float .tflite file or the folder of a SavedModel, "
+            f"received {str(path)!r}; save the model with model.save('name.keras')"
         )
     model = _from_archive(path) if path.suffix == ".keras" else _from_h5(path)
     _check_weights(model)

@@ -84,7 +84,8 @@ def trace(model: Any) -> tuple[Call, ...]:
     if not is_model(model):
         raise UnsupportedModelError(
             f"expected a functional or sequential Keras model, received {type(model).__name__}; "
-            "rebuild a subclassed model as keras.Model(inputs, outputs)"
+            "export a subclassed model (model.export('folder')), and give that folder or "
+            "modelsource.load of it"
         )
     inputs, outputs = _ends(model)
     if len(inputs) != 1 or len(outputs) != 1:

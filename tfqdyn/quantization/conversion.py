@@ -270,6 +270,15 @@ def to_tflite_as_trained(model: Any) -> bytes:
     return _run(converter)
 
 
+def float_file(function: Any, owner: Any) -> bytes:
+    """The float file of a concrete function of TensorFlow, and of the object that owns it.
+
+    Raises:
+        ConversionError: the converter failed.
+    """
+    return _run(tf.lite.TFLiteConverter.from_concrete_functions([function], owner))
+
+
 def check_layers(graph: Graph, names: Collection[str]) -> None:
     """Raises ValueError, listing the layers, if a name is not a layer's."""
     layers = [row.name for row in graph.rows]

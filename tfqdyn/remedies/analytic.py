@@ -29,6 +29,10 @@ from tfqdyn.remedies.bias_correction import shifted
 from tfqdyn.remedies.images import CalibrationImages
 from tfqdyn.remedies.record import Change, Remedied
 
+WITHOUT_STATISTICS = (
+    "Nothing is changed: the network has no batch norms (a .tflite file has them folded for good), "
+    "whose statistics alone tell the means; bias_correction measures them on images."
+)
 _PHI = np.vectorize(lambda z: 0.5 * (1.0 + math.erf(z / math.sqrt(2.0))), otypes=[np.float64])
 
 
@@ -66,6 +70,8 @@ def bias_correction_analytic(folded: Folded, images: CalibrationImages) -> Remed
         quantized.setdefault(node.name, {})["bias"] = made.weights["bias"]
         changes += found
     notes = (f"Inputs of unknown mean: {', '.join(unknown)}.",) if unknown else ()
+    if not folded.batch_norms:
+        notes = (WITHOUT_STATISTICS,)
     cured = replace(folded, quantized=quantized)
     return Remedied(cured, "bias_correction_analytic", tuple(changes), {}, notes)
 

@@ -163,12 +163,15 @@ def spanning_channel(layers: Sequence[LayerResult]) -> Iterator[Finding]:
         if not middle or max(living) < SPANNING * middle:
             continue
         widest = int(np.argmax(ranges))
+        silent = layer.channels.activation_range[widest] == 0
+        dead = silent and layer.channels.batch_norm_variance is None
         yield Finding(
             "spanning_channel", layer.name, HEALTHY_DB - _own(layer),
             f"{_named(layer)}: channel {widest} spans {max(living) / middle:.0f} times the median "
             f"channel, average precision {layer.folded_weights.average_precision:.2g}, "
             f"{_own_words(layer)}",
-            ("equalization", "adaround", "weight_clipping"), (widest,),
+            (*(["zero_variance"] if dead else []), "equalization", "adaround", "weight_clipping"),
+            (widest,),
         )  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def read(description: Any) -> Network:
         raise UnsupportedModelError(
             "the model file names code that is not Keras' own, which is not run: "
             + ", ".join(sorted(set(reader.foreign)))
-            + "; rebuild the model from standard layers"
+            + "; rebuild the model from standard layers, or export it where its code is "
+            "(model.export('folder')) and analyze that folder"
         )
     if reader.unsupported:
         raise UnsupportedModelError("\n".join([*reader.unsupported, supported_layers()]))
@@ -94,8 +95,11 @@ class _Reader:
         """A layer or a model."""
         config = entry.get("config")
         inner = config.get("name") if isinstance(config, Mapping) else None
-        name = text(entry.get("name", inner), "the name of a layer")
-        kind = text(entry.get("class_name"), f"the class of {name!r}")
+        given = entry.get("name", inner)
+        kind = text(entry.get("class_name"), f"the class of {shown(given)}")
+        if given is None and _foreign(entry, kind):  # a subclassed model may have no name
+            given = kind
+        name = text(given, "the name of a layer")
         number = entry.get("shared_object_id")
         layer = Layer(name, kind, shared=number if isinstance(number, int) else None)
         foreign = _foreign(entry, kind)
