@@ -32,8 +32,9 @@ RANKS = {
     "tfqdyn.commands": 6,
     "tfqdyn.remedies": 6,
     "tfqdyn.qat": 6,
-    "tfqdyn.cli": 7,
-    "tfqdyn.__main__": 8,
+    "tfqdyn.demo": 7,
+    "tfqdyn.cli": 8,
+    "tfqdyn.__main__": 9,
 }
 ONLY_USER = {
     "TFLiteConverter": {"tfqdyn.quantization.conversion"},

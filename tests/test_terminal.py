@@ -51,12 +51,10 @@ def given(files: Path) -> tuple[str, ...]:
 
 COMMANDS = {
     "remedy": ("tfqdyn.cli", "remedy", "--remedies=zero_variance", "--out={}/cured"),
-    "demo": ("experiments.demo", "--epochs=1", "--width=0.0625", "--trials=1", "--workdir={}/demo"),
     "list": ("experiments.run", "--list"),
 }
 TITLES = {
     "remedy": ("diagnosis", "fp32 against 8 bits", "1_zero_variance"),
-    "demo": ("fp32 against 8 bits", "the 5 worst layers of toynet"),
     "list": ("Artifacts", "mobilenets/figure_1"),
 }
 
@@ -79,7 +77,6 @@ def test_verbosity_tells_where_an_error_came_from(files: Path) -> None:
 
 
 FAILING = {
-    "demo": (("experiments.demo", "--workdir={}/m.keras/demo", "--epochs=1"), "m.keras"),
     "run": (("experiments.run", "--artifact=mobilenets/figure_99"), "figure_99"),
 }
 

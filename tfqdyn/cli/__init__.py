@@ -16,7 +16,18 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 import tfqdyn
-from tfqdyn.cli import analyze, check, compare, kernels, qat, remedy, schemes, sensitivity, show
+from tfqdyn.cli import (
+    analyze,
+    check,
+    compare,
+    demo,
+    kernels,
+    qat,
+    remedy,
+    schemes,
+    sensitivity,
+    show,
+)
 from tfqdyn.cli.command import Command, Given, Outcome
 from tfqdyn.cli.flags import UsageError, parse
 from tfqdyn.console import failure, print_tables
@@ -25,7 +36,7 @@ from tfqdyn.files.wholefiles import claimed
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS: dict[str, Command] = {
     module.COMMAND.name: module.COMMAND
-    for module in (analyze, remedy, sensitivity, schemes, compare, check, kernels, show, qat)
+    for module in (demo, analyze, remedy, sensitivity, schemes, compare, check, kernels, show, qat)
 }
 """Every command, in the order in which `tfqdyn help` lists them."""
 _HELP = ("help", "--help", "-h", "-help", "--helpfull")
