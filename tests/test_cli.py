@@ -249,7 +249,7 @@ def test_the_version_is_the_package_s(capfd: pytest.CaptureFixture) -> None:
 
 
 WRONG = {
-    "nothing": ([], "expected one command of ['analyze'"),
+    "nothing": ([], "expected one command of ['demo', 'analyze'"),
     "another command": (["analyse"], "received 'analyse'; `tfqdyn help` says what each does"),
     "another flag": (
         ["analyze", "--modle=x"],
