@@ -6,7 +6,7 @@ settings before there is any need of them.
 
 from dataclasses import dataclass, field, replace
 
-from tfqdyn.datasets import PREPROCESSING
+from tfqdyn.datasets import PREPROCESSING, mode_named
 from tfqdyn.numerics.calibrators import CALIBRATORS, Calibrator
 from tfqdyn.schemes import (
     DEVIATIONS,
@@ -52,8 +52,9 @@ class AnalysisConfig:
     preprocessing: str = field(
         default="none",
         metadata={
-            HELP: f"What the network expects: {', '.join(PREPROCESSING)}; or {AUTO}, to try all of "
-            "them on a few images."
+            HELP: f"What the network expects: {', '.join(PREPROCESSING)}; a module of "
+            f"keras.applications, such as mobilenet_v2; {AUTO}, to try on a few images; or your "
+            "own package.module:function."
         },
     )
     scheme: str = field(
@@ -123,9 +124,11 @@ class AnalysisConfig:
         if self.simulated and self.own_error:
             raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         self._check_deviations()
-        if self.preprocessing not in (*PREPROCESSING, AUTO):
+        object.__setattr__(self, "preprocessing", mode_named(self.preprocessing))
+        if self.preprocessing not in (*PREPROCESSING, AUTO) and ":" not in self.preprocessing:
             raise ValueError(
-                f"preprocessing must be one of {sorted([*PREPROCESSING, AUTO])}, received "
+                f"preprocessing must be one of {sorted([*PREPROCESSING, AUTO])}, a module of "
+                "keras.applications (mobilenet_v2), or package.module:function, received "
                 f"{self.preprocessing!r}"
             )
         if not 0 < self.epsilon < 1 or self.seed < 0:

@@ -14,7 +14,7 @@ from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.console import Progress, if_watched, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling, sanity
-from tfqdyn.measurement.assembly import checked
+from tfqdyn.measurement.assembly import checked, data_of
 from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.runs import Part, assemble
@@ -27,13 +27,14 @@ from tfqdyn.results import RunResult
 
 
 def analyze(
-    model: Any, dataset: Dataset, config: AnalysisConfig = DEFAULTS, progress: Progress = if_watched
+    model: Any, dataset: Any, config: AnalysisConfig = DEFAULTS, progress: Progress = if_watched
 ) -> RunResult:
     """What 8-bit inference does to a trained Keras classifier, layer by layer.
 
     Args:
         model: functional or sequential, Keras 3 or tf_keras; one input, one score a class out.
-        dataset: images of the model's input shape; calibration draws from `calibration_images`.
+        dataset: a `Dataset`, (inputs, labels), or whatever else `datasets.given` takes;
+            calibration draws from `x_train` where there is one.
         config: see `AnalysisConfig`.
         progress: wraps the long loops; by default a bar in a terminal or a notebook.
 
@@ -41,6 +42,7 @@ def analyze(
         UnsupportedModelError, DataError, ValueError: before any slow work.
         ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
+    dataset = data_of(dataset, model)
     folded = fold_batchnorm(checked(model, dataset, config.scheme))
     config, notes = sanity.settled(folded, dataset, config)
     result = analyze_folded(folded, dataset, config, progress)
@@ -66,7 +68,7 @@ def analyze_folded(
 def analyze_file(
     model: Any,
     content: bytes,
-    dataset: Dataset,
+    dataset: Any,
     config: AnalysisConfig = DEFAULTS,
     progress: Progress = if_watched,
 ) -> RunResult:
@@ -79,6 +81,7 @@ def analyze_file(
         TfliteFileError, PairingError: the file is damaged, or not this model's.
     """
     config = config.of_given_file
+    dataset = data_of(dataset, model)
     folded = fold_batchnorm(checked(model, dataset, None))
     config, notes = sanity.settled(folded, dataset, config)
     given = adopt(folded.graph, content)

@@ -24,6 +24,9 @@ from tfqdyn.datasets.batches import (
     fingerprint as fingerprint,
 )
 from tfqdyn.datasets.batches import (
+    mode_named as mode_named,
+)
+from tfqdyn.datasets.batches import (
     preprocess as preprocess,
 )
 from tfqdyn.datasets.fitting import (
@@ -34,6 +37,15 @@ from tfqdyn.datasets.fitting import (
 )
 from tfqdyn.datasets.fitting import (
     validate as validate,
+)
+from tfqdyn.datasets.given import (
+    given as given,
+)
+from tfqdyn.datasets.given import (
+    shapes_of as shapes_of,
+)
+from tfqdyn.datasets.given import (
+    with_class_numbers as with_class_numbers,
 )
 from tfqdyn.datasets.loading import (
     load as load,

@@ -1,7 +1,8 @@
 """Chunks of data on their way to a network: preprocessed, padded to one size, digested."""
 
+import functools
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from tfqdyn.datasets.records import Dataset, Inputs
 from tfqdyn.files.imagefiles import DataError
+from tfqdyn.files.usercode import UserCodeError, function_named
 
 Batch = NDArray[np.float32] | Inputs
 """Preprocessed samples: [N, ...] of a network with one input, else the `Inputs` of such arrays."""
@@ -27,17 +29,80 @@ PREPROCESSING: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] =
 then standardized by the ImageNet mean and deviation."""
 
 
+KERAS_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("inception_resnet_v2", "inception_v3", "mobilenet", "mobilenet_v2", "nasnet", "resnet_v2",
+         "xception"), "tf",
+    ),
+    **dict.fromkeys(("resnet", "resnet50", "vgg16", "vgg19"), "caffe"),
+    "densenet": "torch",
+    **dict.fromkeys(("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"), "none"),
+}  # fmt: skip
+"""What `preprocess_input` of a module of `keras.applications` does; some of its networks scale
+pixels themselves."""
+
+
+def mode_named(text: str) -> str:
+    """The mode of `PREPROCESSING` that a text names; of any other the text.
+
+    `keras.applications.mobilenet_v2.preprocess_input`, and its ends, name the mode that this
+    function has; "package.module:function" stays the user's own.
+    """
+    if text in PREPROCESSING or ":" in text:
+        return text
+    parts = text.split(".")
+    if parts[-1] == "preprocess_input":
+        parts.pop()
+    prefix = ["tf", "keras", "applications"]
+    known = bool(parts) and parts[:-1] in [prefix[k:] for k in range(len(prefix) + 1)]
+    return KERAS_NAMES.get(parts[-1], text) if known else text
+
+
 def preprocess(images: NDArray, mode: str) -> NDArray[np.float32]:
-    """Scales images [N, H, W, C] to what the network was trained on; see `PREPROCESSING`.
+    """Scales images [N, H, W, C] to what the network was trained on.
+
+    Args:
+        images: a chunk, as it was loaded.
+        mode: one of `PREPROCESSING`, or "package.module:function", the user's own: it is called
+            with float32 images and gives as many of the same shape.
 
     Raises:
-        DataError: an unknown mode, or one that needs three channels on other images.
+        DataError: an unknown mode, one that needs three channels on other images, or a function of
+            the user's that fails or gives something else.
     """
+    if ":" in mode:
+        return _by_user(images, mode)
     if mode not in PREPROCESSING:
         raise DataError(f"preprocessing must be one of {sorted(PREPROCESSING)}, received {mode!r}")
     if mode in ("caffe", "torch") and images.shape[-1] != 3:
         raise DataError(f"preprocessing {mode!r} needs 3 channels, received {images.shape[-1]}")
     return PREPROCESSING[mode](np.asarray(images, np.float32))
+
+
+def _by_user(images: NDArray, mode: str) -> NDArray[np.float32]:
+    function = _users(mode)
+    given = np.asarray(images, np.float32)
+    try:
+        scaled = np.asarray(function(given.copy()))
+    except Exception as error:  # whatever the user's function raises
+        raise DataError(
+            f"--preprocessing={mode} fails on images {given.shape}: {type(error).__name__}: {error}"
+        ) from error
+    if scaled.shape != given.shape or scaled.dtype.kind not in "fiu":
+        raise DataError(
+            f"--preprocessing={mode} must give numbers of the images' shape {given.shape}, it gave "
+            f"{scaled.dtype} {scaled.shape}"
+        )
+    return scaled.astype(np.float32)
+
+
+@functools.cache
+def _users(mode: str) -> Callable[[NDArray], Any]:
+    example = "my_data:scale for the function scale of my_data.py in this folder"
+    try:
+        return function_named(mode, "preprocessing", example)
+    except UserCodeError as error:
+        raise DataError(str(error)) from error
 
 
 def by_input(names: Sequence[str], batch: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.datasets.given import with_class_numbers
 from tfqdyn.datasets.records import Dataset, Inputs
 from tfqdyn.files.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of, names_in
 from tfqdyn.files.imagefiles import DataError, FolderImages
@@ -38,7 +39,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     if path.is_dir():
         return _from_folder(path, image_size)
     if path.suffix == ".npz" and path.is_file():
-        return _from_npz(path, image_size)
+        return with_class_numbers(_from_npz(path, image_size))
     problem = "does not exist" if not path.exists() else "is neither an .npz file nor a folder"
     raise DataError(
         f"data {source!r} {problem}; give an .npz file, a folder of class subfolders, or one of "

@@ -46,6 +46,7 @@ class Dataset:
         x_train: as `x_test`.
         y_train: as `y_test`.
         named_classes: counts the classes where labels are positions among folder names.
+        notes: what results say of the data, in words.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Dataset:
     x_train: Any = None
     y_train: NDArray | None = None
     named_classes: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

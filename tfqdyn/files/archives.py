@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.files import memory
+from tfqdyn.files.filearray import FileArray
 
 ZIP_ERRORS = (
     OSError, ValueError, EOFError, RuntimeError, KeyError, struct.error, zipfile.BadZipFile,
@@ -71,7 +72,7 @@ class StoredArray:
 
 
 @dataclass(frozen=True)
-class ArchivedImages:
+class ArchivedImages(FileArray):
     """Images that an archive stores uncompressed, read from the file when indexed.
 
     Attributes:
@@ -87,17 +88,9 @@ class ArchivedImages:
     offset: int
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
     def files(self) -> tuple[Path, ...]:
         """Where the images are."""
         return (self.path,)
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
     def reshape(self, *shape: int) -> "ArchivedImages":
         """The same numbers in another shape with as many samples."""
@@ -105,13 +98,14 @@ class ArchivedImages:
             raise ValueError(f"cannot take {self.shape} as {shape}")
         return replace(self, shape=shape)
 
-    def __getitem__(self, indices: Sequence[int]) -> NDArray:
+    def read(self, positions: NDArray[np.int64]) -> NDArray:
+        """The samples at some positions, [len(positions), ...]."""
         one = self.shape[1:]
         size = math.prod(one) * self.dtype.itemsize
         with self.path.open("rb") as stream:
             read = []
-            for index in indices:
-                stream.seek(self.offset + int(index) * size)
+            for position in positions:
+                stream.seek(self.offset + int(position) * size)
                 content = stream.read(size)
                 if len(content) < size:
                     raise OSError(f"{self.path} became shorter while it was read")

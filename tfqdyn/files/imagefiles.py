@@ -1,12 +1,13 @@
 """Photographs that stay in their files until they are indexed."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tfqdyn.files.filearray import FileArray
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
 """Pillow's names of what is decoded, whatever a file is called."""
@@ -17,7 +18,7 @@ class DataError(ValueError):
 
 
 @dataclass(frozen=True)
-class FolderImages:
+class FolderImages(FileArray):
     """Photographs on disk, decoded when indexed: centre-cropped to the aspect, then resized.
 
     Raises:
@@ -28,18 +29,18 @@ class FolderImages:
     files: tuple[Path, ...]
     size: tuple[int, int]
 
+    dtype = np.dtype(np.uint8)
+
     @property
-    def shape(self) -> tuple[int, int, int, int]:
+    def shape(self) -> tuple[int, int, int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """[N, H, W, 3]."""
         return (len(self.files), *self.size, 3)
 
-    def __len__(self) -> int:
-        return len(self.files)
+    def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The photographs at some positions, [len(positions), H, W, 3]."""
+        return np.stack([self._decoded(self.files[position]) for position in positions])
 
-    def __getitem__(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        return np.stack([self._read(self.files[int(i)]) for i in indices])
-
-    def _read(self, file: Path) -> NDArray[np.uint8]:
+    def _decoded(self, file: Path) -> NDArray[np.uint8]:
         from PIL import Image, ImageOps  # only folders need it
 
         height, width = self.size

@@ -70,6 +70,20 @@ def num_classes(graph: Graph) -> int:
     return max(2, int(np.prod(graph.output.output_shape)))
 
 
+def data_of(data: Any, model: Any) -> Dataset:
+    """Data as people have them, as a data set for a model; see `datasets.given`.
+
+    Raises:
+        DataError: they are nothing that is taken, or do not fit the model's inputs.
+    """
+    shapes = datasets.shapes_of(model)
+    if shapes is None:
+        if isinstance(data, Dataset):
+            return datasets.with_class_numbers(data)
+        shapes = {node.name: node.output_shape for node in graph_of(model, None).inputs}
+    return datasets.given(data, shapes)
+
+
 def checked(model: Any, dataset: Dataset, scheme: str | None = OWN_RANGES) -> Graph:
     """A model, lowered, that a scheme takes (None for any) and whose images these are.
 

@@ -91,6 +91,10 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
             **{n: f"affine: {why}" for n, why in folded.affine.items()},
             **{n: f"no tensor: {why}" for n, why in deployed.unpaired.items()},
         },
-        notes=(*notes, *dict.fromkeys(n for trial in trials for n in trial.deployed.notes)),
+        notes=(
+            *dataset.notes,
+            *notes,
+            *dict.fromkeys(n for trial in trials for n in trial.deployed.notes),
+        ),
         tflite=tuple(t.deployed.file for t in trials if t.deployed.file is not None),
     )

@@ -1,0 +1,44 @@
+"""Arrays whose samples stay in files until they are indexed, as NumPy arrays are."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FileArray(ABC):
+    """Samples [N, ...] of one dtype.
+
+    Indexing along the first axis is NumPy's: a whole number gives a sample; a slice, a list or
+    array of positions or of truth values gives an array of samples. `np.asarray` reads them all.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @abstractmethod
+    def read(self, positions: NDArray[np.int64]) -> NDArray:
+        """The samples at some positions from 0, [len(positions), ...]."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, item: Any) -> NDArray:
+        chosen = np.arange(len(self))[item]  # refuses what an array refuses
+        if chosen.ndim == 0:
+            return self.read(chosen.reshape(1))[0]
+        if not len(chosen):
+            return np.empty((0, *self.shape[1:]), self.dtype)
+        return self.read(chosen)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        if copy is False:
+            raise ValueError("the samples are in files: an array of them is a copy")
+        array = self[:]
+        return array if dtype is None else array.astype(dtype)
