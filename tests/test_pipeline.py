@@ -220,7 +220,7 @@ def test_figures_draw_numbered_layers(result: RunResult, tmp_path: Path) -> None
             r"scheme must be one of \['uint8', .*, 'simulated', .*\], received 'int4'",
         ),
         ({"calibrator": "median"}, r"calibrator must be one of \['minmax'"),
-        ({"preprocessing": "x"}, r"preprocessing must be one of \['caffe'"),
+        ({"preprocessing": "x"}, r"preprocessing must be one of \['auto', 'caffe'"),
         ({"percentile": 60.0}, r"percentile must lie in \[0, 50\)"),
         ({"epsilon": 0.0}, "epsilon must lie"),
         ({"scheme": "int8", "percentile": 2.0}, r"percentile: only scheme 'uint8' takes that"),
