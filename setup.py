@@ -47,6 +47,7 @@ setup(
             "ai-edge-model-explorer>=0.1.30",
             "ai-edge-quantizer>=0.10",
             "jax>=0.5",
+            "pandas>=3.1",
             "pyright>=1.1.390",
             "pytest>=8.0",
             "ray>=2.40",

@@ -40,10 +40,10 @@ from tfqdyn.results.records import (
     OwnError as OwnError,
 )
 from tfqdyn.results.records import (
-    RunResult as RunResult,
-)
-from tfqdyn.results.records import (
     WeightRow as WeightRow,
+)
+from tfqdyn.results.run import (
+    RunResult as RunResult,
 )
 from tfqdyn.results.runfiles import (
     DRAWN as DRAWN,

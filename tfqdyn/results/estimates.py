@@ -18,7 +18,8 @@ from math import inf, log10, prod
 from statistics import median
 
 from tfqdyn.numerics.grid import NARROWEST
-from tfqdyn.results.records import LayerResult, RunResult
+from tfqdyn.results.records import LayerResult
+from tfqdyn.results.run import RunResult
 
 LOW_PRECISION = 0.25
 """Average precision below which one channel is said to span the tensor."""

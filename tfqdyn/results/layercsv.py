@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfqdyn.results.layervalues import LAYER_VALUES
@@ -24,14 +24,23 @@ _COLUMNS = ("number", "name", "kind", *_VALUES, "output_shape", "dtype", "refere
 
 def text(layers: Sequence[LayerResult]) -> str:
     """The file's text: a header, and a line for each layer; values that none has are left out."""
-    rows = [_flat(layer) for layer in layers]
-    there = {*FIRST_COLUMNS, *(column for row in rows for column in row)}
-    columns = [column for column in _COLUMNS if column in there]
+    found = rows(layers)
     lines = io.StringIO()
-    writer = csv.DictWriter(lines, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(lines, columns(found), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(found)
     return lines.getvalue()
+
+
+def rows(layers: Sequence[LayerResult]) -> list[dict[str, Any]]:
+    """The file's rows, by column; "" where a value is undefined."""
+    return [_flat(layer) for layer in layers]
+
+
+def columns(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of rows, in the file's order."""
+    there = {*FIRST_COLUMNS, *(column for row in found for column in row)}
+    return [column for column in _COLUMNS if column in there]
 
 
 def _flat(layer: LayerResult) -> dict[str, Any]:

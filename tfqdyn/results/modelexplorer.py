@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tfqdyn.results.estimates import worst_layers
-from tfqdyn.results.records import LayerResult, RunResult
+from tfqdyn.results.records import LayerResult
+from tfqdyn.results.run import RunResult
 
 GRAPH = "main"
 """Id of the only graph of a `.tflite` file whose subgraph has no other name."""

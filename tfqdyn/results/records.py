@@ -1,14 +1,11 @@
 """What an analysis comes to: records, and the text of `results.json` (`jsonvalues`)."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from tfqdyn.network.folding import ORIGINAL
-from tfqdyn.results.jsonvalues import ONE_ALONE, beside, plain
+from tfqdyn.results.jsonvalues import ONE_ALONE, beside
 from tfqdyn.results.spreads import Spread
-from tfqdyn.results.summaries import Summary
 
 SCHEMA = 1
 SOURCES = ("input", "weights", "accumulator", "requantization", "clipping")
@@ -231,39 +228,3 @@ class DataRecord:
     calibration_split: str = ""
     calibration_images: tuple[tuple[int, ...], ...] = ()
     inputs: tuple[InputRecord, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """Everything about one analysis.
-
-    `tflite` holds every trial's converted model, `warnings` what forbids conclusions from the run,
-    and `paths` the "model", "data" and "out" of the command line that asked for it, if one did.
-    """
-
-    config: Mapping[str, Any]
-    seed: int
-    versions: Mapping[str, str]
-    model: ModelRecord
-    data: DataRecord
-    summary: Summary
-    layers: tuple[LayerResult, ...]
-    skipped: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    paths: Mapping[str, str] = field(default_factory=dict)
-    tflite: tuple[bytes, ...] = field(default=(), repr=False)
-
-    @property
-    def trials(self) -> int:
-        """How many trials it has."""
-        return len(self.layers[0].qmse.trials) if self.layers else 0
-
-    def named(self, name: str) -> "RunResult":
-        """The same, with another name for the network."""
-        return replace(self, model=replace(self.model, name=name))
-
-    def to_json(self) -> str:
-        """The text of `results.json`."""
-        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "tflite"}
-        return json.dumps(plain({"schema": SCHEMA, **record}), indent=1, allow_nan=False)

@@ -9,7 +9,8 @@ from tfqdyn.files import wholefiles
 from tfqdyn.files.wholefiles import replacing
 from tfqdyn.results import layercsv, modelexplorer
 from tfqdyn.results.jsonvalues import with_infinities
-from tfqdyn.results.records import SCHEMA, RunResult
+from tfqdyn.results.records import SCHEMA
+from tfqdyn.results.run import RunResult
 
 DRAWN = ("report.html", "layers.png")
 """What commands draw from results; the report comes last."""
