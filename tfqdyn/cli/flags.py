@@ -5,15 +5,17 @@
 """
 
 import difflib
+import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from absl import flags as absl_flags
 
 WIDTH = 96
 """Columns of a help text."""
 _LEFT = 32
-_SWITCH = {"": True, "true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _MEASURES = {str: "TEXT", int: "N", float: "X", tuple: "A,B,..."}
 
 
@@ -43,22 +45,6 @@ class Flag:
     value: str = ""
     required: bool = False
 
-    def read(self, text: str) -> Any:
-        """The value that a text stands for.
-
-        Raises:
-            UsageError: it is not of the flag's kind.
-        """
-        try:
-            if self.kind is bool:
-                return _SWITCH[text.lower()]
-            if self.kind is tuple:
-                return tuple(part.strip() for part in text.split(",") if part.strip())
-            return self.kind(text)
-        except (ValueError, KeyError):
-            what = {int: "a whole number", float: "a number", bool: "true or false"}[self.kind]
-            raise UsageError(f"--{self.name} must be {what}, received {text!r}") from None
-
 
 def parse(
     flags: Sequence[Flag], words: Sequence[str], command: str
@@ -74,48 +60,63 @@ def parse(
         UsageError: an unknown flag, one without its value, or a value of another kind; a flag that
             is required but missing.
     """
-    known = {flag.name: flag for flag in flags}
-    values: dict[str, Any] = {flag.name: flag.default for flag in flags}
-    arguments: list[str] = []
-    left = list(words)
-    while left:
-        word = left.pop(0)
-        if word == "--":
-            arguments += left
-            break
-        if not word.startswith("-") or word == "-":
-            arguments.append(word)
-            continue
-        written, equals, text = word.lstrip("-").partition("=")
-        flag, off = _named(known, written.replace("-", "_"), word, command)
-        if off:
-            values[flag.name] = not flag.read(text)
-        elif equals or flag.kind is bool:
-            values[flag.name] = flag.read(text)
-        elif left:
-            values[flag.name] = flag.read(left.pop(0))
-        else:
-            raise UsageError(f"--{flag.name} needs a value: --{flag.name}={_value(flag)}")
+    known = absl_flags.FlagValues()
+    known.set_gnu_getopt(True)
+    for flag in flags:
+        default = list(flag.default) if isinstance(flag.default, tuple) else flag.default
+        _DEFINE[flag.kind](flag.name, default, flag.help, flag_values=known)
+    try:
+        _, *arguments = known([command, *map(_with_underscores, words)])
+    except absl_flags.UnrecognizedFlagError as error:
+        near = difflib.get_close_matches(error.flagname, [flag.name for flag in flags], n=1)
+        hint = f"; did you mean --{near[0]}?" if near else ""
+        raise UsageError(
+            f"{command} has no flag --{error.flagname}{hint} (`tfqdyn {command} --help` lists its "
+            "flags)"
+        ) from None
+    except absl_flags.Error as error:
+        raise UsageError(_said(str(error), {flag.name: flag for flag in flags})) from None
+    values = {flag.name: _plain(known[flag.name].value) for flag in flags}
     for flag in flags:
         if flag.required and not values[flag.name]:
             raise UsageError(f"--{flag.name} is missing. {flag.help}")
     return values, tuple(arguments)
 
 
-def _named(known: Mapping[str, Flag], name: str, word: str, command: str) -> tuple[Flag, bool]:
-    """The flag of a name, and whether the name turns it off."""
-    if name in known:
-        return known[name], False
-    for prefix in ("no_", "no"):
-        positive = known.get(name.removeprefix(prefix))
-        if name.startswith(prefix) and positive is not None and positive.kind is bool:
-            return positive, True
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean --{near[0]}?" if near else ""
-    raise UsageError(
-        f"{command} has no flag {word.split('=')[0]}{hint} (`tfqdyn {command} --help` lists its "
-        "flags)"
-    )
+_DEFINE: Mapping[type, Callable[..., Any]] = {
+    str: absl_flags.DEFINE_string,
+    int: absl_flags.DEFINE_integer,
+    float: absl_flags.DEFINE_float,
+    bool: absl_flags.DEFINE_bool,
+    tuple: absl_flags.DEFINE_list,
+}
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _said(error: str, flags: Mapping[str, Flag]) -> str:
+    """What absl says of a value of the wrong kind, or of none, in our words."""
+    if found := re.match(r"flag --(\w+)=(.*?): ", error):
+        flag = flags[found[1]]
+        return f"--{flag.name} must be {_KINDS.get(flag.kind, 'a text')}, received {found[2]!r}"
+    if found := re.search(r"--(\w+)$", error):
+        flag = flags[found[1]]
+        return f"--{flag.name} needs a value: --{flag.name}={_value(flag)}"
+    return error
+
+
+def _with_underscores(word: str) -> str:
+    """A word of the command line, with the flag's name as it is declared."""
+    if not word.startswith("--") or word == "--":
+        return word
+    name, equals, text = word.partition("=")
+    name = name.removeprefix("--").replace("-", "_")
+    return f"--{name.replace('no_', 'no', 1) if name.startswith('no_') else name}{equals}{text}"
+
+
+def _plain(value: Any) -> Any:
+    return tuple(part for part in value if part) if isinstance(value, list) else value
 
 
 def _value(flag: Flag) -> str:
