@@ -126,6 +126,13 @@ def test_without_labels_nothing_speaks_of_accuracy() -> None:
     assert np.isfinite(summary.outputs[0].sqnr_db.mean)
 
 
+def test_labels_of_an_autoencoder_are_no_classes_of_its_output() -> None:
+    data = Dataset("d", samples(), np.arange(20) % 2)
+    result = filepair.analyze(floats(softmax=False), codes(softmax=False), data, CONFIG)
+    assert result.summary.fp32_accuracy is None
+    assert result.summary.outputs[0].changed_answers is None
+
+
 def two_inputs(batch: int, rows: int = 1) -> bytes:
     """a and b, each multiplied by a kernel and added; of a fixed batch size where that is not 1."""
     file = Written()

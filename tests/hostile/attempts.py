@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hostile.material import CONFIG, SIZE, Material
 
-from tfqdyn import datasets, pipeline
+from tfqdyn import datasets, filepair, pipeline
 from tfqdyn.commands import compare
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling
@@ -45,6 +45,12 @@ def analyze_data(path: Path, material: Material) -> Any:
 def analyze_tflite(path: Path, material: Material) -> Any:
     """Analyzes a `.tflite` file against the sound network."""
     return pipeline.analyze_file(material.network, file.read(path), material.data, CONFIG)
+
+
+def analyze_files(reference: Path, quantized: Path, material: Material) -> Any:
+    """Holds a quantized `.tflite` file against a float one; either may be damaged."""
+    contents = file.read(reference), file.read(quantized)
+    return filepair.analyze(*contents, material.data, CONFIG)
 
 
 def compare_runs(folders: list[Path], out: Path) -> Any:

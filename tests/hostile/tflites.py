@@ -10,18 +10,24 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from hostile import damage
-from hostile.attempts import analyze_tflite, command
+from hostile.attempts import analyze_files, analyze_tflite, command
 from hostile.material import SCHEMES, Material
 
 Attempt = Callable[[], Any]
 
 
 def opened(path: Path, rng: random.Random, material: Material) -> Attempt:
-    """Nineteen in twenty are opened by the library, the others by the command."""
+    """Nineteen in twenty are opened by the library, the others by the command.
+
+    One in four is held against the float file instead of the model, as either of the two.
+    """
     if rng.random() < 0.05:
         folder = material.folder
         given = [f"--model={folder}/f.keras", f"--data={folder}/d.npz", f"--tflite={path}"]
         return lambda: command("analyze", *given, f"--out={path.parent}/out")
+    if rng.random() < 0.25:
+        pair = rng.sample([path, material.folder / "float32.tflite"], 2)
+        return lambda: analyze_files(*pair, material)
     return lambda: analyze_tflite(path, material)
 
 

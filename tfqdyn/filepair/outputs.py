@@ -54,19 +54,19 @@ def outputs_of(
     Args:
         found: what the walk found.
         reference, quantized: the two files, tried.
-        labels: of the data; classes, if they are integers [N], make the only output scores.
+        labels: of the data; if they are classes, the only output has their scores.
     """
     pairs = _paired(found, reference.outputs, quantized.outputs)
-    classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "ui"
+    samples = [reference.sample_shape(port.tensor) for port in reference.inputs]
     outputs = []
     for ours, theirs in pairs:
         shape = reference.sample_shape(ours.tensor)
         source = found.reference.source(ours.tensor)
         maker = found.reference.maker(source)
         kind = "" if maker is None or not found.reference.is_numeric(source) else maker.kind
-        single = int(np.prod(shape)) == shape[-1] if shape else True
         scores = kind in ("SOFTMAX", "LOG_SOFTMAX") or (kind == "LOGISTIC" and shape[-1:] == (1,))
-        scores = scores or (classes and len(pairs) == 1 and single)
+        if len(pairs) == 1 and shape not in samples:  # an autoencoder's outputs are no scores
+            scores = scores or _are_classes(labels, shape)
         outputs.append(
             Output(
                 name=ours.name,
@@ -80,6 +80,15 @@ def outputs_of(
             )
         )
     return outputs
+
+
+def _are_classes(labels: NDArray | None, shape: tuple[int, ...]) -> bool:
+    """Whether labels are classes that an output has a score for each."""
+    if labels is None or labels.ndim != 1 or labels.dtype.kind not in "ui":
+        return False
+    width = max(2, shape[-1] if shape else 1)
+    flat = int(np.prod(shape)) == (shape[-1] if shape else 1)
+    return flat and int(labels.min()) >= 0 and int(labels.max()) < width
 
 
 def _paired(
