@@ -2,11 +2,12 @@
 
     python -m benchmarks.file_pairs --files=FOLDER [--networks=MobileNetV2,transformer]
 
-converts ten networks of keras.applications (random weights and batch-norm statistics, small images)
-and a small transformer with TensorFlow's converter and ai-edge-quantizer: int8, 16-bit activations,
-dynamic range, float16. Files that the folder has already are taken as they are. Each is held against
-the float file on four random samples. Prints one line per file, as Markdown: steps of the
-quantized file that compute, how many are paired and how many named instead, rows, and the output's SQNR.
+converts ten networks of keras.applications (random weights and statistics, small images) and a
+small transformer with TensorFlow's converter and ai-edge-quantizer: int8, 16-bit activations,
+dynamic range, float16. Files that the folder has already are taken as they are. Each is held
+against the float file on four random samples. Prints one line per file, as Markdown: steps of the
+quantized file that compute, how many are paired and how many are named instead, rows, and the
+output's SQNR.
 """
 
 import argparse

@@ -74,16 +74,16 @@ def ranges_of(
     """
     names = [port.name for port in side.inputs]
     runs = bench.runs(side, [row.reference for row in rows])
+    held = [np.empty((bench.chunk, *row.node.output_shape), np.float32) for row in rows]
+
+    def run_part(number: int, part: dict[str, NDArray]) -> None:
+        place = slice(number * bench.at_once, (number + 1) * bench.at_once)
+        for values, made in zip(held, runs[number](part), strict=True):
+            values[place] = made.reshape(values[place].shape)
 
     def activations(batch: Any) -> list[NDArray[np.float32]]:
-        parts = bench.split(batch, names)
-        made = list(bench.executor.map(lambda run, part: run(part), runs, parts))
-        return [
-            np.concatenate([part[i] for part in made])
-            .astype(np.float32, copy=False)
-            .reshape(bench.chunk, *row.node.output_shape)
-            for i, row in enumerate(rows)
-        ]
+        list(bench.executor.map(run_part, range(bench.parts), bench.split(batch, names)))
+        return held
 
     return calibrate(
         activations, chunks, images, config.rule, config.bins, bench.executor,
