@@ -14,6 +14,7 @@ from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.console import Progress, if_watched, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling, sanity
+from tfqdyn.measurement.asdeployed import answered
 from tfqdyn.measurement.assembly import checked, data_of
 from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.ownerror import OwnTrial
@@ -128,4 +129,6 @@ def measure_draws(
                 cut.append(OwnTrial.of(folded.deployed, sites, kept[k]))
         measured = bench.compare(trials, dataset.x_test, scored)
         own = bench.own_errors(cut, dataset.x_test, scored)
-    return Part(measured, own, draws)
+    files = [trial.deployed.file for trial in trials if trial.deployed.file is not None]
+    answers = answered(files, dataset, scored, config, apart=given is not None)
+    return Part(measured, own, draws, answers)

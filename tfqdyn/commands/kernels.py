@@ -21,9 +21,9 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.engines import dumps, feeding
+from tfqdyn.engines.answers import classes_of
 from tfqdyn.engines.comparison import Subject, compare
 from tfqdyn.engines.feeding import Feed
-from tfqdyn.engines.tally import classes_of
 from tfqdyn.files import wholefiles
 from tfqdyn.files.wholefiles import replacing
 from tfqdyn.measurement import sampling

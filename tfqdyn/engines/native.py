@@ -6,7 +6,7 @@ A sample is what one run of the file reads: its inputs, by position. Arrays are 
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,6 +64,7 @@ class _LiteRt:
                 else interpreter.deployed(content, 1, resolver)
             )
             self._run.allocate_tensors()
+        self._delegates = resolver == interpreter.DEPLOYED
         self._inputs = [detail["index"] for detail in self._run.get_input_details()]
         self._outputs = [detail["index"] for detail in self._run.get_output_details()]
 
@@ -97,6 +98,8 @@ class _LiteRt:
         return None
 
     def delegated(self) -> bool | None:
+        if not self._delegates:
+            return None
         return any(detail["op_name"] == "DELEGATE" for detail in self._run._get_ops_details())
 
 
@@ -111,6 +114,20 @@ def _loaded(engine: Engine, content: bytes, kept: bool) -> _Loaded:
     if engine.resolver is None:
         return _Micro(content, kept)
     return _LiteRt(content, kept, engine.resolver)
+
+
+def outputs(engine: str, content: bytes, runs: Iterable[Sequence[NDArray]]) -> list[NDArray]:
+    """First outputs of a whole file, run by run, in this process: for files of our own making.
+
+    Raises:
+        TfliteFileError: the engine refuses the file.
+    """
+    loaded = _loaded(ENGINES[engine], content, False)
+    found = []
+    for inputs in runs:
+        loaded.invoke(inputs)
+        found.append(loaded.output(0))
+    return found
 
 
 def whole(given: bytes) -> bytes:

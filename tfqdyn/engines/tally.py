@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.engines.answers import classes_of, scores_of
 from tfqdyn.engines.calls import AloneRun, Values, WholeRun
 from tfqdyn.engines.differences import Difference, difference
-from tfqdyn.numerics.classification import among_best, two_classes
+from tfqdyn.numerics.classification import among_best
 from tfqdyn.results.kernelrecords import (
     INHERITED,
     OWN,
@@ -142,14 +143,6 @@ def engine_record(
     )
 
 
-def classes_of(model: TfliteModel) -> int | None:
-    """How many scores the file's only output has, one a class; None where it is no such output."""
-    shape = model.tensors[model.outputs[0]].shape[1:]
-    if len(model.outputs) > 1 or not shape or max(shape) != np.prod(shape):
-        return None
-    return max(shape)
-
-
 def _figures(index: int, tally: Tally) -> OpFigures:
     whole = tally.refused is None
     chained = tally.chained.get(index) if whole else None
@@ -210,16 +203,9 @@ def _accuracy(
     tally: Tally, model: TfliteModel, images: int, labels: NDArray[np.int64] | None
 ) -> float | None:
     """Top-1 where the only output is one score a class; ties go to the lowest class."""
-    classes = classes_of(model)
-    if labels is None or not tally.scores or classes is None:
+    if labels is None or not tally.scores or classes_of(model) is None:
         return None
-    output = model.tensors[model.outputs[0]]
-    scores = np.concatenate([s.reshape(-1, classes) for s in tally.scores])[:images]
-    last = next(o.kind for o in model.operators if model.outputs[0] in o.outputs)
-    threshold = 0.5 if last == "LOGISTIC" else 0.0
-    if output.params is not None:
-        threshold = float(threshold / output.params.scale + output.params.zero_point)
-    pairs = two_classes(scores.astype(np.float64), threshold)
-    if np.isnan(pairs).any():
+    scores = scores_of(model, tally.scores)[:images]
+    if np.isnan(scores).any():
         return None
-    return float(np.mean(among_best(pairs, labels[: len(pairs)])))
+    return float(np.mean(among_best(scores, labels[: len(scores)])))

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import assembly, summary
+from tfqdyn.measurement.asdeployed import Answered, deployed_kernels, notes_of
 from tfqdyn.measurement.ownerror import OwnSums, with_own
 from tfqdyn.measurement.sampling import calibration_split
 from tfqdyn.measurement.streaming import Measured
 from tfqdyn.network.folding import REMEDIED
-from tfqdyn.results import DataRecord, RunResult
+from tfqdyn.results import DataRecord, DeployedKernels, RunResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,13 @@ class Part:
         measured: fp32 against every trial's quantized network.
         own: for every trial and row the own error; empty unless asked for.
         drawn: for every trial the indices of its calibration images.
+        answered: what every trial's file answers on the deployed kernels; empty without files.
     """
 
     measured: Measured
     own: Sequence[Sequence[OwnSums]]
     drawn: Sequence[NDArray[np.int64]]
+    answered: Sequence[Answered] = ()
 
     @property
     def rows(self) -> tuple[tuple[str, str], ...]:
@@ -84,7 +87,7 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
             calibration_split=split,
             calibration_images=tuple(tuple(d.tolist()) for part in parts for d in part.drawn),
         ),
-        summary=summary.summarize(measured, labels),
+        summary=replace(summary.summarize(measured, labels), deployed=_deployed(parts, labels)),
         layers=layers,
         skipped={
             **folded.graph.skipped,
@@ -94,7 +97,21 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         notes=(
             *dataset.notes,
             *notes,
+            *notes_of([a for p in parts for a in p.answered]),
             *dict.fromkeys(n for trial in trials for n in trial.deployed.notes),
         ),
         tflite=tuple(t.deployed.file for t in trials if t.deployed.file is not None),
+    )
+
+
+def _deployed(parts: Sequence[Part], labels: NDArray | None) -> DeployedKernels | None:
+    """The answers of all trials on the deployed kernels."""
+    return deployed_kernels(
+        [answers for part in parts for answers in part.answered],
+        [codes for part in parts for codes in part.measured.scores],
+        [
+            None if labels is None else labels[part.measured.scored]
+            for part in parts
+            for _ in part.answered
+        ],
     )

@@ -44,12 +44,24 @@ class Strip:
 
 
 LOST = "accuracy lost, points"
+
+
+def _on_xnnpack(summary: Summary) -> Value:
+    return summary.deployed and summary.deployed.accuracy
+
+
+def _changed_by_xnnpack(summary: Summary) -> Value:
+    return summary.deployed and summary.deployed.changed_answers
+
+
 Figure = tuple[str, Callable[[Summary], Value], bool]
 """A heading, how to read the figure off a summary, and whether it is a fraction of 1."""
 FIGURES: tuple[Figure, ...] = (
     ("fp32 accuracy", lambda s: s.fp32_accuracy, True),
     ("fp32 accuracy, changed network", lambda s: s.changed_fp32_accuracy, True),
     ("{scheme} accuracy", lambda s: s.quantized_accuracy, True),
+    ("{scheme} accuracy on XNNPACK, as deployed", _on_xnnpack, True),
+    ("answers that XNNPACK changes", _changed_by_xnnpack, True),
     (LOST, lambda s: s.loss and s.loss.points, False),
     ("percent accuracy decrease, absolute", lambda s: s.percent_accuracy_decrease, False),
     ("fp32 top-5", lambda s: s.fp32_top5_accuracy, True),

@@ -61,6 +61,9 @@ from tfqdyn.results.spreads import (
     spread as spread,
 )
 from tfqdyn.results.summaries import (
+    DeployedKernels as DeployedKernels,
+)
+from tfqdyn.results.summaries import (
     Loss as Loss,
 )
 from tfqdyn.results.summaries import (

@@ -63,7 +63,7 @@ def with_infinities(record: Any) -> Any:
 
 
 _WORDS = {
-    "calibration_split", "config", "dtype", "flags", "kind", "name", "notes", "producers",
-    "reference", "sha256", "skipped", "task", "versions",
+    "calibration_split", "config", "dtype", "flags", "kernels", "kind", "name", "notes",
+    "producers", "reference", "sha256", "skipped", "task", "versions",
 }  # fmt: skip
 """Keys whose values may be any text."""

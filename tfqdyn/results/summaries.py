@@ -64,6 +64,22 @@ class MetricResult:
 
 
 @dataclass(frozen=True)
+class DeployedKernels:
+    """The same files on the kernels that applications get, where all else is of the built-in ones.
+
+    Attributes:
+        kernels: which ones: the package with its version, and TFLite's op resolver.
+        accuracy: top-1, a fraction of 1; None without labels.
+        changed_answers: share of images whose best class is another one than on the built-in
+            kernels, in [0, 1].
+    """
+
+    kernels: str
+    accuracy: Spread | None
+    changed_answers: Spread
+
+
+@dataclass(frozen=True)
 class Summary:
     """Figures of the whole network; accuracies are fractions of 1 (top-5 from 20 classes up).
 
@@ -76,7 +92,7 @@ class Summary:
     outputs) where the network does not end in one score per class, accuracies and `loss` also where
     there are no labels. `outputs` has every output of the network; runs written before there were
     any have (). `task` is what the labels are held against the outputs as, and `metrics` its
-    figures and the user's own.
+    figures and the user's own. `deployed` is None where no file that classifies was run.
     """
 
     fp32_accuracy: float | None
@@ -92,6 +108,7 @@ class Summary:
     outputs: tuple[OutputResult, ...] = ()
     task: str | None = None
     metrics: tuple[MetricResult, ...] = ()
+    deployed: DeployedKernels | None = None
 
     @property
     def distance(self) -> float:

@@ -33,7 +33,7 @@ def steps(counted: Counted | None) -> str:
 
 def milliseconds(value: float | None) -> str:
     """A latency with three significant digits."""
-    return NONE if value is None else f"{value:.3g}"
+    return NONE if value is None else f"{float(f'{value:.3g}'):,g}"
 
 
 def first(record: KernelsRecord, engine: EngineRecord) -> str:

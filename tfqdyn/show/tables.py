@@ -67,6 +67,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
         "fp32 accuracy, changed network": [percent(s.changed_fp32_accuracy) for s in summaries],
         "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],
+        **_deployed(summaries),
         "accuracy lost, points (95 %)": [points(s.loss) for s in summaries],
         "McNemar's exact p": [mcnemar(s.loss) for s in summaries],
         "percent accuracy decrease, absolute": [
@@ -89,6 +90,15 @@ def summary_table(results: Sequence[RunResult]) -> Table:
         if any(cells):
             table.add_row(name, *cells)
     return table
+
+
+def _deployed(summaries: Sequence[Summary]) -> dict[str, list[str]]:
+    """Lines of the kernels that applications get; all other figures are of the built-in ones."""
+    found = [s.deployed for s in summaries]
+    return {
+        "accuracy on XNNPACK, as deployed": [percent(d and d.accuracy) for d in found],
+        "answers that XNNPACK changes": [percent(d and d.changed_answers) for d in found],
+    }
 
 
 def _metrics(summaries: Sequence[Summary]) -> dict[str, list[str]]:
