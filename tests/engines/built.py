@@ -128,6 +128,23 @@ def with_bias_moved(content: bytes, place: int, by: int) -> bytes:
     return packed(model)
 
 
+def with_weights_behind(content: bytes) -> bytes:
+    """A copy of a file whose constants lie behind the flatbuffer, as in large files."""
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    stored = [(b, bytes(b.data)) for b in model.buffers if b.data is not None]
+    for buffer, data in stored:
+        buffer.data, buffer.offset, buffer.size = None, 2, len(data)
+    end = len(packed(model))
+    behind = b""
+    for buffer, data in stored:
+        behind += bytes(-(end + len(behind)) % 16)
+        buffer.offset = end + len(behind)
+        behind += data
+    front = packed(model)
+    assert len(front) == end
+    return front + behind
+
+
 def codes_feed(model: TfliteModel, count: int, seed: int = 1) -> Feed:
     """Images whose values are all over the first input's grid."""
     tensor = model.tensors[model.inputs[0]]

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from built import STEP, Builder, chain, codes_feed, in_process, with_bias_moved
+from built import STEP, Builder, chain, codes_feed, in_process, with_bias_moved, with_weights_behind
 
 from tfqdyn.engines import calls, dumps
 from tfqdyn.engines.arrays import packed, unpacked
 from tfqdyn.engines.comparison import Subject, compare
 from tfqdyn.engines.cutting import Cutter
 from tfqdyn.engines.feeding import Feed
-from tfqdyn.results.kernelrecords import INHERITED, OWN, EngineRecord
+from tfqdyn.results.kernelrecords import CONTEXT, INHERITED, OWN, EngineRecord
 from tfqdyn.tflite import interpreter
 from tfqdyn.tflite.file import TfliteFileError, parse
 
@@ -152,10 +152,41 @@ def test_micro_refuses_uint8_and_says_so() -> None:
     assert record.engine("builtin").refused is None
 
 
+def test_micro_gets_weights_that_lie_behind_the_flatbuffer() -> None:
+    """Micro reads none there, and computes without an error."""
+    pytest.importorskip("tflite_micro")
+    content = chain(2)
+    record = compare(subject(with_weights_behind(content), 2), ["builtin", "micro"])
+    assert "keeps weights behind its flatbuffer, where micro does not look" in record.notes[0]
+    plain = compare(subject(content, 2), ["builtin", "micro"])
+    assert plain.notes == ()
+    found, expected = record.engine("micro"), plain.engine("micro")
+    assert (found.deployed, found.first) == (expected.deployed, expected.first)
+    assert found.deployed.share < 0.05
+
+
+def test_what_differs_only_in_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that computes something else from equal inputs than the operator does alone."""
+    content = chain(3)
+
+    def other_file(function: str, argument: bytes, seconds: float) -> bytes:
+        record, arrays = unpacked(argument)
+        if record["engine"] == "reference":
+            record["engine"] = "builtin"
+            if "file" in arrays:
+                arrays["file"] = np.frombuffer(with_bias_moved(content, 1, STEP), np.uint8)
+        return in_process(function, packed(record, arrays), seconds)
+
+    monkeypatch.setattr(calls, "run_apart", other_file)
+    found = compare(subject(content, 2), ["builtin", "reference"]).engine("reference")
+    assert (found.first, found.first_cause) == (1, CONTEXT)
+    assert [f.cause for f in found.operators] == ["", CONTEXT, INHERITED]
+
+
+@pytest.mark.filterwarnings("ignore:.*debugging purposes")
 def test_xnnpack_deployed_and_op_by_op(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "run_apart", in_process)
-    with pytest.warns(UserWarning, match="debugging"):
-        record = compare(subject(chain(4)), ["builtin", "xnnpack"], runs=2)
+    record = compare(subject(chain(4)), ["builtin", "xnnpack"], runs=2)
     xnnpack = record.engine("xnnpack")
     values = IMAGES * 16 * 8
     assert [f.delegated for f in xnnpack.operators] == [True] * 4

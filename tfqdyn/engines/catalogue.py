@@ -14,11 +14,13 @@ class Engine:
         words: what it is.
         resolver: TFLite's op resolver; None for TensorFlow Lite Micro.
         version: names the package with its version.
+        reads_outside: whether it reads weights that a file keeps behind its flatbuffer.
     """
 
     words: str
     resolver: str | None
     version: Callable[[], str]
+    reads_outside: bool = True
 
 
 def _litert(words: str, resolver: str) -> Engine:
@@ -29,5 +31,5 @@ ENGINES = {
     "builtin": _litert("TFLite's built-in kernels, without delegates", interpreter.RESOLVER),
     "reference": _litert("TFLite's reference kernels", interpreter.REFERENCE),
     "xnnpack": _litert("XNNPACK, which applications get by default", interpreter.DEPLOYED),
-    "micro": Engine("TensorFlow Lite Micro", None, micro.name),
+    "micro": Engine("TensorFlow Lite Micro", None, micro.name, reads_outside=False),
 }

@@ -18,7 +18,7 @@ from tfqdyn.console import Progress, silent
 from tfqdyn.engines import calls
 from tfqdyn.engines.calls import CutOperator, RefusedError, Values
 from tfqdyn.engines.catalogue import ENGINES
-from tfqdyn.engines.cutting import Cutter, fed, fixed
+from tfqdyn.engines.cutting import Cutter, fed, fixed, weights_inside
 from tfqdyn.engines.dumps import Dump, as_codes
 from tfqdyn.engines.feeding import Feed
 from tfqdyn.engines.tally import Tally, engine_record
@@ -104,6 +104,7 @@ class _Comparison:
         self._fixed = fixed(model)
         made = [t for operator in model.operators for t in operator.outputs]
         self._made = [t for t in made if t not in self._fixed]
+        self._inside = weights_inside(subject.content)
         self._tallies = {name: Tally(model, refused.get(name)) for name in engines}
         self._dumps = [(dump, Tally(model, None)) for dump in dumps]
 
@@ -148,7 +149,8 @@ class _Comparison:
         """The operators that compute of the file's inputs, each as a file of its own."""
         model, content = self._model, self._subject.content
         weights = [t for o in model.operators for t in o.outputs if t in self._fixed]
-        made = calls.whole(self._base, content, inputs[:1], weights, True).values[0]
+        given = self._content(self._base)
+        made = calls.whole(self._base, given, inputs[:1], weights, True).values[0]
         cutter = Cutter(content, model, made)
         shapes = {t: values.shape for t, values in sample.items()}
         return [
@@ -163,10 +165,16 @@ class _Comparison:
         if tally.refused is not None:
             return None
         try:
-            return calls.whole(name, self._subject.content, inputs, self._made, True).values
+            return calls.whole(name, self._content(name), inputs, self._made, True).values
         except RefusedError as error:
             tally.refused = str(error)
             return None
+
+    def _content(self, name: str) -> bytes:
+        """The file as an engine can read it."""
+        if ENGINES[name].reads_outside or self._inside is None:
+            return self._subject.content
+        return self._inside
 
     def _deployed(self, name: str, inputs: Sequence[Sequence[NDArray]], runs: int) -> Values | None:
         """The outputs as applications get them; None if the engine refuses."""
@@ -175,7 +183,7 @@ class _Comparison:
             return None
         outputs = self._model.outputs
         try:
-            found = calls.whole(name, self._subject.content, inputs, outputs, False, runs)
+            found = calls.whole(name, self._content(name), inputs, outputs, False, runs)
         except RefusedError as error:
             tally.refused = str(error)
             return None
@@ -201,6 +209,17 @@ class _Comparison:
             o for o in self._cut if set(o.reads) <= set(known[0]) and set(o.makes) <= set(found[0])
         ]
         tally.add_alone_of_dump(found, calls.alone(self._base, operators, known))
+
+    def _moved(self) -> tuple[str, ...]:
+        """A remark where an engine ran a copy of the file, lest it run without weights."""
+        blind = [name for name in self._tallies if not ENGINES[name].reads_outside]
+        if self._inside is None or not blind:
+            return ()
+        return (
+            f"The file keeps weights behind its flatbuffer, where {', '.join(blind)} does not "
+            "look: it would compute without them, and say nothing. It ran a copy with the weights "
+            "inside.",
+        )
 
     def _record(self) -> KernelsRecord:
         subject, model = self._subject, self._model
@@ -230,7 +249,7 @@ class _Comparison:
                 for t in [model.tensors[o.outputs[0]]]
             ),
             engines=tuple(records),
-            notes=base.unfaithful(),
+            notes=(*base.unfaithful(), *self._moved()),
             versions={"tfqdyn": tfqdyn.__version__, "numpy": np.__version__},
         )
 

@@ -35,6 +35,26 @@ def fed(operator: Operator, fixed: Collection[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(t for t in operator.inputs if t >= 0 and t not in fixed))
 
 
+def weights_inside(content: bytes) -> bytes | None:
+    """A copy of a file that keeps weights behind its flatbuffer, with the weights inside.
+
+    Returns:
+        None where they are inside already.
+    """
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    outside = [b for b in model.buffers if b.data is None and b.offset > 1]
+    for buffer in outside:
+        buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+    return _packed(model) if outside else None
+
+
+def _packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
 class Cutter:
     """Cuts operators out of one file.
 
@@ -85,9 +105,7 @@ class Cutter:
         model: Any = schema.ModelT()
         model.version, model.buffers, model.subgraphs = self._whole.version, buffers, [part]
         model.operatorCodes = [self._whole.operatorCodes[operator.opcodeIndex]]
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), _IDENTIFIER)
-        return bytes(builder.Output())
+        return _packed(model)
 
     def _stored(self, tensor: int, number: int) -> Any:
         """A constant's bytes as an array; large files keep them behind the flatbuffer."""

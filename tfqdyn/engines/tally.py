@@ -12,6 +12,7 @@ from tfqdyn.engines.calls import AloneRun, Values, WholeRun
 from tfqdyn.engines.differences import Difference, difference
 from tfqdyn.numerics.classification import among_best
 from tfqdyn.results.kernelrecords import (
+    CONTEXT,
     INHERITED,
     OWN,
     UNKNOWN,
@@ -34,7 +35,7 @@ class Tally:
     """
 
     def __init__(self, model: TfliteModel, refused: str | None) -> None:
-        self._model = model
+        self.model = model
         self.refused = refused
         self.refused_operators: dict[int, str] = {}
         self.chained: Sums = {}
@@ -49,7 +50,7 @@ class Tally:
     def add_whole(self, base: Values, chained: Values, deployed: Values) -> None:
         """Runs of the whole file: with kept tensors, and the outputs without."""
         self._add(self.chained, base, chained)
-        for output in set(self._model.outputs).intersection(base[0]):
+        for output in set(self.model.outputs).intersection(base[0]):
             for b, c, d in zip(base, chained, deployed, strict=True):
                 self.deployed[output] += difference(b[output], d[output])
                 self.kept[output] += difference(b[output], c[output])
@@ -66,11 +67,11 @@ class Tally:
     def add_dump(self, base: Values, found: Values) -> None:
         """Tensors of a device."""
         self._add(self.chained, base, found)
-        for output in self._model.outputs:
+        for output in self.model.outputs:
             for b, d in zip(base, found, strict=True):
                 if output in b and output in d:
                     self.deployed[output] += difference(b[output], d[output])
-        if set(self._model.outputs) <= set(found[0]):
+        if set(self.model.outputs) <= set(found[0]):
             self._add_scores(found)
 
     def add_alone_of_dump(self, found: Values, run: AloneRun) -> None:
@@ -85,7 +86,7 @@ class Tally:
 
     def unfaithful(self) -> tuple[str, ...]:
         """Of the base's own tally: operators that compute something else alone than in the file."""
-        kinds = {operator.index: operator.kind for operator in self._model.operators}
+        kinds = {operator.index: operator.kind for operator in self.model.operators}
         odd = [f"{i} ({kinds[i]})" for i, found in sorted(self.alone.items()) if found.differing]
         if not odd:
             return ()
@@ -95,7 +96,7 @@ class Tally:
         )
 
     def _add(self, sums: Sums, base: Values, other: Values) -> None:
-        for operator in self._model.operators:
+        for operator in self.model.operators:
             for tensor in operator.outputs:
                 for b, o in zip(base, other, strict=True):
                     if tensor in b and tensor in o:
@@ -103,8 +104,8 @@ class Tally:
                         sums[operator.index] = found + difference(b[tensor], o[tensor])
 
     def _add_scores(self, outputs: Values) -> None:
-        if len(self._model.outputs) == 1:
-            self.scores += [sample[self._model.outputs[0]] for sample in outputs]
+        if len(self.model.outputs) == 1:
+            self.scores += [sample[self.model.outputs[0]] for sample in outputs]
 
 
 def engine_record(
@@ -143,6 +144,18 @@ def engine_record(
     )
 
 
+def _reads_equal(index: int, tally: Tally) -> bool:
+    """Whether an operator of codes reads, in the whole file, exactly what the base's reads."""
+    model = tally.model
+    maker = {t: operator.index for operator in model.operators for t in operator.outputs}
+    operator = model.operators[index]
+    read = [t for t in operator.inputs if t >= 0 and model.tensors[t].data is None]
+    if any(model.tensors[t].dtype.startswith("float") for t in (*read, *operator.outputs)):
+        return False  # differences below a step are none, and may grow
+    made = [tally.chained.get(maker[t]) for t in read if t in maker]
+    return all(found is not None and not found.differing for found in made)
+
+
 def _figures(index: int, tally: Tally) -> OpFigures:
     whole = tally.refused is None
     chained = tally.chained.get(index) if whole else None
@@ -151,19 +164,21 @@ def _figures(index: int, tally: Tally) -> OpFigures:
         index=index,
         chained=_of(chained),
         alone=_of(alone),
-        cause=_cause(chained, alone),
+        cause=_cause(chained, alone, _reads_equal(index, tally)),
         milliseconds=tally.milliseconds.get(index),
         delegated=tally.delegated.get(index),
         refused=tally.refused_operators.get(index),
     )
 
 
-def _cause(chained: Difference | None, alone: Difference | None) -> str:
-    if alone is not None and alone.differing:
-        return OWN
+def _cause(chained: Difference | None, alone: Difference | None, reads_equal: bool) -> str:
     if chained is None or not chained.differing:
-        return ""
-    return UNKNOWN if alone is None else INHERITED
+        return OWN if alone is not None and alone.differing else ""
+    if alone is None:
+        return UNKNOWN
+    if reads_equal and chained != alone:
+        return CONTEXT
+    return OWN if alone.differing else INHERITED
 
 
 def _of(found: Difference | None) -> Counted | None:

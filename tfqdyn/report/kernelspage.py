@@ -10,6 +10,7 @@ from markupsafe import Markup
 from tfqdyn.files import wholefiles
 from tfqdyn.report.page import ASSETS
 from tfqdyn.results.kernelrecords import (
+    CONTEXT,
     INHERITED,
     OWN,
     Counted,
@@ -22,7 +23,7 @@ from tfqdyn.show import kernelstables as words
 WIDTH, HEIGHT = 1000, 90
 DECADES = 6
 """Shares from 1 down to 1e-6 are drawn, on a logarithmic axis."""
-WORDS = {OWN: "its own", INHERITED: "inherited", "": ""}
+WORDS = {OWN: "its own", INHERITED: "inherited", CONTEXT: "only in the whole file", "": ""}
 
 
 @dataclass(frozen=True)

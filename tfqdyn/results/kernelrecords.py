@@ -8,7 +8,7 @@ from typing import Any
 from tfqdyn.results.jsonvalues import plain
 
 SCHEMA = 1
-OWN, INHERITED, UNKNOWN = "own", "inherited", "unknown"
+OWN, INHERITED, CONTEXT, UNKNOWN = "own", "inherited", "context", "unknown"
 """Where a difference comes from."""
 
 
@@ -57,7 +57,9 @@ class OpFigures:
         chained: in a run of the whole file with every tensor kept; None where it was not read.
         alone: from equal inputs; None where that cannot be had, and `refused` may say why.
         cause: "" where nothing differs; "own" where the operator differs from equal inputs,
-            "inherited" where only its inputs make it differ, "unknown" where that cannot be told.
+            "inherited" where only its inputs make it differ, "context" where the engine computes
+            something else in the whole file than alone although the inputs are equal, "unknown"
+            where that cannot be told.
         milliseconds: median time of one run of the operator alone; None where it did not run.
         delegated: whether a delegate (XNNPACK) took it; None where the engine has none.
         refused: what the engine says of the operator alone, if it refuses it.

@@ -4,12 +4,20 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tfqdyn.results.kernelrecords import INHERITED, OWN, Counted, EngineRecord, KernelsRecord
+from tfqdyn.results.kernelrecords import (
+    CONTEXT,
+    INHERITED,
+    OWN,
+    Counted,
+    EngineRecord,
+    KernelsRecord,
+)
 
 NONE = "-"
 CAUSES = {
     OWN: "its own doing: it differs from equal inputs",
     INHERITED: "inherited: from equal inputs it does not differ",
+    CONTEXT: "not the operator's: alone, from equal inputs, it does not differ like that",
 }
 """What a cause means; any other cannot be told."""
 
