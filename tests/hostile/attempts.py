@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hostile.material import CONFIG, SIZE, Material
 
-from tfqdyn import datasets, filepair, pipeline
+from tfqdyn import datasets, filepair, modelsource, pipeline
 from tfqdyn.commands import compare
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling
@@ -51,6 +51,15 @@ def analyze_files(reference: Path, quantized: Path, material: Material) -> Any:
     """Holds a quantized `.tflite` file against a float one; either may be damaged."""
     contents = file.read(reference), file.read(quantized)
     return filepair.analyze(*contents, material.data, CONFIG)
+
+
+def analyze_float(path: Path, material: Material) -> Any:
+    """Analyzes a `.tflite` file as a model, where it is small."""
+    model = modelsource.load(path)
+    graph = model.graph
+    if sum(math.prod(row.output_shape) for row in graph.rows) > MOST_VALUES:
+        return sampling.chunking(graph, graph.rows, CONFIG)
+    return pipeline.analyze(model, material.data, CONFIG)
 
 
 def compare_runs(folders: list[Path], out: Path) -> Any:

@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from hostile import damage
-from hostile.attempts import analyze_files, analyze_tflite, command
+from hostile.attempts import analyze_files, analyze_float, analyze_tflite, command
 from hostile.material import SCHEMES, Material
 
 Attempt = Callable[[], Any]
@@ -19,15 +19,20 @@ Attempt = Callable[[], Any]
 def opened(path: Path, rng: random.Random, material: Material) -> Attempt:
     """Nineteen in twenty are opened by the library, the others by the command.
 
-    One in four is held against the float file instead of the model, as either of the two.
+    One in four is held against the float file instead of the model, as either of the two; of the
+    others three in ten are models themselves.
     """
     if rng.random() < 0.05:
         folder = material.folder
-        given = [f"--model={folder}/f.keras", f"--data={folder}/d.npz", f"--tflite={path}"]
+        model = [f"--model={folder}/f.keras", f"--tflite={path}"]
+        model = rng.choice([model, model, [f"--model={path}"]])
+        given = [*model, f"--data={folder}/d.npz"]
         return lambda: command("analyze", *given, f"--out={path.parent}/out")
     if rng.random() < 0.25:
         pair = rng.sample([path, material.folder / "float32.tflite"], 2)
         return lambda: analyze_files(*pair, material)
+    if rng.random() < 0.3:
+        return lambda: analyze_float(path, material)
     return lambda: analyze_tflite(path, material)
 
 
