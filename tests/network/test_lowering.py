@@ -255,3 +255,29 @@ def test_models_of_other_forms_are_refused() -> None:
         lower(keras.Sequential([keras.Input((None, None, 3)), k.Conv2D(2, 1)]))
     with pytest.raises(UnsupportedModelError, match="last axis"):
         lower(image_model(k.Conv2D(4, 1), k.BatchNormalization(axis=1)))
+
+
+@pytest.mark.parametrize(
+    ("widths", "ops"),
+    [
+        (((0, 0), (1, 2), (0, 1), (0, 0)), ["pad"]),
+        (((0, 0), (0, 0), (0, 0), (2, 3)), ["pad_channels"]),
+        (((0, 0), (1, 0), (0, 1), (0, 2)), ["pad", "pad_channels"]),
+    ],
+)
+def test_zeros_are_padded_around_images_and_behind_channels(
+    widths: tuple[tuple[int, int], ...], ops: list[str]
+) -> None:
+    x = keras.Input((6, 5, 3))
+    y = k.Conv2D(4, 1)(keras.ops.pad(x, widths))
+    model = randomize(keras.Model(x, y))
+    outputs_agree(model)
+    assert [node.op for node in lower(model)][1:-1] == ops
+
+
+@pytest.mark.parametrize("how", [{"mode": "reflect"}, {"constant_values": 1.0}])
+def test_padding_with_something_else_is_refused(how: dict[str, object]) -> None:
+    x = keras.Input((6, 5, 3))
+    y = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), **how)
+    with pytest.raises(UnsupportedModelError, match="something else than zeros"):
+        lower(keras.Model(x, k.Flatten()(y)))

@@ -170,6 +170,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Multiply": elementwise.merge("multiply"),
     "Normalization": linear.normalization,
     "PReLU": elementwise.prelu,
+    "Pad": spatial.pad_axes,
     "Permute": spatial.permute,
     "ReLU": elementwise.relu,
     "Relu": elementwise.named_activation("relu"),

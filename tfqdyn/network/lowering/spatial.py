@@ -33,6 +33,22 @@ def pad(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     return b.node("pad", inputs, padding=tuple(map(tuple, call.layer.padding)))
 
 
+def pad_axes(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    """`keras.ops.pad` with zeros, of an image's border and of channels."""
+    widths = [tuple(map(int, pair)) for pair in call.layer.pad_width]
+    if call.layer.mode != "constant" or any(call.arguments[1:]) or len(widths) != len(b.shape) + 1:
+        raise UnsupportedModelError(f"layer {call.name!r} pads with something else than zeros")
+    if any(map(any, widths[:-1])) and (len(widths) != 4 or any(widths[0])):
+        raise UnsupportedModelError(f"layer {call.name!r} pads other axes than an image's")
+    value, (before, after) = inputs[0], widths[-1]
+    if any(map(any, widths[1:-1])):
+        shape = (*b.shape[:-1], b.shape_of(value)[-1])
+        value = b.node("pad", (value,), shape=shape, padding=tuple(widths[1:3]))
+    if before or after:
+        value = b.node("pad_channels", (value,), before=before, after=after)
+    return value
+
+
 def crop(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     return b.node("crop", inputs, cropping=tuple(map(tuple, call.layer.cropping)))
 
