@@ -184,6 +184,45 @@ def test_a_click_opens_the_layers_channels(browser: Browser, folder: Path) -> No
     browser.until(lambda: not browser.one("#layer").is_displayed())
 
 
+def test_every_layer_has_an_address(browser: Browser, folder: Path) -> None:
+    browser.open(folder / "three.html")
+    assert "#" not in browser.driver.current_url
+    browser.click(browser.one("#table tbody tr:nth-child(3) td:nth-child(2) button"))
+    browser.until(lambda: "#" in browser.driver.current_url)
+    address, heading = browser.driver.current_url, browser.one("#layer-title").text
+    browser.click(browser.one("#close"))
+    browser.until(lambda: "#" not in browser.driver.current_url)
+    browser.driver.get("about:blank")
+    browser.driver.get(address)
+    browser.until(lambda: browser.one("#layer").is_displayed())
+    assert browser.one("#layer-title").text == heading
+    browser.run("location.hash = '#layer=stem'")
+    browser.until(lambda: "stem" in browser.one("#layer-title").text)
+    browser.run("location.hash = '#layer=nowhere'")  # opens nothing, breaks nothing
+    assert "stem" in browser.one("#layer-title").text
+
+
+def test_charts_say_in_words_what_they_show(browser: Browser, folder: Path) -> None:
+    browser.open(folder / "one.html")
+    label = browser.one(".chart").get_attribute("aria-label") or ""
+    assert "layers, lowest" in label
+    assert "highest" in label
+    assert label.endswith("The layer table has every value.")
+
+
+def test_phones_are_not_told_of_keys(browser: Browser, folder: Path) -> None:
+    for width, shown, hidden in (
+        (1440, ".with-keys", ".by-touch"),
+        (390, ".by-touch", ".with-keys"),
+    ):
+        touch = {"enabled": width < 500}
+        browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", touch)
+        browser.open(folder / "one.html", width)
+        assert browser.one(shown).is_displayed()
+        assert not browser.one(hidden).is_displayed()
+    browser.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
 def test_a_point_opens_its_layer(browser: Browser, folder: Path) -> None:
     browser.open(folder / "one.html")
     figure = browser.chart("SQNR in dB")

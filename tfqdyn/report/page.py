@@ -1,12 +1,13 @@
 """Everything -> one HTML file."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tfqdyn.files import wholefiles
 from tfqdyn.report import summary
@@ -48,6 +49,7 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
         title=title or ", ".join(networks),
         headline=summary.headline(runs, found),
@@ -62,8 +64,14 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         style=Markup((ASSETS / "page.css").read_text()),
         script=Markup("\n".join((ASSETS / name).read_text() for name in SCRIPTS)),
         vega=Markup(vega()),
+        unlike=_unlike(runs),
         version=runs[0].result.versions.get("tfqdyn", ""),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken behind its underscores and slashes."""
+    return Markup(re.sub(r"([_/])(?=.)", r"\1<wbr>", str(escape(name))))
 
 
 def _more(run: Run) -> tuple[str, str]:
@@ -71,6 +79,20 @@ def _more(run: Run) -> tuple[str, str]:
     if run.result.warnings or causes.measured(run.result):
         return "", ""
     return causes.WOULD_ADD, causes.own_error_command(run.result)
+
+
+def _unlike(runs: Sequence[Run]) -> str:
+    """That lines of different networks share an axis, where they do."""
+    plans = {tuple((row.number, row.name, row.kind) for row in run.result.layers) for run in runs}
+    if len(plans) < 2:
+        return ""
+    names = {tuple(row.name for row in run.result.layers if row.number) for run in runs}
+    if len(names) < 2:
+        return "The runs differ in ops without a kernel; layers of one number are the same layers."
+    return (
+        "The runs are of different networks: each layer stands at its number in its own network, "
+        "so layers above one another are not the same layer."
+    )
 
 
 def _data(runs: Sequence[Run]) -> dict[str, Any]:

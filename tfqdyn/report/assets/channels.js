@@ -139,7 +139,7 @@ function describeHistogram(made) {
 function openLayer(run, layer) {
   state.open = { run, layer, charts: [] };
   byId("layer-title").replaceChildren(
-    title(layer),
+    ...breakable(title(layer)),
     element("small", { class: "note" }, `\u2003${layer.kind}, ${layer.shape}`),
   );
   byId("layer-facts").replaceChildren(...layer.facts.map((fact) => element("p", {}, fact)));
@@ -226,6 +226,7 @@ function openLayer(run, layer) {
       element("p", { class: "note" }, "This run kept no histograms: it was made by an earlier version."),
     );
   if (!byId("layer").open) byId("layer").showModal();
+  address({ run: run.name, layer: layer.name });
   hideTip();
   built.forEach(([made, log]) => {
     made.log = log;

@@ -96,7 +96,7 @@ const hideTip = () => (byId("tip").hidden = true);
 
 // One chart with its heading, its legend and its buttons; `describe` says what to draw now.
 function panel(kind, heading, describe, { lines = [], canLog = true, rows }) {
-  const chart = element("div", { class: "chart" });
+  const chart = element("div", { class: "chart", role: "img", "aria-label": heading });
   const made = { chart, describe, heading, canLog, view: null, hidden: new Set(), log: false };
   const tool = (name, what, onclick) =>
     element("button", { type: "button", "aria-label": `${what}: ${heading}`, onclick }, name);
@@ -133,6 +133,7 @@ function panel(kind, heading, describe, { lines = [], canLog = true, rows }) {
     const drawn = await view(kind, describe(made), chart);
     made.view?.finalize();
     made.view = drawn;
+    chart.setAttribute("aria-label", made.inWords ? made.inWords() : heading); // Vega sets its own
   };
   return made;
 }

@@ -104,7 +104,13 @@ function buildCharts() {
         canLog: plan.can_log,
         rows: rowsOf,
       });
-      return Object.assign(made, { lines: plan.lines, log: plan.log, shared: group.shared });
+      const inWordsNow = () => inWords(made);
+      return Object.assign(made, {
+        lines: plan.lines,
+        log: plan.log,
+        shared: group.shared,
+        inWords: inWordsNow,
+      });
     });
     built.forEach((made) => {
       made.group = built;
@@ -122,6 +128,21 @@ function buildCharts() {
       grid,
     );
   }
+}
+
+// What a chart shows, in words: each line's ends, lowest and highest value, and where they are.
+function inWords(made) {
+  const lines = new Map();
+  for (const { run, line, layer, figure } of pointsOf(made, drawable)) {
+    const key = page.runs.length > 1 ? run.name : line.label;
+    lines.set(key, [...(lines.get(key) ?? []), { layer, value: figure[0] }]);
+  }
+  const told = [...lines].map(([name, points]) => {
+    const sorted = points.toSorted((a, b) => a.value - b.value);
+    const at = ({ layer, value }) => `${text(value)} at ${title(layer)}`;
+    return `${name}: ${points.length} layers, lowest ${at(sorted[0])}, highest ${at(sorted.at(-1))}`;
+  });
+  return `${made.heading}. ${told.join(". ") || "No values"}. The layer table has every value.`;
 }
 
 function rowsOf(made) {
@@ -203,7 +224,7 @@ function listen(made) {
   Object.entries({
     tabindex: "0",
     role: "group",
-    "aria-label": `${made.heading}, chart; arrow keys walk the layers, Enter opens one`,
+    "aria-description": "arrow keys walk the layers, Enter opens one",
   }).forEach(([name, setting]) => chart.setAttribute(name, setting));
 
   chart.addEventListener("pointerdown", (event) => {

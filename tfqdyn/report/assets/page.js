@@ -49,6 +49,10 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// A name that may be broken behind its underscores and slashes.
+const breakable = (name) =>
+  name.split(/(?<=[_/])/).flatMap((part, i) => (i ? [element("wbr"), part] : [part]));
+
 function swatch(colour, marker) {
   const svg = document.createElementNS(SVG, "svg");
   const shape = document.createElementNS(SVG, "path");

@@ -1,4 +1,18 @@
-// Themes, events of the page, and the start.
+// Themes, addresses of layers, events of the page, and the start.
+
+// The page's address, with what is open: every layer has one of its own.
+function address(open) {
+  const hash = open ? `#${new URLSearchParams(open)}` : "";
+  if (location.hash !== hash) history.replaceState(null, "", hash || location.pathname + location.search);
+}
+
+// Opens the layer that the address names, of the run that it names or of the first that has it.
+function openAddressed() {
+  const named = new URLSearchParams(location.hash.slice(1));
+  const having = page.runs.filter((run) => run.byName.has(named.get("layer")));
+  const run = having.find((one) => one.name === named.get("run")) ?? having[0];
+  if (run) openLayer(run, run.byName.get(named.get("layer")));
+}
 
 function redraw() {
   drawCharts();
@@ -41,7 +55,11 @@ function start() {
   };
   byId("previous").onclick = () => step(-1);
   byId("next").onclick = () => step(1);
-  byId("layer").addEventListener("close", hideTip);
+  byId("layer").addEventListener("close", () => {
+    hideTip();
+    address(null);
+  });
+  addEventListener("hashchange", openAddressed);
   byId("layer").addEventListener("keydown", (event) => {
     if (event.key === "ArrowLeft") step(-1);
     if (event.key === "ArrowRight") step(1);
@@ -66,6 +84,7 @@ function start() {
     setTheme("light");
   });
   addEventListener("afterprint", () => setTheme(before));
+  openAddressed();
 }
 
 start();

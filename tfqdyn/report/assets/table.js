@@ -26,7 +26,7 @@ function columns() {
               openLayer(row.run, row.layer);
             },
           },
-          row.layer.name,
+          ...breakable(row.layer.name),
         ),
       csv: (row) => row.layer.name,
     },
