@@ -210,6 +210,26 @@ def test_charts_say_in_words_what_they_show(browser: Browser, folder: Path) -> N
     assert label.endswith("The layer table has every value.")
 
 
+def test_blocks_fold_and_unfold(browser: Browser, folder: Path) -> None:
+    browser.open(folder / "one.html")
+    button = browser.one(".blocks .fold")
+    inner = button.find_element(By.XPATH, "./ancestor::tbody").find_elements(
+        By.CSS_SELECTOR, ".inner"
+    )
+    assert len(inner) > 1
+    assert not inner[0].is_displayed()
+    browser.click(button)
+    assert all(row.is_displayed() for row in inner)
+    assert button.get_attribute("aria-expanded") == "true"
+    layer = inner[0].find_element(By.CSS_SELECTOR, ".link")
+    name = layer.text
+    browser.click(layer)
+    browser.until(lambda: name in browser.one("#layer-title").text)
+    browser.click(browser.one("#close"))
+    browser.click(button)
+    assert not inner[0].is_displayed()
+
+
 def test_phones_are_not_told_of_keys(browser: Browser, folder: Path) -> None:
     for width, shown, hidden in (
         (1440, ".with-keys", ".by-touch"),

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tfqdyn.files import wholefiles
-from tfqdyn.report import summary
+from tfqdyn.report import blockrows, summary
 from tfqdyn.report.bundle import vega
 from tfqdyn.report.charts import specifications
 from tfqdyn.report.inputs import Result, Run, named_runs
@@ -65,6 +65,7 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         script=Markup("\n".join((ASSETS / name).read_text() for name in SCRIPTS)),
         vega=Markup(vega()),
         unlike=_unlike(runs),
+        blocks=[blockrows.of_run(run, place) for place, run in enumerate(runs)],
         version=runs[0].result.versions.get("tfqdyn", ""),
     )
 

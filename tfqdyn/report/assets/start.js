@@ -71,6 +71,15 @@ function start() {
         openLayer(run, run.byName.get(button.dataset.layer));
       }),
   );
+  document.querySelectorAll(".blocks .fold").forEach((button) => {
+    const inner = button.closest("tbody").querySelectorAll(".inner");
+    const fold = (open) => {
+      button.setAttribute("aria-expanded", String(open));
+      inner.forEach((row) => (row.hidden = !open));
+    };
+    button.onclick = () => fold(button.getAttribute("aria-expanded") !== "true");
+    fold(false); // pages without scripts show all
+  });
   let width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth !== width) {
