@@ -1,6 +1,7 @@
 """The page's table of blocks: a network's layers grouped, each group with its figures."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tfqdyn.report.inputs import Run
@@ -36,16 +37,26 @@ def of_run(run: Run, index: int) -> BlockTable:
     """The table of one run, the `index`-th of the page."""
     found = blocks(run.result.layers)
     several = any(len(block.layers) > 1 for block in found)
-    return BlockTable(run, index, tuple(map(_line, found)) if several else ())
+    times = Counter(block.name for block in found)
+    rows = tuple(_line(block, _name(block, times)) for block in found)
+    return BlockTable(run, index, rows if several else ())
 
 
-def _line(block: Block) -> Line:
+def _name(block: Block, times: Mapping[str, int]) -> str:
+    """What its layers' names begin with, if that is no other block's; else its first and last."""
+    first, last = block.layers[0].name, block.layers[-1].name
+    if len(block.layers) == 1:
+        return first
+    return block.name if times[block.name] == 1 else f"{first} \N{HORIZONTAL ELLIPSIS} {last}"
+
+
+def _line(block: Block, name: str) -> Line:
     alone = len(block.layers) == 1
     worst = block.worst
     lowest = f"{_decibels(worst.sqnr_pooled_db.mean)} ({worst.name})"
     return Line(
         numbers=block.numbers.replace("-", "\N{EN DASH}"),
-        name=block.layers[0].name if alone else block.name,
+        name=name,
         kind=block.kind,
         sqnr=_decibels(block.sqnr_db),
         worst="" if alone else lowest,
