@@ -12,7 +12,7 @@ from tfqdyn.tflite.file import INDICES, Operator, Tensor
 
 MOST_BEYOND = 0.05
 """Share of the weights that may be off by more than a step; clipped ones count as right."""
-FLOATS_APART = 0.01
+FLOATS_APART = 0.003
 """`Likeness.distance` up to which two constants in floats are one; halves have 3e-4."""
 AT_A_TIME = 2**20
 

@@ -75,7 +75,7 @@ def outputs_of(
                 quantized=theirs.tensor,
                 params=quantized.tensor(theirs.tensor).params,
                 scores=scores and bool(found.reference.is_numeric(source)),
-                logits=_logits(found, source, theirs, quantized),
+                logits=_logits(found, source, theirs, reference, quantized),
                 threshold=0.5 if kind == "LOGISTIC" else 0.0,
             )
         )
@@ -110,7 +110,7 @@ def _paired(
 
 
 def _logits(
-    found: Matching, source: int, theirs: Port, quantized: Side
+    found: Matching, source: int, theirs: Port, reference: Side, quantized: Side
 ) -> tuple[int, int, QuantParams | None] | None:
     """What a final softmax or sigmoid reads, in both files."""
     step, other = (
@@ -124,6 +124,10 @@ def _logits(
     if step.kind not in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"):
         return None
     (first,), (second,) = found.reference.arguments(step), found.quantized.arguments(other)
+    if reference.shapes is None or quantized.shapes is None:
+        return None
+    if first not in reference.shapes or second not in quantized.shapes:
+        return None
     return first, second, quantized.tensor(second).params
 
 

@@ -91,6 +91,8 @@ def _incomparable(ours: int, theirs: int, reference: Side, quantized: Side) -> s
     shapes = []
     for side, value in ((reference, ours), (quantized, theirs)):
         assert side.shapes is not None, "the files are tried"
+        if value not in side.shapes:
+            return f"the interpreter keeps no values of it in the {side.which} file"
         if side.fixed is not None and side.fixed > 1 and side.shapes[value][:1] != (side.fixed,):
             return f"the {side.which} file mixes the samples of a batch there"
         shapes.append([size for size in side.sample_shape(value) if size != 1])

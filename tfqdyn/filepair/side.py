@@ -37,7 +37,7 @@ class Side:
         content, flow: the file, and the same as a graph.
         inputs, outputs: in the order of the other file's.
         fixed: how many samples it runs at once, and no other number; None for any number.
-        shapes: of every tensor, for `fixed` samples (for 1 where that is None).
+        shapes: of every tensor that can be read, for `fixed` samples (for 1 where that is None).
         whole: whether the inputs have no batch axis: all of one is one sample.
         resolver: whose kernels run it.
     """
@@ -176,7 +176,8 @@ def tried(side: Side, values: Sequence[int], at_once: int) -> Side:
     assert first is not None, "a refused first run is an error"
     if more and more[0] is not None:
         larger = more[0]
-        if all(first[v][:1] == (1,) and larger[v] == (at_once, *first[v][1:]) for v in values):
+        read = [v for v in values if v in first]
+        if all(first[v][:1] == (1,) and larger.get(v) == (at_once, *first[v][1:]) for v in read):
             return replace(side, fixed=None, shapes=first)
     if side.whole:
         return replace(side, fixed=1, shapes=first)

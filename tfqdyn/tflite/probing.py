@@ -4,6 +4,7 @@ Whether a file takes batches of another size than its own is tried, for what a f
 shapes is not what its operators do.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +31,8 @@ def probe(
         resolver: whose kernels run it.
 
     Returns:
-        For each run what shape each tensor took; None where the interpreter refused it.
+        For each run what shape each tensor took, of those whose values can be read; None where the
+        interpreter refused it.
 
     Raises:
         TfliteFileError: it refuses the first run, crashes or does not end.
@@ -89,5 +91,8 @@ def _run(
                     held[...] = 0 if held.dtype.name in INDICES else codes.astype(held.dtype)
                 del held
             run.invoke()
-        details = run.get_tensor_details()
-        return {str(d["index"]): [int(size) for size in d["shape"]] for d in details}
+        found = {}
+        for detail in run.get_tensor_details():
+            with contextlib.suppress(ValueError, TypeError):  # loops keep some tensors nowhere
+                found[str(detail["index"])] = list(run.tensor(detail["index"])().shape)
+        return found
