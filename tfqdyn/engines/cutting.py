@@ -13,7 +13,8 @@ import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.tflite.file import Operator, TfliteModel, schema
+from tfqdyn.files.quoting import brief
+from tfqdyn.tflite.file import Operator, TfliteFileError, TfliteModel, schema
 
 _IDENTIFIER = b"TFL3"
 
@@ -41,7 +42,7 @@ def weights_inside(content: bytes) -> bytes | None:
     Returns:
         None where they are inside already.
     """
-    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    model = _unpacked(content)
     outside = [b for b in model.buffers if b.data is None and b.offset > 1]
     for buffer in outside:
         buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
@@ -49,9 +50,19 @@ def weights_inside(content: bytes) -> bytes | None:
     return _packed(model) if outside else None
 
 
+def _unpacked(content: bytes) -> Any:
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    except Exception as error:  # the flatbuffer reader raises whatever damage leads it to
+        raise TfliteFileError(f"the .tflite file is damaged: {brief(error)}") from error
+
+
 def _packed(model: Any) -> bytes:
     builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    try:
+        builder.Finish(model.Pack(builder), _IDENTIFIER)
+    except Exception as error:  # as above
+        raise TfliteFileError(f"the .tflite file cannot be cut: {brief(error)}") from error
     return bytes(builder.Output())
 
 
@@ -67,7 +78,7 @@ class Cutter:
     def __init__(self, content: bytes, model: TfliteModel, made: Mapping[int, NDArray]) -> None:
         self._content, self._model, self._made = content, model, made
         self._fixed = fixed(model)
-        self._whole: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        self._whole = _unpacked(content)
 
     def alone(self, index: int, shapes: Mapping[int, Sequence[int]]) -> bytes:
         """A file of one operator.

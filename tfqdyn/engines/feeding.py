@@ -10,6 +10,9 @@ from tfqdyn.datasets import PREPROCESSING, DataError, Inputs, preprocess
 from tfqdyn.numerics.grid import quantize
 from tfqdyn.tflite.file import Tensor, TfliteModel
 
+TYPES = ("float32", "uint8", "int8", "int16", "int32", "int64", "bool")
+"""dtypes of inputs that can be fed."""
+
 
 def batch_of(model: TfliteModel) -> int:
     """How many images one run of the file takes: 1, or what it fixes."""
@@ -67,6 +70,8 @@ def check(model: TfliteModel, arrays: Sequence[Any], name: str, mode: str) -> No
         raise DataError(f"{name} holds {counts} images for the file's inputs")
     for index, array in zip(model.inputs, arrays, strict=True):
         tensor = model.tensors[index]
+        if tensor.dtype not in TYPES:
+            raise DataError(f"input {tensor.name!r} takes {tensor.dtype}; expected {list(TYPES)}")
         shape = tuple(array.shape[1:])
         if _squeezed(shape) != _squeezed(tensor.shape[1:]):
             raise DataError(

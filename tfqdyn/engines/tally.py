@@ -218,7 +218,10 @@ def _accuracy(
     tally: Tally, model: TfliteModel, images: int, labels: NDArray[np.int64] | None
 ) -> float | None:
     """Top-1 where the only output is one score a class; ties go to the lowest class."""
-    if labels is None or not tally.scores or classes_of(model) is None:
+    classes = classes_of(model)
+    if labels is None or not tally.scores or classes is None:
+        return None
+    if any(scores.size % classes for scores in tally.scores):  # a shape of the moment
         return None
     scores = scores_of(model, tally.scores)[:images]
     if np.isnan(scores).any():

@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.datasets import DataError, Dataset
+from tfqdyn.datasets import Dataset
 from tfqdyn.engines import calls, feeding, native
 from tfqdyn.engines.answers import classes_of, scores_of
-from tfqdyn.engines.calls import RefusedError
 from tfqdyn.engines.catalogue import ENGINES
 from tfqdyn.engines.feeding import Feed
 from tfqdyn.numerics.classification import among_best
 from tfqdyn.results import DeployedKernels, spread
-from tfqdyn.tflite.file import TfliteFileError, TfliteModel, parse
+from tfqdyn.tflite.file import TfliteModel, parse
 
 ENGINE = "xnnpack"
 _RUNS_APART = 64
@@ -81,7 +80,7 @@ def _answered(
             ENGINE, content, (feed.runs(k, k + 1)[0] for k in range(len(feed)))
         )  # fmt: skip
         return Answered(model, scores_of(model, list(outputs))[: len(scored)])
-    except (DataError, RefusedError, TfliteFileError) as error:
+    except ValueError as error:  # data that do not fit, or a file that the kernels refuse
         return Answered(model, None, str(error))
 
 
