@@ -16,6 +16,8 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    author="The tfqdyn developers",
+    keywords="quantization TFLite LiteRT Keras int8 uint8 MobileNet",
     python_requires=">=3.10",
     packages=find_packages(include=["tfqdyn", "tfqdyn.*"]),
     package_data={

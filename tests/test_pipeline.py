@@ -237,7 +237,7 @@ def test_impossible_settings_are_refused(change: dict, message: str) -> None:
 
 def test_networks_that_are_no_classifiers_are_refused() -> None:
     model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3)])
-    with pytest.raises((ValueError, DataError), match="one score a class"):
+    with pytest.raises((ValueError, DataError), match="one score per class"):
         analyze(model, images(4), CONFIG)
 
 

@@ -80,7 +80,7 @@ class _AsItIs(Console):
 
 
 def printable(text: str) -> str:
-    """A text with escapes in the place of what a terminal obeys or does not show."""
+    """A text with escapes instead of what a terminal obeys or does not show."""
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
     )

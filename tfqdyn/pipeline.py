@@ -33,7 +33,7 @@ def analyze(
     """What 8-bit inference does to a trained Keras classifier, layer by layer.
 
     Args:
-        model: functional or sequential, Keras 3 or tf_keras; one input, one score a class out.
+        model: functional or sequential, Keras 3 or tf_keras; one input, one score per class out.
         dataset: a `Dataset`, (inputs, labels), or whatever else `datasets.given` takes;
             calibration draws from `x_train` where there is one.
         config: see `AnalysisConfig`.

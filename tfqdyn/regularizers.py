@@ -119,7 +119,7 @@ def regularize(
     kinds: Collection[str] = tuple(KINDS),
     skip: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """Gives the kernels of a built model a regularizer each, in the place of any they have.
+    """Gives the kernels of a built model a regularizer each, instead of any they have.
 
     Args:
         model: a Keras model; nested ones are entered.

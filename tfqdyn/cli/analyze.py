@@ -27,12 +27,11 @@ def run(given: Given) -> Outcome:
     figures.save(figures.overview({"": result.layers}), given.out / "layers.png")
     report.write_report([result], given.out / "report.html")
     trials = tuple(f"trial_{trial}.tflite" for trial in range(len(result.tflite)))
+    shown = [tables.summary_table([result])]
+    if not result.warnings:  # nothing is concluded from a network that guesses
+        shown += ["\n".join(causes.lines(result)), tables.worst_table(result)]
     return Outcome(
-        (
-            tables.summary_table([result]),
-            "\n".join(causes.lines(result)),
-            tables.worst_table(result),
-        ),
+        tuple(shown),
         result.notes,
         ("report.html", "results.json", "layers.csv", "layers.png", *trials),
         result.warnings,

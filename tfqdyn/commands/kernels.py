@@ -93,7 +93,7 @@ def kernels(
 
 
 def _labels(dataset: Dataset, model: TfliteModel) -> NDArray[np.int64] | None:
-    """Labels of classes for a file that gives one score a class; else None.
+    """Labels of classes for a file that gives one score per class; else None.
 
     Raises:
         DataError: labels that the file has no class for.

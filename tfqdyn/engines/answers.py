@@ -1,4 +1,4 @@
-"""What a file answers as a classifier: outputs -> one score a class."""
+"""What a file answers as a classifier: outputs -> one score per class."""
 
 from collections.abc import Sequence
 

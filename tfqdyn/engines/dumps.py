@@ -52,7 +52,7 @@ class Dump:
         device: what the manifest says of it.
         samples: how many runs of the file it holds.
         arrays: for every tensor, by index, its values [samples, ...]: codes, or (float64) real
-            numbers in the place of codes, or floats.
+            numbers instead of codes, or floats.
     """
 
     name: str

@@ -217,7 +217,7 @@ def _by_kind(operators: Sequence[OpFigures], model: TfliteModel) -> tuple[KindFi
 def _accuracy(
     tally: Tally, model: TfliteModel, images: int, labels: NDArray[np.int64] | None
 ) -> float | None:
-    """Top-1 where the only output is one score a class; ties go to the lowest class."""
+    """Top-1 where the only output is one score per class; ties go to the lowest class."""
     classes = classes_of(model)
     if labels is None or not tally.scores or classes is None:
         return None

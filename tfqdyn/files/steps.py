@@ -48,7 +48,7 @@ class Steps:
             raise RecordFileError(f"{error}; delete {path.parent} to begin anew") from error
 
     def keep(self, name: str, value: T) -> T:
-        """Keeps what a step came to, in the place of an earlier value; returns it."""
+        """Keeps what a step came to, instead of an earlier value; returns it."""
         path = self._path(name)
         if path is not None:
             wholefiles.prepare(path.parent)

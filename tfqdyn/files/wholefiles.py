@@ -83,7 +83,7 @@ def claimed(folder: Path, wait: bool = False) -> Iterator[Path]:
 
     Args:
         folder: what to write to.
-        wait: for a process that has it, in the place of an error.
+        wait: for a process that has it, instead of an error.
 
     Raises:
         InUseError: another process has it.

@@ -1,4 +1,4 @@
-"""What was measured -> the records of `results`: a row a layer, the model, the versions."""
+"""What was measured -> the records of `results`: one row per layer, the model, the versions."""
 
 import hashlib
 import platform
@@ -40,12 +40,12 @@ def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
     """Position of the row whose output are the logits: the one before a last op that gives scores.
 
     Raises:
-        ValueError: the model does not end in one score a class.
+        ValueError: the model does not end in one score per class.
     """
     names = [row.name for row in rows]
     if max(graph.output.output_shape) != np.prod(graph.output.output_shape):
         raise ValueError(
-            "expected a classifier whose output is one score a class, received output shape "
+            "expected a classifier whose output is one score per class, received output shape "
             f"{graph.output.output_shape}"
         )
     last = rows[-1]

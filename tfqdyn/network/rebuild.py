@@ -13,7 +13,7 @@ from tfqdyn.network.ops import ACTIVATIONS
 from tfqdyn.network.resizing import RESIZING, Resize
 
 Wrap = Callable[[Node, Any], Any]
-"""What to call in the place of a node's layer, from the node and its layer with weights set."""
+"""What to call instead of a node's layer, from the node and its layer with weights set."""
 
 
 def unwrapped(node: Node, layer: Any) -> Any:

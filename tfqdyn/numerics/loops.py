@@ -8,7 +8,7 @@ Rules
     Sums run in float64. Everything is added image by image in order, so that neither the batch
     size nor the number of threads changes a figure. Loops release Python's lock.
     Whatever the values are, no loop reads or writes outside its arrays: places in a histogram are
-    brought into it by comparisons that NaN fails. What holds NaN or infinity is told by image.
+    brought into it by comparisons that NaN fails. What holds NaN or infinity is reported by image.
 """
 
 import math

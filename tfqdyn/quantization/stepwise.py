@@ -122,7 +122,7 @@ class StepwiseNetwork:
             yield fakequant.compute(node, inputs, rounded)
 
     def advance(self, step: Step, node: Node | None = None) -> None:
-        """Computes a step, with `node` in the place of its own if given; lets go what is read."""
+        """Computes a step, with `node` instead of its own if given; lets go what is read."""
         node = node or step.node
         params = self._encoding[node.inputs[0]]
         if step.row is not None:

@@ -236,7 +236,7 @@ def _high_biases(nodes: Mapping[str, Node], pair: Pair, norm: BatchNorm) -> NDAr
 
 
 def without_bounds(graph: Graph) -> tuple[Graph, int]:
-    """The network with ReLUs in the place of bounded ones, and how many there were."""
+    """The network with ReLUs instead of bounded ones, and how many there were."""
     bounded = [n for n in graph if n.op == "relu" and n.config["max_value"] is not None]
     swapped = {n.name: replace(n, config={**n.config, "max_value": None}) for n in bounded}
     nodes = tuple(swapped.get(node.name, node) for node in graph)

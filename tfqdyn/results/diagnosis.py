@@ -140,11 +140,12 @@ def dead_variance(layers: Sequence[LayerResult]) -> Iterator[Finding]:
         stretch = max(ranges[c] for c in dead) / max(max(alive), 1e-30)
         if stretch <= 1.0 or _harmless(layer):
             continue
+        have, their = ("has", "its") if len(dead) == 1 else ("have", "their")
         loss = 20 * np.log10(stretch) + max(0.0, HEALTHY_DB - _own(layer))
         yield Finding(
             "dead_variance", layer.name, float(loss),
-            f"{_named(layer)}: {len(dead)} of {len(ranges)} channels have a batch-norm variance "
-            f"near zero (least {min(variance):.1g}, epsilon {epsilon:.1g}); folding blows their "
+            f"{_named(layer)}: {len(dead)} of {len(ranges)} channels {have} a batch-norm variance "
+            f"near zero (least {min(variance):.1g}, epsilon {epsilon:.1g}); folding blows {their} "
             f"weights up to {stretch:.1f} times the range of all others, {_own_words(layer)}",
             ("zero_variance",), tuple(dead),
         )  # fmt: skip

@@ -238,7 +238,7 @@ class Matcher:
         return made if composites.closed(self.flow, made, wanted) else None
 
     def _hard_swish(self, row: LayerNode, node: Node) -> Operator | None:
-        """HARD_SWISH in the place of a multiplication one side of which the file does not hold."""
+        """HARD_SWISH instead of a multiplication one side of which the file does not hold."""
         known = [self._values.get(name) for name in row.producers]
         exact = [v for v in known if v is not None and v.scale is None]
         if node.op != "multiply" or len(exact) != 1 or len(known) != 2:

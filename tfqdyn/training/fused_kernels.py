@@ -1,4 +1,4 @@
-"""TensorFlow's fused kernels in the place of Keras' compositions, for the time of a training.
+"""TensorFlow's fused kernels instead of Keras' compositions, for the time of a training.
 
 On a CPU, Keras composes batch normalization and optimizer updates of a dozen operations, each of
 which reads and writes whole activations or weights; TensorFlow has both as one kernel. A 1x1

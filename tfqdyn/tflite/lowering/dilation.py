@@ -20,7 +20,7 @@ SEQUENCE = "Sequence"
 
 
 def joined(model: TfliteModel) -> tuple[Operator, ...]:
-    """The file's operators, those three in the place of the last as one convolution."""
+    """The file's operators, those three instead of the last as one convolution."""
     readers: dict[int, list[Operator]] = {}
     for op in model.operators:
         for tensor in dict.fromkeys(op.inputs):
