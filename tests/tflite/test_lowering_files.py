@@ -247,6 +247,21 @@ def test_a_truncated_file_is_refused(keep: float, tmp_path: Path) -> None:
         pipeline.analyze(modelsource.load(tmp_path / "net.tflite"), images(16), CONFIG)
 
 
+def test_a_file_for_images_of_any_size_is_refused() -> None:
+    content = of_function(lambda x: tf.reduce_mean(x, (1, 2)), (1, None, None, 3))
+    with pytest.raises(TfliteFileError, match="takes any size"):
+        lower_file(content)
+
+
+def test_a_file_for_several_images_becomes_one_for_any_number() -> None:
+    content = of_function(lambda x: tf.nn.relu(x @ _weights(6, 3)), (4, 6))
+    graph = FloatFile("net", content).graph
+    assert (graph.input_shape, graph.output.output_shape) == ((6,), (3,))
+    x = np.ones((7, 6), np.float32)
+    expected = np.maximum(x @ _weights(6, 3), 0)
+    np.testing.assert_allclose(to_keras(graph)(x), expected, rtol=1e-5)
+
+
 def test_qat_says_why_a_file_cannot_be_trained() -> None:
     with pytest.raises(ValueError, match=r"qat trains a Keras model, and 'net' is a .tflite file"):
         qat(FloatFile("net", residual_file()), images(16), config=CONFIG)

@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.numerics.grid import LIMITS, QuantParams
-from tfqdyn.tflite.options import options_of
-
-try:
-    from ai_edge_litert import schema_py_generated as schema
-except ImportError:  # TensorFlow carries the same generated reader
-    from tensorflow.lite.python import schema_py_generated as schema
+from tfqdyn.tflite.options import known, operator_options
+from tfqdyn.tflite.schemas import schema
 
 DTYPES = {
     value: name.lower()
@@ -29,14 +25,6 @@ _NUMPY = {
     "uint8": "u1", "int8": "i1", "int16": "<i2", "int32": "<i4", "int64": "<i8", "bool": "?",
     "float16": "<f2", "float32": "<f4",
 }  # fmt: skip
-_ACTIVATIONS = {
-    value: name
-    for name, value in vars(schema.ActivationFunctionType).items()
-    if not name.startswith("_")
-}
-_OPTIONS = {
-    value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
-}
 
 INDICES = ("int32", "int64", "bool")
 """dtypes of positions, shapes and conditions, which are never codes."""
@@ -56,8 +44,8 @@ class TfliteFileError(ValueError):
 class Tensor:
     """One tensor: `params` is None where it is not quantized, `data` None where it is computed.
 
-    `any_batch` tells that the first axis may take any size, `variable` that the tensor keeps its
-    value from one run to the next (the state of a recurrent layer).
+    `any_batch` tells that the first axis may take any size, `any_size` that another may, `variable`
+    that the tensor keeps its value from one run to the next (the state of a recurrent layer).
     """
 
     index: int
@@ -67,6 +55,7 @@ class Tensor:
     params: QuantParams | None
     data: NDArray | None
     any_batch: bool = False
+    any_size: bool = False
     variable: bool = False
 
 
@@ -205,7 +194,7 @@ class _Parser:
 
     def _tensor(self, graph: Any, index: int) -> Tensor:
         raw = graph.Tensors(index)
-        dtype = _known(DTYPES, raw.Type(), "tensor type")
+        dtype = known(DTYPES, raw.Type(), "tensor type")
         shape = self._integers(raw.ShapeLength(), raw.ShapeAsNumpy)
         signature = self._integers(raw.ShapeSignatureLength(), raw.ShapeSignatureAsNumpy)
         if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(shape) > LARGEST:
@@ -213,9 +202,10 @@ class _Parser:
         data = _data(self._stored(raw.Buffer()), dtype, shape)
         name = (raw.Name() or b"").decode()
         self._take(len(name))
-        any_batch = bool(signature) and signature[0] == -1
+        any_batch, any_size = signature[:1] == (-1,), -1 in signature[1:]
         params = self._params(raw, dtype, shape, name)
-        return Tensor(index, name, shape, dtype, params, data, any_batch, bool(raw.IsVariable()))
+        free = (any_batch, any_size, bool(raw.IsVariable()))
+        return Tensor(index, name, shape, dtype, params, data, *free)
 
     def _stored(self, number: int) -> bytes | None:
         """A buffer's bytes: inside the flatbuffer, or behind it, where large files keep them."""
@@ -278,16 +268,10 @@ class _Parser:
         kind = OPERATORS.get(number, f"builtin {number}")
         if kind == "CUSTOM":
             kind = f"CUSTOM {(code.CustomCode() or b'').decode()}"
-        activation, window, options = _options(raw)
+        activation, window, options = operator_options(raw)
         inputs = self._integers(raw.InputsLength(), raw.InputsAsNumpy)
         outputs = self._integers(raw.OutputsLength(), raw.OutputsAsNumpy)
         return Operator(index, kind, inputs, outputs, activation, window, options)
-
-
-def _known(names: Mapping[int, str], number: int, what: str) -> str:
-    if number not in names:
-        raise TfliteFileError(f"the .tflite file is damaged, or newer than this: {what} {number}")
-    return names[number]
 
 
 def _data(stored: bytes | None, dtype: str, shape: tuple[int, ...]) -> NDArray | None:
@@ -298,23 +282,6 @@ def _data(stored: bytes | None, dtype: str, shape: tuple[int, ...]) -> NDArray |
         codes = np.stack([np.left_shift(packed, 4) >> 4, packed >> 4], axis=-1)
         return codes.reshape(-1)[: math.prod(shape)].reshape(shape)
     return np.frombuffer(stored, _NUMPY[dtype]).reshape(shape) if dtype in _NUMPY else None
-
-
-def _options(raw: Any) -> tuple[str, tuple[int, ...], dict[str, Any]]:
-    """(fused activation, window, all that `options` reads) of an operator."""
-    name = _known(_OPTIONS, raw.BuiltinOptionsType(), "options")
-    table = raw.BuiltinOptions()
-    if name == "NONE" or table is None:
-        return "NONE", (), {}
-    options = getattr(schema, name)()
-    options.Init(table.Bytes, table.Pos)
-    activation = "NONE"
-    if hasattr(options, "FusedActivationFunction"):
-        activation = _known(_ACTIVATIONS, options.FusedActivationFunction(), "activation")
-    found = options_of(name, options)
-    window = ("FilterHeight", "FilterWidth", "StrideH", "StrideW")
-    pool = name == "Pool2DOptions"
-    return activation, tuple(found[key] for key in window) if pool else (), found
 
 
 def _check_order(model: TfliteModel) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tfqdyn.tflite.schemas import schema
+
 _STEPS = ("StrideH", "StrideW")
 _DILATION = ("DilationHFactor", "DilationWFactor")
 _CENTERS = ("AlignCorners", "HalfPixelCenters")
@@ -37,19 +39,46 @@ PADDINGS = ("same", "valid")
 """The schema's paddings, in its order."""
 
 
-def options_of(name: str, options: Any) -> dict[str, Any]:
-    """The numbers of an operator's options, by the schema's names; `Padding` is one of `PADDINGS`.
+_ACTIVATIONS = {
+    value: name
+    for name, value in vars(schema.ActivationFunctionType).items()
+    if not name.startswith("_")
+}
+_OPTIONS = {
+    value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
+}
 
-    Args:
-        name: of the kind of options.
-        options: the schema's reader of them.
+
+def operator_options(raw: Any) -> tuple[str, tuple[int, ...], dict[str, Any]]:
+    """(fused activation, a pool's window, all numbers of `READ`) of an operator.
+
+    Numbers go by the schema's names; `Padding` is one of `PADDINGS`.
 
     Raises:
-        ValueError: a padding that the schema does not have.
+        ValueError: options, an activation or a padding that the schema does not have.
     """
+    name = known(_OPTIONS, raw.BuiltinOptionsType(), "options")
+    table = raw.BuiltinOptions()
+    if name == "NONE" or table is None:
+        return "NONE", (), {}
+    options = getattr(schema, name)()
+    options.Init(table.Bytes, table.Pos)
+    activation = "NONE"
+    if hasattr(options, "FusedActivationFunction"):
+        activation = known(_ACTIVATIONS, options.FusedActivationFunction(), "activation")
     found = {key: getattr(options, key)() for key in READ.get(name, ()) if hasattr(options, key)}
     if "Padding" in found:
-        if not 0 <= found["Padding"] < len(PADDINGS):
-            raise ValueError(f"padding {found['Padding']}")
-        found["Padding"] = PADDINGS[found["Padding"]]
-    return found
+        found["Padding"] = known(dict(enumerate(PADDINGS)), found["Padding"], "padding")
+    pool = ("FilterHeight", "FilterWidth", *_STEPS) if name == "Pool2DOptions" else ()
+    return activation, tuple(found[key] for key in pool), found
+
+
+def known(names: Mapping[int, str], number: int, what: str) -> str:
+    """What a number of the schema stands for.
+
+    Raises:
+        ValueError: the schema does not have it.
+    """
+    if number not in names:
+        raise ValueError(f"it has {what} {number}, or is newer than this")
+    return names[number]

@@ -149,6 +149,11 @@ def _refuse_forms(model: TfliteModel) -> None:
         )
     for index in model.inputs:
         tensor = model.tensors[index]
+        if tensor.any_size:
+            raise TfliteFileError(
+                f"input {tensor.name!r} of the .tflite file takes any size; convert the network "
+                "for images of one size"
+            )
         if tensor.dtype != "float32" or len(tensor.shape) < 2 or 0 in tensor.shape:
             raise TfliteFileError(
                 f"input {tensor.name!r} of the .tflite file is {tensor.dtype} {tensor.shape}; "
