@@ -33,7 +33,7 @@ def compared(
     from tfqdyn.measurement.capture import CutTensors, KerasActivations
     from tfqdyn.network.folding import fold_batchnorm
     from tfqdyn.network.lowering import lower
-    from tfqdyn.quantization.conversion import to_cut_tflite
+    from tfqdyn.quantization.cutting import to_cut_tflite
     from tfqdyn.tflite import interpreter
 
     graph = fold_batchnorm(lower(model)).graph

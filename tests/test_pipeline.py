@@ -235,9 +235,9 @@ def test_impossible_settings_are_refused(change: dict, message: str) -> None:
         dataclasses.replace(CONFIG, **change)
 
 
-def test_networks_that_are_no_classifiers_are_refused() -> None:
+def test_labels_that_fit_no_output_are_refused() -> None:
     model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.Conv2D(4, 3)])
-    with pytest.raises((ValueError, DataError), match="one score per class"):
+    with pytest.raises(DataError, match=r"no task fits labels \(4,\) of int64 and outputs conv2d"):
         analyze(model, images(4), CONFIG)
 
 

@@ -12,7 +12,7 @@ from conftest import images, randomize, residual_net
 from tfqdyn import pipeline, results
 from tfqdyn.commands import schemetable
 from tfqdyn.config import AnalysisConfig
-from tfqdyn.measurement.assembly import logits_node
+from tfqdyn.measurement.outputs import logits_node, outputs_of
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.network.trace import UnsupportedModelError
@@ -192,7 +192,7 @@ def test_log_softmax(scheme: str, grid: tuple[float, int] | None) -> None:
     assert min(row.sqnr_db.mean for row in rows) > 25
     graph, x = lower(model, scheme), images(12).x_test / np.float32(255)
     np.testing.assert_allclose(to_keras(graph)(x), model(x), rtol=1e-5)
-    assert logits_node(graph) == "logits"
+    assert logits_node(graph, outputs_of(graph)[0]) == "logits"
     if not config.simulated:
         assert [op.kind for op in parse(found.tflite[0]).operators].count("LOG_SOFTMAX") == 2
 

@@ -23,12 +23,14 @@ from tfqdyn.schemes import (
 
 AUTO = "auto"
 """The preprocessing that is found out from a few labeled images; see `measurement.sanity`."""
+TASKS = ("classification", "segmentation", "regression", "none")
+"""What labels may be held against outputs as; see `measurement.tasks`."""
 HELP = "help"
 """Key of a field's metadata: what its flag says of it."""
 GROUPS = {
     "Network and images": ("preprocessing", "max_images", "seed"),
     "Quantization": ("scheme", "calibrator", "percentile", "calibration_size", "trials"),
-    "What is measured": ("own_error", "float_layers", "bins", "epsilon"),
+    "What is measured": ("task", "metric", "own_error", "float_layers", "bins", "epsilon"),
     "Speed and memory": ("batch_size", "threads"),
     "Simulated bit widths": ("weight_bits", "activation_bits", "per_channel", "mixed_bits"),
     "Graph Transform Tool": ("without",),
@@ -46,7 +48,8 @@ class AnalysisConfig:
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
     sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
     `mixed_bits` are those of `schemes.BitWidths`, for scheme "simulated" alone; `without` names
-    the `schemes.DEVIATIONS` that scheme "graph_transform_tool" leaves out.
+    the `schemes.DEVIATIONS` that scheme "graph_transform_tool" leaves out. `task` is None for what
+    shapes and labels tell (`measurement.tasks`), `metric` names a function of the user's own.
     """
 
     preprocessing: str = field(
@@ -108,6 +111,21 @@ class AnalysisConfig:
             HELP: f"{GRAPH_TRANSFORM_TOOL}: which of its deviations from TFLite to leave out."
         },
     )
+    task: str | None = field(
+        default=None,
+        metadata={
+            HELP: f"What labels are held against outputs as: {', '.join(TASKS)}; KIND:OUTPUT "
+            "for one of several outputs. By default as shapes and labels tell."
+        },
+    )
+    metric: str | None = field(
+        default=None,
+        metadata={
+            HELP: "Your own figure, package.module:function: it takes all outputs (by position or "
+            "name) and the labels, and gives a number or a dict of numbers. This runs the code of "
+            "that module, from the current folder too."
+        },
+    )
 
     def __post_init__(self) -> None:
         for name in ("calibration_size", "trials", "batch_size", "threads", "bins", "max_images"):
@@ -124,6 +142,10 @@ class AnalysisConfig:
         if self.simulated and self.own_error:
             raise ValueError("own_error needs a .tflite file; a simulated scheme makes none")
         self._check_deviations()
+        if self.task is not None and self.task.partition(":")[0] not in TASKS:
+            raise ValueError(
+                f"task must be one of {list(TASKS)}, or KIND:OUTPUT, received {self.task!r}"
+            )
         object.__setattr__(self, "preprocessing", mode_named(self.preprocessing))
         if self.preprocessing not in (*PREPROCESSING, AUTO) and ":" not in self.preprocessing:
             raise ValueError(

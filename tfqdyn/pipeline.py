@@ -20,6 +20,7 @@ from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.runs import Part, assemble
 from tfqdyn.measurement.streaming import Trial
+from tfqdyn.measurement.tasks import plan_of, settled
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.quantization.conversion import adopt, check_layers
 from tfqdyn.quantization.deployed import Deployed
@@ -30,12 +31,12 @@ from tfqdyn.results import RunResult
 def analyze(
     model: Any, dataset: Any, config: AnalysisConfig = DEFAULTS, progress: Progress = if_watched
 ) -> RunResult:
-    """What 8-bit inference does to a trained Keras classifier, layer by layer.
+    """What 8-bit inference does to a trained Keras network, layer by layer.
 
     Args:
-        model: functional or sequential, Keras 3 or tf_keras; one input, one score per class out.
-        dataset: a `Dataset`, (inputs, labels), or whatever else `datasets.given` takes;
-            calibration draws from `x_train` where there is one.
+        model: functional or sequential, Keras 3 or tf_keras, or what `tfqdyn.load` gives.
+        dataset: a `Dataset`, (inputs, labels), or whatever else `datasets.given` takes, with
+            labels or without; calibration draws from `x_train` where there is one.
         config: see `AnalysisConfig`.
         progress: wraps the long loops; by default a bar in a terminal or a notebook.
 
@@ -44,7 +45,8 @@ def analyze(
         ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
     dataset = data_of(dataset, model)
-    folded = fold_batchnorm(checked(model, dataset, config.scheme))
+    graph, dataset, config = checked(model, dataset, config, config.scheme)
+    folded = fold_batchnorm(graph)
     config, notes = sanity.settled(folded, dataset, config)
     result = analyze_folded(folded, dataset, config, progress)
     return replace(result, notes=(*notes, *result.notes))
@@ -57,7 +59,7 @@ def analyze_folded(
     progress: Progress = if_watched,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
-    config = config.with_trials_that_differ
+    config = settled(folded.graph, dataset, config).with_trials_that_differ
     draws = sampling.calibration_draws(dataset, config)
     scored = sampling.scored_images(dataset, config)
     networks = [folded] * config.trials
@@ -83,7 +85,8 @@ def analyze_file(
     """
     config = config.of_given_file
     dataset = data_of(dataset, model)
-    folded = fold_batchnorm(checked(model, dataset, None))
+    graph, dataset, config = checked(model, dataset, config, None)
+    folded = fold_batchnorm(graph)
     config, notes = sanity.settled(folded, dataset, config)
     given = adopt(folded.graph, content)
     given.rehearse(sampling.images_at_once(folded.graph, config))
@@ -127,7 +130,8 @@ def measure_draws(
             trials.append(Trial(folded, [sites[row.name] for row in deployed.rows], deployed))
             if config.own_error:
                 cut.append(OwnTrial.of(folded.deployed, sites, kept[k]))
-        measured = bench.compare(trials, dataset.x_test, scored)
+        plan = plan_of(networks[0].graph, dataset, config)
+        measured = bench.compare(trials, dataset.x_test, scored, plan)
         own = bench.own_errors(cut, dataset.x_test, scored)
     files = [trial.deployed.file for trial in trials if trial.deployed.file is not None]
     answers = answered(files, dataset, scored, config, apart=given is not None)

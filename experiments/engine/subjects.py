@@ -25,7 +25,7 @@ from tfqdyn import datasets, results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import silent
 from tfqdyn.datasets import Dataset
-from tfqdyn.measurement import assembly
+from tfqdyn.measurement.outputs import outputs_of
 from tfqdyn.measurement.sampling import calibration_split, disjoint_draws
 from tfqdyn.network.folding import Folded, fold_batchnorm
 
@@ -132,7 +132,8 @@ class Subject:
         else:
             model = self.network.load()
         graph = lower(model)
-        datasets.validate(self.dataset(), graph.input_shape, assembly.num_classes(graph))
+        classes = max(2, outputs_of(graph)[0].width)
+        datasets.validate(self.dataset(), graph.input_shape, classes)
         if activation == "relu":
             graph, _ = without_bounds(graph)
         return fold_batchnorm(graph)

@@ -99,7 +99,7 @@ class TopFive:
         from tfqdyn.console import silent
         from tfqdyn.measurement.sampling import calibration_split, draw
         from tfqdyn.remedies import RemedyError, course
-        from tfqdyn.remedies.mixed_precision import quantized_logits
+        from tfqdyn.remedies.mixed_precision import quantized_answers
 
         folded, data = self.subject.folded(store), self.subject.dataset()
         config, split = fitted(self.config, data), calibration_split(data)
@@ -120,8 +120,8 @@ class TopFive:
                 folded = remedied.folded
         except RemedyError as error:
             return {**found, "reason": str(error)}
-        logits = quantized_logits(folded, material.ranges(folded), shown, folded.float_layers)[0]
-        return {**found, "uint8": best(logits)}
+        (logits,) = quantized_answers(folded, material.ranges(folded), shown, folded.float_layers)
+        return {**found, "uint8": best(logits[0])}
 
 
 def best(logits: NDArray) -> list[tuple[int, float]]:

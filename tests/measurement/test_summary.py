@@ -12,7 +12,9 @@ from rich.console import Console
 from tfqdyn import results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.measurement import summary
+from tfqdyn.measurement.outputs import Output, OutputSums
 from tfqdyn.measurement.streaming import Measured
+from tfqdyn.measurement.tasks import Plan
 from tfqdyn.numerics import paired
 from tfqdyn.pipeline import analyze
 from tfqdyn.report.inputs import named_runs
@@ -122,10 +124,14 @@ def test_the_headline_says_what_is_known(
 def test_a_gain_that_the_absolute_decrease_hides() -> None:
     """fp32 is right about 1 of 4 images, the quantized network about 3: -50 points, not 200 %."""
     logits = np.eye(4, dtype=np.float32)
-    deployed = SimpleNamespace(output_params=None, rows=[SimpleNamespace(kind="dense")])
+    deployed = SimpleNamespace(output_grids=(None,))
+    output = Output("logits", "logits", (4,), classes=True, logits="logits")
+    sums = OutputSums(output)
+    sums.add(logits, logits)
     part = Measured(
         trials=[SimpleNamespace(deployed=deployed)], scored=np.arange(4), values=[],
-        pairs=[], logits=logits, changed_logits=None, powers=np.ones(4),
+        pairs=[], plan=Plan((output,), "classification", 0, list), outputs=[[sums]],
+        logits=logits, changed_logits=None, gauges=[[], []], powers=[np.ones(4)],
         quantized_logits=[logits.astype(np.float64)],
         scores=[np.eye(4, dtype=np.float32)[[0, 2, 3, 3]]], digests=[],
     )  # fmt: skip

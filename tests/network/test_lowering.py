@@ -244,9 +244,6 @@ def test_every_unsupported_layer_is_named_at_once() -> None:
 
 
 def test_models_of_other_forms_are_refused() -> None:
-    a, b = keras.Input((4,)), keras.Input((4,))
-    with pytest.raises(UnsupportedModelError, match="2 inputs and 1 outputs"):
-        trace(keras.Model([a, b], k.Add()([a, b])))
     with pytest.raises(UnsupportedModelError, match="functional or sequential"):
         trace(object())
     with pytest.raises(UnsupportedModelError, match="not built"):
@@ -281,3 +278,31 @@ def test_padding_with_something_else_is_refused(how: dict[str, object]) -> None:
     y = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), **how)
     with pytest.raises(UnsupportedModelError, match="something else than zeros"):
         lower(keras.Model(x, k.Flatten()(y)))
+
+
+def test_inputs_and_outputs_keep_the_models_order_and_names() -> None:
+    """Inputs come first, whatever the branch that reads them; unused ones are left out."""
+    a, b, c = (keras.Input((4,), name=name) for name in "abc")
+    left, right = k.Dense(2, name="left")(b), k.Dense(3, activation="relu", name="right")(a)
+    graph = lower(keras.Model([a, c, b], [left, right]))
+    assert graph.inputs == ("a", "b")
+    assert [node.name for node in graph] == ["a", "b", "left", "right", "right_relu"]
+    assert graph.outputs == ("left", "right_relu")
+    assert graph.output_names == ("left", "right")
+    assert graph.input_shapes == {"a": (4,), "b": (4,)}
+    named = lower(keras.Model([a, b], {"one": right, "two": left}))
+    assert dict(zip(named.output_names, named.outputs, strict=True)) == {
+        "one": "right_relu",
+        "two": "left",
+    }
+
+
+def test_a_batch_norm_does_not_fold_into_a_layer_that_is_returned() -> None:
+    image = keras.Input((5, 5, 2))
+    first = k.Conv2D(3, 1, name="first")(image)
+    second = k.BatchNormalization(name="norm")(first)
+    folded = fold_batchnorm(lower(keras.Model(image, [first, second])))
+    assert folded.affine == {"norm": "the model returns 'first' itself too"}
+    alone = fold_batchnorm(lower(keras.Model(image, [second, k.ReLU(name="relu")(second)])))
+    assert alone.graph.outputs == ("first", "relu")
+    assert [row.name for row in alone.graph.rows] == ["first", "relu"]  # not fused: it is returned

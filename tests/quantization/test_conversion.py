@@ -1,6 +1,5 @@
 """The converted file against an integer simulation of Jacob et al. 2018 in NumPy."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -203,7 +202,7 @@ def test_a_network_wholly_in_fp32_gives_fp32_values() -> None:
 
 def test_leftovers_are_named() -> None:
     graph, converted = convert(residual_net())
-    shorter = dataclasses.replace(graph, nodes=graph.nodes[:-1])
+    shorter = Graph(graph.name, graph.nodes[:-1])
     (left,) = pairing.pair_layers(shorter, converted.model).leftovers
     assert "SOFTMAX" in left
     params = {pair.row.name: pair.params for pair in converted.pairs}
@@ -259,8 +258,10 @@ def test_rows_that_differ_in_where_they_read_only_are_told_apart() -> None:
 
 
 def test_a_file_of_ours_that_cannot_be_paired_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(model: TfliteModel, rows: Sequence[LayerNode]) -> dict[int, tuple[str, ...]]:
-        found = provenance.origins(model, rows)
+    def wrong(
+        model: TfliteModel, rows: Sequence[LayerNode], ends: Sequence[str]
+    ) -> dict[int, tuple[str, ...]]:
+        found = provenance.origins(model, rows, ends)
         return dict(zip(found, [*list(found.values())[1:], ("stem",)], strict=True))
 
     monkeypatch.setattr(conversion, "origins", wrong)

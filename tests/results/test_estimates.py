@@ -53,7 +53,7 @@ def test_the_first_layer_is_estimated_with_the_rms_of_its_images(preprocessing: 
 
 def test_what_reads_no_measured_values_is_named() -> None:
     result = analyzed("tf")
-    old = dataclasses.replace(result, data=dataclasses.replace(result.data, input=None))
+    old = dataclasses.replace(result, data=dataclasses.replace(result.data, input=None, inputs=()))
     assert estimates.not_estimated(result) == []
     assert estimates.not_estimated(old) == ["stem"]
     assert "stem" not in [reason.layer.name for reason in estimates.worst_layers(old, 20)]

@@ -353,7 +353,10 @@ def test_what_no_single_graph_of_builtin_operators_is() -> None:
     cases = {
         "CUSTOM Erfinv": lambda x: tf.math.erfinv(run(x)),
         r"one subgraph, received \d": loop,
-        "one input and one output, received 1 and 2": lambda x: [run(x), x],
+        "1 input and 1 output as the model has, received 1 input and 2 outputs": lambda x: [
+            run(x),
+            x,
+        ],
     }
     for message, function in cases.items():
         with pytest.raises(TfliteFileError, match=message):
@@ -361,12 +364,16 @@ def test_what_no_single_graph_of_builtin_operators_is() -> None:
 
 
 def test_logits_that_the_file_does_not_hold_are_named() -> None:
-    from tfqdyn.measurement import assembly
+    from tfqdyn.measurement.outputs import outputs_of
+    from tfqdyn.measurement.streaming import logits_rows
+    from tfqdyn.measurement.tasks import Plan
 
     graph = graph_of(net())
-    rows = [row for row in graph.rows if row.name != "logits"]
+    plan = Plan(outputs_of(graph), "classification", 0, list)
+    rows = [row.name for row in graph.rows if row.name != "logits"]
     with pytest.raises(ValueError, match="no tensor of 'logits'"):
-        assembly.logits_row(graph, rows)
+        logits_rows(plan, rows)
+    assert logits_rows(dataclasses.replace(plan, main=None), rows) == [None]
 
 
 @pytest.mark.filterwarnings("ignore")

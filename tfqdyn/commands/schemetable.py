@@ -5,8 +5,9 @@ OUT/schemes.json  the rows of the table
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tfqdyn.measurement.capture import latency_ms
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.quantization.checks import ConversionError
-from tfqdyn.results import RunResult, Spread, plain
+from tfqdyn.results import MetricResult, OutputResult, RunResult, Spread, plain
 from tfqdyn.schemes import SCHEMES
 from tfqdyn.show import tables
 
@@ -34,11 +35,14 @@ class SchemeRow:
 
     Attributes:
         scheme: one of `schemes.SCHEMES`.
-        accuracy: fraction of 1; None, like all that follows, where the model cannot be converted.
-        qkl_div: output QKL-Div in nats, 0 is best.
+        accuracy: fraction of 1; None, like all that follows, where the model cannot be converted,
+            and where it gives no classes.
+        qkl_div: output QKL-Div in nats, 0 is best; None where it gives no classes.
         bytes: size of the file.
         latency_ms: median time of one image, see `capture.latency_ms`.
         problem: why the model cannot be converted; "" where it can.
+        outputs: figures of every output.
+        metrics: figures of the task and of the user.
     """
 
     scheme: str
@@ -47,6 +51,8 @@ class SchemeRow:
     bytes: int | None = None
     latency_ms: float | None = None
     problem: str = ""
+    outputs: tuple[OutputResult, ...] = ()
+    metrics: tuple[MetricResult, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ class SchemeTable:
     """The rows, and how they were measured; `results` are those of the schemes that worked."""
 
     rows: tuple[SchemeRow, ...]
-    fp32_accuracy: float
+    fp32_accuracy: float | None
     runs: int
     threads: int
     results: tuple[RunResult, ...]
@@ -90,7 +96,8 @@ def compare_schemes(
             f"schemes must be among {list(SCHEMES)} and runs at least 1, received "
             f"{list(schemes)} and {runs}"
         )
-    folded = fold_batchnorm(checked(model, dataset, None))  # what no scheme takes is refused
+    graph, dataset, config = checked(model, dataset, config, None)  # refuses what no scheme takes
+    folded = fold_batchnorm(graph)
     config, notes = sanity.settled(folded, dataset, config)
     rows, done = [], []
     if out is not None:
@@ -107,7 +114,12 @@ def compare_schemes(
             results.write(result, out / scheme)
         time = latency_ms(result.tflite[0], runs, config.threads)
         summary, size = result.summary, len(result.tflite[0])
-        rows.append(SchemeRow(scheme, summary.quantized_accuracy, summary.qkl_div, size, time))
+        rows.append(
+            SchemeRow(
+                scheme, summary.quantized_accuracy, summary.qkl_div, size, time,
+                outputs=summary.outputs, metrics=summary.metrics,
+            )
+        )  # fmt: skip
     if not done:
         raise ValueError("\n".join(f"{row.scheme}: {row.problem}" for row in rows))
     fp32 = done[0].summary.fp32_accuracy
@@ -122,21 +134,46 @@ def compare_schemes(
 def render(table: SchemeTable) -> Table:
     """The table for a terminal."""
     threads = "1 thread" if table.threads == 1 else f"{table.threads} threads"
+    accuracy = ""
+    if table.fp32_accuracy is not None:
+        accuracy = f"fp32 accuracy {tables.percent(table.fp32_accuracy)}; "
     shown = Table(
-        title=f"schemes (fp32 accuracy {tables.percent(table.fp32_accuracy)}; latency: median of "
+        title=f"schemes ({accuracy}latency: median of "
         f"{table.runs} runs of one image, {threads}, default delegates)",
         title_justify="left",
     )
     shown.add_column("scheme")
-    for heading in ("accuracy", "output QKL-Div", "bytes", "ms an image"):
+    columns = _columns(table)
+    for heading in (*columns, "bytes", "ms an image"):
         shown.add_column(heading, justify="right")
     shown.add_column("", overflow="fold")
     for row in table.rows:
-        figures = ["", "", "", ""]
-        if row.accuracy and row.qkl_div and row.bytes and row.latency_ms:
-            figures = [
-                tables.percent(row.accuracy), tables.figure(row.qkl_div), f"{row.bytes:,}",
-                f"{row.latency_ms:.2f}",
-            ]  # fmt: skip
+        figures = [""] * (len(columns) + 2)
+        if row.bytes and row.latency_ms:
+            read = [show(row) for show in columns.values()]
+            figures = [*read, f"{row.bytes:,}", f"{row.latency_ms:.2f}"]
         shown.add_row(row.scheme, *figures, row.problem or SCHEMES[row.scheme].meaning)
     return shown
+
+
+def _columns(table: SchemeTable) -> dict[str, Callable[[SchemeRow], str]]:
+    """What is shown of the network's outputs: of classifiers accuracy and QKL-Div, else SQNRs."""
+    found: dict[str, Callable[[SchemeRow], str]] = {}
+    if any(row.accuracy for row in table.rows):
+        found["accuracy"] = lambda row: tables.percent(row.accuracy)
+    for name in dict.fromkeys(metric.name for row in table.rows for metric in row.metrics):
+        fp32 = next(m.fp32 for row in table.rows for m in row.metrics if m.name == name)
+        found[f"{name} (fp32 {tables.figure(fp32)})"] = partial(_metric, name)
+    if any(row.qkl_div for row in table.rows):
+        return {**found, "output QKL-Div": lambda row: tables.figure(row.qkl_div)}
+    for name in dict.fromkeys(output.name for row in table.rows for output in row.outputs):
+        found[f"SQNR of {name}, dB"] = partial(_sqnr, name)
+    return found
+
+
+def _metric(name: str, row: SchemeRow) -> str:
+    return next((tables.figure(m.quantized) for m in row.metrics if m.name == name), "")
+
+
+def _sqnr(name: str, row: SchemeRow) -> str:
+    return next((tables.figure(o.sqnr_db) for o in row.outputs if o.name == name), "")

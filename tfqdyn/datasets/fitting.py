@@ -76,22 +76,19 @@ def _shaped(array: Any, shape: tuple[int, ...], split: str, of: str) -> Any:
 
 
 def check_classes(dataset: Dataset, classes: int) -> None:
-    """Checks labels of classes against a network.
+    """Checks labels of classes, where there are any, against a network.
 
     Raises:
-        DataError: no labels, labels that are no integers, or labels out of range.
+        DataError: labels that are no integers, or out of range.
     """
     if dataset.named_classes not in (None, classes):
         raise DataError(
             f"{dataset.name!r} has {dataset.named_classes} class folders, the model {classes} "
             "outputs; name the folders by their label numbers (0, 1, ...)"
         )
-    splits: list[tuple[str, Any, Any]] = [("x_test", dataset.x_test, dataset.y_test)]
-    if dataset.x_train is not None:
-        splits.append(("x_train", dataset.x_train, dataset.y_train))
-    for name, x, y in splits:
+    for name, y in (("x_test", dataset.y_test), ("x_train", dataset.y_train)):
         if y is None:
-            raise DataError(f"{name} holds {len(x)} images, but 0 labels came")
+            continue
         if y.dtype.kind not in "ui":
             raise DataError(f"labels of classes must be integers, {name} came with {y.dtype}")
         if y.min() < 0 or y.max() >= classes:
@@ -102,7 +99,7 @@ def check_classes(dataset: Dataset, classes: int) -> None:
 
 
 def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> None:
-    """Checks a data set against a classifier with one input before any slow work.
+    """Checks a labeled data set against a classifier with one input before any slow work.
 
     Raises:
         DataError: no images, image shape or channel count, label count, or labels out of range.
@@ -115,4 +112,6 @@ def validate(dataset: Dataset, input_shape: tuple[int, ...], classes: int) -> No
                 f"the model expects images {tuple(input_shape)}, {name} holds "
                 f"{tuple(given.shape[1:])}"
             )
+        if given is not None and getattr(dataset, name.replace("x", "y")) is None:
+            raise DataError(f"{name} holds {len(given)} images, but 0 labels came")
     check_classes(check, classes)

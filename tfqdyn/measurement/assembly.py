@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 import tfqdyn
 from tfqdyn import datasets
+from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
+from tfqdyn.measurement import tasks
 from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
 from tfqdyn.measurement.streaming import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
@@ -36,40 +38,6 @@ from tfqdyn.tflite import interpreter
 from tfqdyn.tflite.floatfile import graph_of
 
 
-def logits_row(graph: Graph, rows: Sequence[LayerNode]) -> int:
-    """Position of the row whose output are the logits: the one before a last op that gives scores.
-
-    Raises:
-        ValueError: the model does not end in one score per class.
-    """
-    names = [row.name for row in rows]
-    if max(graph.output.output_shape) != np.prod(graph.output.output_shape):
-        raise ValueError(
-            "expected a classifier whose output is one score per class, received output shape "
-            f"{graph.output.output_shape}"
-        )
-    last = rows[-1]
-    if graph.by_name[last.name].traits.scores and last.producers[0] != graph.nodes[0].name:
-        if last.producers[0] not in names:
-            raise ValueError(
-                f"the file holds no tensor of {last.producers[0]!r}, the logits, which the output "
-                "metrics are computed from"
-            )
-        return names.index(last.producers[0])
-    return len(rows) - 1
-
-
-def logits_node(graph: Graph) -> str:
-    """The node whose value are the logits."""
-    rows = graph.rows
-    return rows[logits_row(graph, rows)].output
-
-
-def num_classes(graph: Graph) -> int:
-    """How many classes the model tells apart: its outputs, or 2 for a single score."""
-    return max(2, int(np.prod(graph.output.output_shape)))
-
-
 def data_of(data: Any, model: Any) -> Dataset:
     """Data as people have them, as a data set for a model; see `datasets.given`.
 
@@ -80,19 +48,28 @@ def data_of(data: Any, model: Any) -> Dataset:
     if shapes is None:
         if isinstance(data, Dataset):
             return datasets.with_class_numbers(data)
-        shapes = {node.name: node.output_shape for node in graph_of(model, None).inputs}
+        shapes = graph_of(model, None).input_shapes
     return datasets.given(data, shapes)
 
 
-def checked(model: Any, dataset: Dataset, scheme: str | None = OWN_RANGES) -> Graph:
-    """A model, lowered, that a scheme takes (None for any) and whose images these are.
+def checked(
+    model: Any, dataset: Dataset, config: AnalysisConfig, scheme: str | None = OWN_RANGES
+) -> tuple[Graph, Dataset, AnalysisConfig]:
+    """A model, lowered, with data in the form of its inputs, and what labels are to be.
+
+    Args:
+        model: that the scheme must take (None for any).
+        dataset: with or without labels.
+        config: of the analysis.
+        scheme: one of `schemes.SCHEMES`, or another that takes a network.
 
     Raises:
-        UnsupportedModelError, DataError: it is not, or they are not.
+        UnsupportedModelError, DataError: the scheme does not take the model, the data are not its,
+            or the labels fit no output.
     """
     graph = graph_of(model, scheme)
-    datasets.validate(dataset, graph.input_shape, num_classes(graph))
-    return graph
+    fitted = datasets.fitted(dataset, graph.input_shapes)
+    return graph, fitted, tasks.settled(graph, fitted, config)
 
 
 def layer_results(parts: Sequence[Measured], bins: int) -> tuple[LayerResult, ...]:
@@ -283,11 +260,13 @@ def model_record(graph: Graph, trials: Sequence[Trial]) -> ModelRecord:
     )
 
 
-def input_record(parts: Sequence[Measured]) -> InputRecord:
-    """The input's name, and the root mean square of the preprocessed images that were scored."""
-    powers = np.concatenate([part.powers for part in parts])
-    name = parts[0].trials[0].folded.graph.nodes[0].name
-    return InputRecord(name, float(np.sqrt(powers.mean())))
+def input_records(parts: Sequence[Measured]) -> tuple[InputRecord, ...]:
+    """The inputs' names, and root mean squares of the preprocessed images that were scored."""
+    found = []
+    for place, name in enumerate(parts[0].trials[0].folded.graph.inputs):
+        powers = np.concatenate([part.powers[place] for part in parts])
+        found.append(InputRecord(name, float(np.sqrt(powers.mean()))))
+    return tuple(found)
 
 
 def versions() -> dict[str, str]:
@@ -302,6 +281,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def digest_of(digests: Sequence[bytes], labels: NDArray[np.int64]) -> str:
-    """SHA-256 over the images' digests, in order, and the labels."""
-    return hashlib.sha256(b"".join(digests) + labels.astype("<i8").tobytes()).hexdigest()
+def digest_of(digests: Sequence[bytes], labels: NDArray | None) -> str:
+    """SHA-256 over the images' digests, in order, and the labels, if there are any."""
+    told = b""
+    if labels is not None:
+        told = labels.astype("<i8" if labels.dtype.kind in "ui" else "<f8").tobytes()
+    return hashlib.sha256(b"".join(digests) + told).hexdigest()

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
-from tfqdyn.measurement import assembly
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.layerstats import HistogramConfig
 from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own
 from tfqdyn.measurement.reference import Reference
 from tfqdyn.measurement.sampling import SCORED_BYTES, chunking
 from tfqdyn.measurement.streaming import Activations, Measured, Trial, Workers, measure
+from tfqdyn.measurement.tasks import Plan
 from tfqdyn.network.graph import Graph
 from tfqdyn.quantization.calibration import SiteRange, calibrate
 from tfqdyn.quantization.deployment import watched
@@ -40,9 +40,11 @@ class Bench:
         self._graph, self._config, self._progress = graph, config, progress
         self._chunk, parts = chunking(graph, rows, config)
         self._larger, _ = chunking(graph, rows, config, SCORED_BYTES)
-        self._names = [graph.nodes[0].name, *(row.name for row in rows)]
-        self._run = KerasActivations(graph, [self._names[0], *(row.output for row in rows)])
-        self._observed: Activations = self._run
+        self._names = [*graph.inputs, *(row.name for row in rows)]
+        seen = [*graph.inputs, *(row.output for row in rows)]
+        self._run = KerasActivations(graph, list(dict.fromkeys([*seen, *graph.outputs])))
+        self._rows: Activations = lambda images: self._run(images)[: len(seen)]
+        self._observed = self._rows
         if (sites := watched(graph, config)) is not None:
             run = KerasActivations(graph, sites.nodes)
             self._names = list(sites.names)
@@ -58,7 +60,7 @@ class Bench:
     def calibrate(
         self, images: Any, indices: NDArray[np.int64], what: str = "calibrate"
     ) -> dict[str, SiteRange]:
-        """Ranges of the input and of every row, or of `watched` sites, over images, by name."""
+        """Ranges of the inputs and of every row, or of `watched` sites, over images, by name."""
         config, executor = self._config, self._workers.executor
         chunks = self._stream(images, indices, what, self._chunk)
         rule, names = config.rule, self._names
@@ -69,14 +71,15 @@ class Bench:
         """Gives the same images, one in a chunk."""
         return partial(datasets.chunks, images, indices, 1, self._config.preprocessing)
 
-    def compare(self, trials: Sequence[Trial], images: Any, indices: NDArray[np.int64]) -> Measured:
-        """Every trial's rows against the fp32 network that the user gave, on the same images."""
-        rows = trials[0].deployed.rows
-        config, logits = self._config, assembly.logits_node(self._graph)
+    def compare(
+        self, trials: Sequence[Trial], images: Any, indices: NDArray[np.int64], plan: Plan
+    ) -> Measured:
+        """Every trial's rows and outputs against the fp32 network that the user gave."""
+        config, rows = self._config, trials[0].deployed.rows
         return measure(
-            Reference(trials[0].folded, rows, logits, self._run),
+            Reference(trials[0].folded, rows, plan, self._run),
             trials,
-            assembly.logits_row(self._graph, rows),
+            plan,
             self._stream(images, indices, "compare layers", self._larger),
             self._workers,
             HistogramConfig(config.bins, config.epsilon),
@@ -89,7 +92,7 @@ class Bench:
         if not trials:
             return []
         chunks = self._stream(images, indices, "own errors", self._chunk)
-        return measure_own(self._run, self._graph, trials, chunks, self._workers)
+        return measure_own(self._rows, self._graph, trials, chunks, self._workers)
 
     def _stream(
         self, images: Any, indices: NDArray[np.int64], what: str, size: int

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfqdyn.datasets import Batch, by_input
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
-from tfqdyn.quantization.conversion import CutModel
+from tfqdyn.quantization.cutting import CutModel
 from tfqdyn.tflite import interpreter
 
 
@@ -31,19 +32,22 @@ class KerasActivations:
             )
         self.nodes = tuple(nodes)
         self.model: keras.Model = to_keras(graph, nodes)
+        self._inputs = graph.inputs
+        shapes = graph.input_shapes.values()
         self._run = tf.function(
-            lambda images: self.model(images, training=False),
-            input_signature=[tf.TensorSpec((None, *graph.input_shape), tf.float32)],
+            lambda *given: self.model(given[0] if len(given) == 1 else list(given), training=False),
+            input_signature=[tf.TensorSpec((None, *shape), tf.float32) for shape in shapes],
             autograph=False,
         )
 
-    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Activations of preprocessed images [N, H, W, C]: for every node an array [N, ...]."""
-        outputs = self._run(tf.constant(images, tf.float32))
+    def __call__(self, images: Batch) -> list[NDArray[np.float32]]:
+        """Activations of a preprocessed chunk: for every node an array [N, ...]."""
+        arrays = by_input(self._inputs, images).values()
+        outputs = self._run(*(tf.constant(array, tf.float32) for array in arrays))
         tensors = outputs if isinstance(outputs, (list, tuple)) else [outputs]
         return [np.asarray(memoryview(tensor)) for tensor in tensors]
 
-    def by_node(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    def by_node(self, images: Batch) -> dict[str, NDArray[np.float32]]:
         """The same by the nodes' names."""
         return dict(zip(self.nodes, self(images), strict=True))
 
@@ -65,7 +69,7 @@ class CutTensors:
         self._rows = [pair.tensor for pair in cut.converted.pairs]
 
     def __call__(self, values: Mapping[str, NDArray[np.float32]]) -> list[NDArray]:
-        """Codes of all rows, fed with fp32 values [chunk, ...] of rows and input, by name.
+        """Codes of all rows, fed with fp32 values [chunk, ...] of rows and inputs, by name.
 
         Views into the interpreter, as with `TfliteTensors`.
         """

@@ -1,7 +1,7 @@
 """What error a layer makes itself, and from which source; the rest it inherits.
 
 Own error: the layer's quantized op, in true uint8, fed with the fp32 activations of the layers
-before it. One file holds all rows cut off from each other (`conversion.to_cut_tflite`), so one
+before it. One file holds all rows cut off from each other (`cutting.to_cut_tflite`), so one
 run of the interpreter gives the own error of all layers, in one pass over the images.
 
 Sources (Sheng et al. 2018, slide 5), each measured with that source alone switched on, in fp32
@@ -37,8 +37,8 @@ from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
 from tfqdyn.numerics.layouts import STORED
 from tfqdyn.quantization import fakequant
 from tfqdyn.quantization.calibration import SiteRange
-from tfqdyn.quantization.conversion import CutModel, to_cut_tflite
 from tfqdyn.quantization.converted import Converted
+from tfqdyn.quantization.cutting import CutModel, to_cut_tflite
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.results import SOURCES, LayerResult, OwnError, spread
 from tfqdyn.tflite.dataflow import real_values
@@ -128,7 +128,7 @@ def measure_own(
     """Own error and sources of every row, for every trial, in one pass over the images.
 
     Args:
-        activations: gives the fp32 input and output of every row for a chunk of images.
+        activations: gives the fp32 inputs, and the output of every row, for a chunk of images.
         graph: the fp32 network.
         trials: what it was converted to.
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
@@ -138,7 +138,7 @@ def measure_own(
         OverflowedError: an op gives NaN or infinity.
     """
     steps = [step for step in steps_of(graph) if step.row is not None]
-    names = [graph.nodes[0].name, *(step.node.name for step in steps)]
+    names = [*graph.inputs, *(step.node.name for step in steps)]
     sums = [
         [OwnSums(p.params, p.row.output_shape[-1]) for p in trial.cut.converted.pairs]
         for trial in trials
@@ -150,13 +150,14 @@ def measure_own(
         if not networks:
             networks = [[CutTensors(t.cut, size) for _ in range(workers.parts)] for t in trials]
         for trial, cut, own in zip(trials, networks, sums, strict=True):
-            _add(values, cut, own, indices, workers.executor)
+            _add(values, names[len(graph.inputs) :], cut, own, indices, workers.executor)
             _add_sources(values, graph, steps, trial, own, len(indices))
     return sums
 
 
 def _add(
     values: Mapping[str, NDArray],
+    names: Sequence[str],
     networks: Sequence[CutTensors],
     sums: Sequence[OwnSums],
     indices: NDArray[np.int64],
@@ -166,7 +167,7 @@ def _add(
     cuts = [slice(k * size, (k + 1) * size) for k in range(len(networks))]
     parts = [{name: value[cut] for name, value in values.items()} for cut in cuts]
     codes = list(executor.map(lambda run, part: run(part), networks, parts))
-    names, fp32 = list(values)[1:], list(values.values())[1:]
+    fp32 = [values[name] for name in names]
 
     def compare(row: int) -> None:
         for cut, part in zip(cuts, codes, strict=True):

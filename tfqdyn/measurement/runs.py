@@ -56,9 +56,11 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
     if config.own_error:
         layers = with_own(layers, [own for part in alike for own in part.own])
     split = calibration_split(dataset)
-    labels = dataset.y_test
-    assert labels is not None, "`assembly.checked` asks for labels"
-    digests = [assembly.digest_of(m.digests, labels[m.scored]) for m in measured]
+    labels, inputs = dataset.y_test, assembly.input_records(measured)
+    digests = [
+        assembly.digest_of(m.digests, None if labels is None else labels[m.scored])
+        for m in measured
+    ]
     overlap = split == "x_test" and any(
         np.isin(drawn, part.measured.scored).any() for part in parts for drawn in part.drawn
     )
@@ -82,10 +84,11 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
             name=dataset.name,
             images=round(float(np.mean([len(m.scored) for m in measured]))),
             sha256=tuple(digests),
-            input=assembly.input_record(measured),
+            input=inputs[0],
             scored=tuple(tuple(m.scored.tolist()) for m in measured),
             calibration_split=split,
             calibration_images=tuple(tuple(d.tolist()) for part in parts for d in part.drawn),
+            inputs=inputs,
         ),
         summary=replace(summary.summarize(measured, labels), deployed=_deployed(parts, labels)),
         layers=layers,

@@ -110,7 +110,8 @@ def chunking(
     Raises:
         ValueError: the activations of two images would not fit into half of the memory.
     """
-    values = sum(math.prod(row.output_shape) for row in rows) + math.prod(graph.input_shape)
+    values = sum(math.prod(row.output_shape) for row in rows)
+    values += sum(math.prod(shape) for shape in graph.input_shapes.values())
     if 2 * 4 * values > memory.total() // 2:
         raise ValueError(
             f"the activations of two images take {memory.words(8 * values)}, more than half of the "

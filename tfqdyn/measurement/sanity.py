@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from tfqdyn import datasets
 from tfqdyn.config import AUTO, AnalysisConfig
 from tfqdyn.datasets import PREPROCESSING, Dataset, Inputs
-from tfqdyn.measurement.assembly import logits_node, num_classes
 from tfqdyn.measurement.capture import KerasActivations
+from tfqdyn.measurement.outputs import logits_node
 from tfqdyn.measurement.sampling import chunking, draw, scored_images
+from tfqdyn.measurement.tasks import classifier
 from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.numerics import classification
 from tfqdyn.results import RunResult
@@ -57,7 +58,7 @@ def survey(
 ) -> dict[str, Fit]:
     """How well each mode of preprocessing fits, of those that the images' channels allow.
 
-    Networks with several inputs have no modes: nothing.
+    Networks with several inputs, and what are no classifiers, have no modes: nothing.
 
     Args:
         folded: the network; its `reference` is run.
@@ -65,13 +66,14 @@ def survey(
         indices: of images in `x_test`; `SURVEYED` of them are looked at, a seeded draw.
         config: seed and chunks.
     """
-    if isinstance(dataset.x_test, Inputs):
-        return {}
     graph = folded.reference
+    output = classifier(graph, config.task)
+    if isinstance(dataset.x_test, Inputs) or output is None:
+        return {}
     chosen = indices[draw(len(indices), SURVEYED, config.seed, 0)]
     first = next((node.name for node in graph if node.name in folded.batch_norms), None)
     norm = folded.batch_norms[first] if first is not None else None
-    logits = logits_node(graph)
+    logits = logits_node(graph, output)
     nodes = [logits] if first in (None, logits) else [logits, first]
     run, size = KerasActivations(graph, nodes), chunking(graph, graph.rows, config)[0]
     modes = [m for m in PREPROCESSING if m not in COLOUR or graph.input_shape[-1] == 3]
@@ -127,9 +129,10 @@ def warned(
         folded: that network.
         dataset, config: of the run.
     """
-    accuracy, classes = result.summary.fp32_accuracy, num_classes(folded.reference)
-    if accuracy is None or not near_chance(accuracy, classes):
+    accuracy, output = result.summary.fp32_accuracy, classifier(folded.reference, config.task)
+    if accuracy is None or output is None or not near_chance(accuracy, max(2, output.width)):
         return result
+    classes = max(2, output.width)
     found = survey(folded, dataset, scored_images(dataset, config), config)
     text = _warning(accuracy, classes, found, config.preprocessing, len(dataset.x_test))
     return replace(result, warnings=(*result.warnings, text))
@@ -185,7 +188,8 @@ def settled(
     """
     if config.preprocessing != AUTO:
         return config, ()
-    if dataset.y_test is None or isinstance(dataset.x_test, Inputs):
+    unfit = isinstance(dataset.x_test, Inputs) or classifier(folded.graph, config.task) is None
+    if dataset.y_test is None or unfit:
         raise ValueError(
             f"preprocessing={AUTO!r} is chosen by a classifier's accuracy on labeled images, which "
             f"are not here; name one of {list(PREPROCESSING)}"

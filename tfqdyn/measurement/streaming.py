@@ -8,20 +8,26 @@ memory holds one chunk, and figures depend neither on the chunk's size nor on th
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.datasets import Inputs
+from tfqdyn.measurement.gauges import Gauge
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
+from tfqdyn.measurement.outputs import OutputSums, real
+from tfqdyn.measurement.tasks import Plan
 from tfqdyn.network.folding import Folded
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
-from tfqdyn.numerics.grid import QuantParams, dequantize
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.deployed import Deployed, Run
 
-Activations = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
-Chunk = tuple[NDArray[np.float32], NDArray[np.int64], list[bytes]]
+Activations = Callable[[Any], list[NDArray[np.float32]]]
+"""fp32 values of sites for a chunk of images, a `datasets.Batch`."""
+Chunk = tuple[Any, NDArray[np.int64], list[bytes]]
+"""As `datasets.chunks` yields them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +36,15 @@ class Fp32:
 
     Attributes:
         rows: of every row [N, ...], what its quantized values are held against.
-        logits: of the network that the user gave [N, ...].
-        changed_logits: of the network as remedies or training left it [N, ...]; None where that is
-            still the one given.
+        outputs: of the network that the user gave, [N, ...] each.
+        logits: what class scores among them are made of, else the outputs themselves.
+        changed_logits: of the plan's main output in the network as remedies or training left it
+            [N, ...]; None where that is still the one given.
     """
 
     rows: list[NDArray[np.float32]]
-    logits: NDArray[np.float32]
+    outputs: list[NDArray[np.float32]]
+    logits: list[NDArray[np.float32]]
     changed_logits: NDArray[np.float32] | None = None
 
 
@@ -72,12 +80,16 @@ class Measured:
         scored: positions of the images in their source, [N].
         values: for every row the description of its fp32 activations.
         pairs: for every trial and row the comparison.
-        logits: fp32 logits [N, K], float32, of the network that the user gave.
-        changed_logits: of the network as remedies or training left it [N, K]; None where that is
-            still the one given.
+        plan: what was measured of the outputs.
+        outputs: for every trial and output the comparison.
+        logits: fp32 logits [N, K], float32, of the main output of the network that the user gave;
+            None, like the next three, where no output is one.
+        changed_logits: of the network as remedies or training left it [N, K]; None also where that
+            is still the one given.
         quantized_logits: for every trial the dequantized logits [N, K].
         scores: for every trial the deployed model's output codes [N, K].
-        powers: mean square of every preprocessed image [N].
+        gauges: of the fp32 network, then of every trial's, what `Plan.gauges` makes.
+        powers: for every input the mean square of every preprocessed image [N].
         digests: SHA-256 of every image.
     """
 
@@ -85,18 +97,21 @@ class Measured:
     scored: NDArray[np.int64]
     values: Sequence[ValueSums]
     pairs: Sequence[Sequence[PairSums]]
-    logits: NDArray[np.float32]
+    plan: Plan
+    outputs: Sequence[Sequence[OutputSums]]
+    logits: NDArray[np.float32] | None
     changed_logits: NDArray[np.float32] | None
     quantized_logits: Sequence[NDArray[np.float64]]
     scores: Sequence[NDArray]
-    powers: NDArray[np.float64]
+    gauges: Sequence[Sequence[Gauge]]
+    powers: Sequence[NDArray[np.float64]]
     digests: Sequence[bytes]
 
 
 def measure(
-    reference: Callable[[NDArray[np.float32]], Fp32],
+    reference: Callable[[Any], Fp32],
     trials: Sequence[Trial],
-    logits_row: int,
+    plan: Plan,
     chunks: Iterable[Chunk],
     workers: Workers,
     config: HistogramConfig,
@@ -106,18 +121,19 @@ def measure(
     Args:
         reference: gives the fp32 values for a chunk of images.
         trials: at least one; of the same rows.
-        logits_row: position of the row whose quantized output are the logits.
+        plan: what is measured of the outputs.
         chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
         config: bins and epsilon of the histograms.
 
     Raises:
         OverflowedError: values of a row are NaN or infinite; the first such row is named.
+        ValueError: the file holds no tensor of the main output's logits.
     """
-    comparison = _Comparison(trials, logits_row, workers, config)
+    comparison = _Comparison(trials, plan, workers, config)
     for images, indices, digests in chunks:
         comparison.add(reference(images), comparison.run(images), indices)
-        comparison.add_images(images[: len(indices)], digests)
+        comparison.add_images(images, len(indices), digests)
     return comparison.measured()
 
 
@@ -125,10 +141,11 @@ class _Comparison:
     """The running state of `measure`."""
 
     def __init__(
-        self, trials: Sequence[Trial], logits_row: int, workers: Workers, config: HistogramConfig
+        self, trials: Sequence[Trial], plan: Plan, workers: Workers, config: HistogramConfig
     ) -> None:
-        self._trials, self._logits_row, self._workers = trials, logits_row, workers
+        self._trials, self._plan, self._workers = trials, plan, workers
         rows = trials[0].deployed.rows
+        self._logits_rows = logits_rows(plan, [row.name for row in rows])
         self._names = [row.name for row in rows]
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
@@ -139,17 +156,20 @@ class _Comparison:
             for trial in trials
         ]
         self._digests: list[bytes] = []
-        self._powers: list[NDArray] = []
+        self._powers: list[list[NDArray]] = []
         self._scored: list[NDArray[np.int64]] = []
         self._logits: list[NDArray] = []
         self._changed_logits: list[NDArray] = []
         self._quantized_logits: list[list[NDArray]] = [[] for _ in trials]
         self._scores: list[list[NDArray]] = [[] for _ in trials]
+        self.outputs = [[OutputSums(output) for output in plan.outputs] for _ in trials]
+        self.gauges = [plan.gauges() for _ in range(1 + len(trials))]
         self._networks: list[list[Run]] = []
 
-    def run(self, images: NDArray[np.float32]) -> list[list[list[NDArray]]]:
-        """What every trial's interpreters hold after a chunk: by trial, part and row."""
-        parts = np.split(images, self._workers.parts)
+    def run(self, images: Any) -> list[list[list[NDArray]]]:
+        """What every trial's interpreters hold after a chunk: by trial, part, and row or output."""
+        count = len(images) // self._workers.parts
+        parts = [images[k * count : (k + 1) * count] for k in range(self._workers.parts)]
         if not self._networks:
             size = len(parts[0])
             self._networks = [[t.deployed.runner(size) for _ in parts] for t in self._trials]
@@ -195,24 +215,55 @@ class _Comparison:
         overflowed = {row: error for row, error in found if error is not None}
         if overflowed:
             raise overflowed[min(overflowed)]
-        self._logits.append(_flat(fp32.logits[:valid]).copy())
+        main = self._plan.main
+        if main is not None:
+            self._logits.append(_flat(fp32.logits[main][:valid]).copy())
         if fp32.changed_logits is not None:
             self._changed_logits.append(_flat(fp32.changed_logits[:valid]).copy())
+        for gauge in self.gauges[0]:
+            gauge.add([values[:valid] for values in fp32.outputs], indices)
         for trial, parts in enumerate(codes):
-            grid = self.pairs[trial][self._logits_row].params
             for part, cut in enumerate(cuts):
-                count = cut.stop - cut.start
-                logits = _real(parts[part][self._logits_row][:count], grid)
-                self._quantized_logits[trial].append(logits)
-                self._scores[trial].append(_flat(parts[part][-1][:count]).copy())
+                held = [values[: cut.stop - cut.start] for values in parts[part]]
+                self._add_outputs(trial, fp32, held, cut, indices[cut])
+                del held
         rows.clear()
         codes.clear()
 
-    def add_images(self, images: NDArray[np.float32], digests: Sequence[bytes]) -> None:
-        """Takes in the images themselves."""
-        powers = np.empty(len(images))
-        loops.mean_squares(_flat(images), powers)
-        self._powers.append(powers)
+    def _add_outputs(
+        self,
+        trial: int,
+        fp32: Fp32,
+        held: Sequence[NDArray],
+        cut: slice,
+        indices: NDArray[np.int64],
+    ) -> None:
+        """Takes in one part's outputs of one trial; `held` are its rows, then its outputs."""
+        deployed, first = self._trials[trial].deployed, len(self.pairs[trial])
+        found = [real(c, g) for c, g in zip(held[first:], deployed.output_grids, strict=True)]
+        for place, sums in enumerate(self.outputs[trial]):
+            sums.add(fp32.outputs[place][cut], found[place])
+            row = self._logits_rows[place]
+            if sums.output.classes and row is not None:
+                grid = self.pairs[trial][row].params
+                logits = _flat(real(held[row], grid))
+                sums.add_logits(fp32.logits[place][cut], logits)
+                if place == self._plan.main:
+                    self._quantized_logits[trial].append(logits)
+                    self._scores[trial].append(_flat(held[first + place]).copy())
+        shapes = [(len(indices), *output.shape) for output in self._plan.outputs]
+        for gauge in self.gauges[1 + trial]:
+            real_outputs = [v.astype(np.float32).reshape(s) for v, s in zip(found, shapes)]
+            gauge.add(real_outputs, indices)
+
+    def add_images(self, images: Any, count: int, digests: Sequence[bytes]) -> None:
+        """Takes in the first `count` images themselves."""
+        arrays = list(images.arrays.values()) if isinstance(images, Inputs) else [images]
+        self._powers = self._powers or [[] for _ in arrays]
+        for held, array in zip(self._powers, arrays, strict=True):
+            powers = np.empty(count)
+            loops.mean_squares(_flat(array[:count]), powers)
+            held.append(powers)
         self._digests += digests
 
     def measured(self) -> Measured:
@@ -222,19 +273,37 @@ class _Comparison:
             scored=np.concatenate(self._scored),
             values=self.values,
             pairs=self.pairs,
-            logits=np.concatenate(self._logits),
+            plan=self._plan,
+            outputs=self.outputs,
+            logits=np.concatenate(self._logits) if self._logits else None,
             changed_logits=np.concatenate(self._changed_logits) if self._changed_logits else None,
-            quantized_logits=[np.concatenate(chunks) for chunks in self._quantized_logits],
-            scores=[np.concatenate(chunks) for chunks in self._scores],
-            powers=np.concatenate(self._powers),
+            quantized_logits=[np.concatenate(c) for c in self._quantized_logits if c],
+            scores=[np.concatenate(chunks) for chunks in self._scores if chunks],
+            gauges=self.gauges,
+            powers=[np.concatenate(powers) for powers in self._powers],
             digests=self._digests,
         )
 
 
+def logits_rows(plan: Plan, rows: Sequence[str]) -> list[int | None]:
+    """For every output the position of the row whose values its class figures are computed from.
+
+    None where the file has no tensor of it; figures of these are left out.
+
+    Raises:
+        ValueError: of the main output, whose figures are the network's.
+    """
+    found: list[int | None] = []
+    for place, output in enumerate(plan.outputs):
+        name = output.logits
+        if place == plan.main and name not in rows:
+            raise ValueError(
+                f"the file holds no tensor of {name!r}, the logits, which the output metrics are "
+                "computed from"
+            )
+        found.append(rows.index(name) if name is not None and name in rows else None)
+    return found
+
+
 def _flat(array: NDArray) -> NDArray:
     return array.reshape(len(array), -1)
-
-
-def _real(codes: NDArray, params: QuantParams | None) -> NDArray[np.float64]:
-    flat = _flat(codes)
-    return flat.astype(np.float64) if params is None else dequantize(flat, params)

@@ -2,31 +2,90 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.measurement.streaming import Measured, Trial
+from tfqdyn.measurement.outputs import Output, results_of
+from tfqdyn.measurement.streaming import Measured
+from tfqdyn.measurement.tasks import CLASSIFICATION
 from tfqdyn.numerics import classification, paired
 from tfqdyn.numerics.classification import two_classes
-from tfqdyn.results import Loss, Summary, spread
+from tfqdyn.numerics.grid import QuantParams
+from tfqdyn.results import Loss, MetricResult, Summary, spread
 
 TOP5_FROM = 20
 """From how many classes up top-5 accuracy is given."""
 
 
-def summarize(parts: Sequence[Measured], labels: NDArray[np.int64]) -> Summary:
-    """Accuracies, loss and output metrics over all trials.
+def summarize(parts: Sequence[Measured], labels: NDArray | None) -> Summary:
+    """Outputs and metrics over all trials; of a classifier accuracies, loss and output distances.
 
     Args:
         parts: what was measured; each one's trials score the same images.
         labels: of all images that could be scored; `Measured.scored` are positions in it.
     """
+    plan, metrics = parts[0].plan, _metrics(parts)
+    found = Summary(
+        None, None, None, None, None, None,
+        outputs=results_of([sums for part in parts for sums in part.outputs]),
+        task=None if labels is None else plan.task, metrics=metrics,
+    )  # fmt: skip
+    if plan.main is None:
+        return found
+    logits = [logits for part in parts for logits in _distances(part)]
+    found = replace(
+        found,
+        qmse=spread([o.qmse for o in logits]),
+        qce=spread([o.qce for o in logits]),
+        qkl_div=spread([o.qkl_div for o in logits]),
+    )
+    return found if labels is None or plan.task != CLASSIFICATION else _scored(found, parts, labels)
+
+
+def _distances(part: Measured) -> list[classification.OutputMetrics]:
+    """Distances of every trial's main output from the fp32 network's."""
+    assert part.logits is not None, "of a main output"
+    reference = two_classes(part.logits)
+    return [
+        classification.compare_outputs(reference, two_classes(logits))
+        for logits in part.quantized_logits
+    ]
+
+
+def _metrics(parts: Sequence[Measured]) -> tuple[MetricResult, ...]:
+    """Figures of the task and of the user: fp32 over the images of all trials, and every trial's.
+
+    Raises:
+        ValueError: the user's metric fails, or gives other names for one network than for another.
+    """
+    found = []
+    for place in range(len(parts[0].gauges[0])):
+        alone = len(parts) == 1  # else each image counts as often as there are trials of it
+        fp32 = [p.gauges[0][place] for p in parts for _ in (p.trials[:1] if alone else p.trials)]
+        of_fp32 = reduce(lambda a, b: a.merge(b), fp32).figures()
+        trials = [gauges[place].figures() for part in parts for gauges in part.gauges[1:]]
+        for figures in trials:
+            if figures.keys() != of_fp32.keys():
+                raise ValueError(
+                    f"the metric gave {sorted(of_fp32)} for the fp32 network and "
+                    f"{sorted(figures)} for a quantized one; expected the same names"
+                )
+        found += [
+            MetricResult(name, value, spread([figures[name] for figures in trials]))
+            for name, value in of_fp32.items()
+        ]
+    return tuple(found)
+
+
+def _scored(found: Summary, parts: Sequence[Measured], labels: NDArray) -> Summary:
+    """The same with accuracies and loss."""
     answers = [_Answers(part, labels[part.scored]) for part in parts]
     top1, top5 = ([a.accuracies(k) for a in answers] for k in (1, 5))
-    outputs = [output for a in answers for output in a.outputs()]
     many = answers[0].reference.shape[1] >= TOP5_FROM
-    return Summary(
+    return replace(
+        found,
         fp32_accuracy=_over_images(answers, 1),
         quantized_accuracy=spread([q for _, quantized in top1 for q in quantized]),
         percent_accuracy_decrease=spread(
@@ -36,9 +95,6 @@ def summarize(parts: Sequence[Measured], labels: NDArray[np.int64]) -> Summary:
                 for q in quantized
             ]
         ),
-        qmse=spread([o.qmse for o in outputs]),
-        qce=spread([o.qce for o in outputs]),
-        qkl_div=spread([o.qkl_div for o in outputs]),
         fp32_top5_accuracy=_over_images(answers, 5) if many else None,
         quantized_top5_accuracy=(
             spread([q for _, quantized in top5 for q in quantized]) if many else None
@@ -89,13 +145,15 @@ class _Answers:
     def __init__(self, part: Measured, labels: NDArray[np.int64]) -> None:
         self.labels = labels
         self.trials = len(part.trials)
+        assert part.logits is not None, "of a main output"
+        assert part.plan.main is not None
+        output = part.plan.outputs[part.plan.main]
         self.reference = two_classes(part.logits)
         self.is_changed = part.changed_logits is not None
         changed = part.logits if part.changed_logits is None else part.changed_logits
         self._changed = two_classes(changed)
-        self._logits = [two_classes(logits) for logits in part.quantized_logits]
         self._scores = [
-            two_classes(codes, _decision_code(trial))
+            two_classes(codes, _decision_code(output, trial.deployed.output_grids[part.plan.main]))
             for codes, trial in zip(part.scores, part.trials, strict=True)
         ]
 
@@ -120,10 +178,6 @@ class _Answers:
         fp32, quantized = self.right(1)
         return fp32.astype(np.int64) - quantized
 
-    def outputs(self) -> list[classification.OutputMetrics]:
-        """Distances of every trial's outputs from the fp32 network's."""
-        return [classification.compare_outputs(self.reference, logits) for logits in self._logits]
-
 
 def _over_images(answers: Sequence[_Answers], k: int) -> float:
     """Top-k accuracy of the fp32 network over the images of all trials."""
@@ -143,10 +197,8 @@ def _share(right: Sequence[tuple[NDArray[np.bool_], int]]) -> float:
     return counted / sum(len(answers) * trials for answers, trials in right)
 
 
-def _decision_code(trial: Trial) -> float:
+def _decision_code(output: Output, params: QuantParams | None) -> float:
     """The output code at which a single score changes class: 0.5 of a sigmoid, 0 of a logit."""
-    params = trial.deployed.output_params
-    threshold = 0.5 if trial.deployed.rows[-1].kind == "sigmoid" else 0.0
     if params is None:
-        return threshold
-    return float(threshold / params.scale + params.zero_point)
+        return output.threshold
+    return float(output.threshold / params.scale + params.zero_point)

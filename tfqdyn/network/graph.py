@@ -100,6 +100,7 @@ class Graph:
         skipped: Keras layers that compute nothing at inference, with the reason.
         outputs: names of the nodes whose values the model returns, in its order; by default that
             of the last node.
+        output_names: what the model calls its outputs; by default the layers that they come from.
 
     Raises:
         ValueError: an output that no node has the name of.
@@ -109,6 +110,7 @@ class Graph:
     nodes: tuple[Node, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.outputs:
@@ -116,6 +118,10 @@ class Graph:
         unknown = [name for name in self.outputs if name not in self.by_name]
         if unknown:
             raise ValueError(f"outputs {unknown} are no nodes of the graph {self.name!r}")
+        if not self.output_names:
+            sources = tuple(self.by_name[name].source or name for name in self.outputs)
+            twice = len(set(sources)) < len(sources)
+            object.__setattr__(self, "output_names", self.outputs if twice else sources)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -209,7 +215,13 @@ class Graph:
 
         Batch norms must have been folded or made affine first.
         """
-        return _rows(self)
+        return _rows(self)[0]
+
+    @cached_property
+    def makers(self) -> Mapping[str, str]:
+        """For every node the row (or input) whose value it hands on: itself, but for layout ops and
+        fused ReLUs."""
+        return _rows(self)[1]
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -261,7 +273,7 @@ class LayerNode:
     params: int
 
 
-def _rows(graph: Graph) -> tuple[LayerNode, ...]:
+def _rows(graph: Graph) -> tuple[tuple[LayerNode, ...], Mapping[str, str]]:
     fused = {
         graph.readers[node.name][0]: node.name for node in graph if _fuses_its_reader(graph, node)
     }
@@ -291,7 +303,7 @@ def _rows(graph: Graph) -> tuple[LayerNode, ...]:
                 )
             )
             row_of[node.name] = node.name
-    return tuple(rows)
+    return tuple(rows), row_of
 
 
 def _fuses_its_reader(graph: Graph, node: Node) -> bool:

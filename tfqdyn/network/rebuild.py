@@ -32,18 +32,19 @@ def to_keras(
     Args:
         graph: without unsupported nodes.
         outputs: nodes whose values the model returns, in that order; by default the graph's
-            output alone.
+            outputs.
         library: `keras` or `tf_keras`, whose layers to take.
-        wrap: may put something around each layer, and (given an identity) after the input.
+        wrap: may put something around each layer, and (given an identity) after each input.
 
     Returns:
         A functional model. Layers are named as the nodes ("/" becomes "_"), weights are set.
     """
     values: dict[str, Any] = {}
+    first: list[Any] = []
     for node in graph:
         if node.op == "input":
-            first = library.Input(node.output_shape, name=name_of(node))
-            values[node.name] = wrap(node, lambda x: x)(first)
+            first.append(library.Input(node.output_shape, name=name_of(node)))
+            values[node.name] = wrap(node, lambda x: x)(first[-1])
             continue
         layer = _LAYERS[node.op](node, library)
         inputs = [values[name] for name in node.inputs]
@@ -52,12 +53,12 @@ def to_keras(
             layer.build(inputs[0].shape)
             layer.set_weights(weights)
         values[node.name] = wrap(node, layer)(inputs if len(inputs) > 1 else inputs[0])
-    ends: Any = values[graph.output.name]
-    if outputs is not None:
-        ends = [values[name] for name in outputs]
+    ends: Any = [values[name] for name in outputs or graph.outputs]
+    if outputs is None and len(ends) == 1:
+        (ends,) = ends
     name = _allowed(graph.name)
     name = name if re.match("[A-Za-z0-9.]", name) else f".{name}"  # where nothing stands before it
-    return library.Model(first, ends, name=name)
+    return library.Model(first if len(first) > 1 else first[0], ends, name=name)
 
 
 def name_of(node: Node) -> str:

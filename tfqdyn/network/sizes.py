@@ -30,10 +30,10 @@ def macs(model: Any) -> dict[str, int]:
     """MACs of every layer with a kernel, in graph order; see `uncounted` for what is missing.
 
     Raises:
-        UnsupportedModelError: not a functional or sequential model with one input and one output.
+        UnsupportedModelError: not a functional or sequential model.
         ValueError: a size that a layer reads or gives is not fixed.
     """
-    calls = trace(model)
+    calls = trace(model).calls
     shapes = {call.name: call.output_shape for call in calls}
     names = _names(calls)
     found: dict[str, int] = {}
@@ -48,7 +48,7 @@ def macs(model: Any) -> dict[str, int]:
 
 def params(model: Any) -> dict[str, int]:
     """Parameters of every layer that has any, batch norm statistics included, in graph order."""
-    calls = trace(model)
+    calls = trace(model).calls
     names = _names(calls)
     counted = {
         names[id(call.layer)]: call.layer.count_params()
@@ -60,7 +60,7 @@ def params(model: Any) -> dict[str, int]:
 
 def uncounted(model: Any) -> dict[str, str]:
     """Layers that multiply by a kernel and that `macs` leaves out: their classes, by name."""
-    calls = trace(model)
+    calls = trace(model).calls
     names = _names(calls)
     return {
         names[id(call.layer)]: call.kind

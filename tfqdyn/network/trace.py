@@ -1,7 +1,8 @@
 """The calls of a Keras functional or sequential model, nested models flattened, in graph order.
 
 Works on Keras 3 models and on tf_keras ones (Keras 2 files that Keras 3 refuses); it reads the
-call graph and no weights, and imports neither. Graph order is depth-first from the output: at an
+call graph and no weights, and imports neither. Inputs come first, in the model's order; then graph
+order is depth-first from the outputs, one after the other: at an
 addition the branch with more kernel layers comes first, so that a residual block's projection
 follows the block's convolutions, as the works number layers; elsewhere inputs keep their order.
 """
@@ -74,12 +75,29 @@ class _Collected:
     feeds: tuple[int, ...]
 
 
-def trace(model: Any) -> tuple[Call, ...]:
-    """All calls between the model's one input and its one output, in graph order.
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What a model calls.
+
+    Attributes:
+        calls: in graph order, the model's inputs first. Inputs that no output depends on are left
+            out.
+        outputs: names of the calls whose values the model returns, in its order.
+        output_names: what the model calls these: the keys of a dict of outputs, else the layers'
+            names.
+    """
+
+    calls: tuple[Call, ...]
+    outputs: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+
+def trace(model: Any) -> Traced:
+    """All calls between the model's inputs and its outputs.
 
     Raises:
-        UnsupportedModelError: not a functional or sequential model, not built, several inputs or
-            outputs, or a layer with several outputs.
+        UnsupportedModelError: not a functional or sequential model, not built, or a layer with
+            several outputs.
     """
     if not is_model(model):
         raise UnsupportedModelError(
@@ -88,15 +106,21 @@ def trace(model: Any) -> tuple[Call, ...]:
             "modelsource.load of it"
         )
     inputs, outputs = _ends(model)
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise UnsupportedModelError(
-            f"expected a model with one input and one output, received one with {len(inputs)} "
-            f"inputs and {len(outputs)} outputs"
-        )
-    layer = inputs[0]._keras_history[0]
-    calls = [_Collected(Call(layer.name, layer, (), (), tuple(inputs[0].shape)[1:]), ())]
-    (output,) = _replay(model, [0], calls)
-    return _named([calls[i] for i in _graph_order(output, calls)], calls)
+    calls = []
+    for tensor in inputs:
+        layer = tensor._keras_history[0]
+        calls.append(_Collected(Call(layer.name, layer, (), (), tuple(tensor.shape)[1:]), ()))
+    places = _replay(model, list(range(len(inputs))), calls)
+    order = _graph_order(places, calls)
+    named = _named([calls[i] for i in order], calls)
+    by_place = dict(zip(order, (call.name for call in named), strict=True))
+    given = getattr(model, "_outputs_struct", None)
+    keys = {id(t): str(key) for key, t in given.items()} if isinstance(given, Mapping) else {}
+    names = tuple(
+        keys.get(id(tensor), str(calls[place].call.layer.name))
+        for tensor, place in zip(outputs, places, strict=True)
+    )
+    return Traced(named, tuple(by_place[place] for place in places), names)
 
 
 def is_model(layer: Any) -> bool:
@@ -177,15 +201,15 @@ def _with_slots(argument: Any, slots: Mapping[int, Slot]) -> Any:
     return slots.get(id(argument), argument)
 
 
-def _graph_order(output: int, calls: Sequence[_Collected]) -> list[int]:
-    """Places of the calls behind `output`, depth-first, inputs before outputs."""
+def _graph_order(outputs: Sequence[int], calls: Sequence[_Collected]) -> list[int]:
+    """Places of the calls behind the outputs: those without inputs, then depth-first."""
     kernels = [0] * len(calls)  # kernel layers on the longest path up to each call
     for i, collected in enumerate(calls):
         longest = max((kernels[k] for k in collected.feeds), default=0)
         kernels[i] = longest + (collected.call.kind in KERNEL_CLASSES)
     order: list[int] = []
     placed = set()
-    stack = [output]
+    stack = list(reversed(outputs))
     while stack:
         i = stack[-1]
         branches = list(calls[i].feeds)
@@ -199,7 +223,7 @@ def _graph_order(output: int, calls: Sequence[_Collected]) -> list[int]:
         if i not in placed:
             placed.add(i)
             order.append(i)
-    return order
+    return sorted(order, key=lambda i: i if not calls[i].feeds else len(calls))
 
 
 def _named(ordered: list[_Collected], calls: Sequence[_Collected]) -> tuple[Call, ...]:

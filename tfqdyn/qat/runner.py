@@ -27,7 +27,9 @@ from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
 from tfqdyn.measurement import assembly, sanity
 from tfqdyn.measurement.bench import Bench
+from tfqdyn.measurement.outputs import logits_node, outputs_of
 from tfqdyn.measurement.sampling import draw
+from tfqdyn.measurement.tasks import classifier
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.lowering import lower
@@ -115,7 +117,15 @@ def qat(
             "float_layers and own_error need --scheme=uint8, received "
             f"{list(config.float_layers)} and {config.own_error} with int8"
         )
-    original = assembly.checked(model, dataset)
+    original, dataset, config = assembly.checked(model, dataset, config)
+    if (
+        classifier(original, config.task) is None
+        or len(original.inputs) * len(original.outputs) > 1
+    ):
+        raise ValueError(
+            "qat trains classifiers of one input and one output, with labels; this network has "
+            f"{len(original.inputs)} and {len(original.outputs)}, its task is {config.task}"
+        )
     config, _ = sanity.settled(fold_batchnorm(original), dataset, config)
     batches = _batches(dataset, schedule, config)
     config = config.in_scheme(scheme)
@@ -193,7 +203,7 @@ def _uint8(
         sites = bench.calibrate(dataset.x_train, drawn)
     ranges = {name: (site.low, site.high) for name, site in sites.items()}
     layers = [row.output for row in graph.rows] if schedule.layer_loss else []
-    outputs = [assembly.logits_node(graph), *layers]
+    outputs = [logits_node(graph, outputs_of(graph)[0]), *layers]
     share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
     network = twin.uint8_network(graph, ranges, outputs, share=share)
     exact = twin.twin(graph, layers) if layers else None

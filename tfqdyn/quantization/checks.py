@@ -1,6 +1,5 @@
 """What a converted file must hold: dtypes, quantization parameters, and every single weight."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -35,10 +34,11 @@ def check_form(graph: Graph, model: TfliteModel) -> None:
     Raises:
         TfliteFileError: several inputs or outputs, or far too many operators.
     """
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    numbers = (len(graph.inputs), len(graph.outputs))
+    if (len(model.inputs), len(model.outputs)) != numbers:
         raise TfliteFileError(
-            "expected a .tflite file with one input and one output, received "
-            f"{len(model.inputs)} and {len(model.outputs)}"
+            f"expected a .tflite file with {_counted(numbers)} as the model has, received "
+            f"{_counted((len(model.inputs), len(model.outputs)))}"
         )
     if len(model.operators) > MOST_OPERATORS * len(graph.nodes):
         raise TfliteFileError(
@@ -47,22 +47,31 @@ def check_form(graph: Graph, model: TfliteModel) -> None:
         )
 
 
-def check_tensors(graph: Graph, model: TfliteModel, pairs: Sequence[LayerPair]) -> None:
+def _counted(numbers: tuple[int, int]) -> str:
+    words = [f"{n} {what}{'s' * (n != 1)}" for n, what in zip(numbers, ("input", "output"))]
+    return " and ".join(words)
+
+
+def check_tensors(
+    graph: Graph, model: TfliteModel, pairs: Sequence[LayerPair], inputs: Mapping[str, int]
+) -> None:
     """A file from elsewhere takes the network's images, and its tensors can be read as numbers.
 
     Raises:
         TfliteFileError: names the tensor.
     """
-    first, last = model.tensors[model.inputs[0]], model.tensors[model.outputs[0]]
-    if first.shape[1:] != graph.input_shape or first.shape[0] < 1:
+    counts = set()
+    for name, tensor in inputs.items():
+        found, shape = model.tensors[tensor].shape, graph.by_name[name].output_shape
+        if found[1:] != shape or found[0] < 1:
+            raise TfliteFileError(f"the model expects images {shape}, the .tflite file has {found}")
+        counts.add(found[0])
+    if len(counts) > 1:
         raise TfliteFileError(
-            f"the model expects images {graph.input_shape}, the .tflite file has {first.shape}"
+            f"the inputs of the .tflite file take different numbers of images: {sorted(counts)}"
         )
-    scores = graph.output.output_shape
-    if math.prod(last.shape) != first.shape[0] * math.prod(scores):
-        raise TfliteFileError(f"the model gives {scores}, the .tflite file {last.shape}")
-    for tensor in (first, last, *(model.tensors[pair.tensor] for pair in pairs)):
-        _check_codes(tensor)
+    for index in (*model.inputs, *model.outputs, *(pair.tensor for pair in pairs)):
+        _check_codes(model.tensors[index])
 
 
 def _check_codes(tensor: Tensor) -> None:
@@ -119,7 +128,7 @@ def left_in_floats(
     graph: Graph, model: TfliteModel, scheme: Scheme
 ) -> tuple[set[int], tuple[str, ...]]:
     """Tensors that an integer file holds in fp32 for want of a kernel, and the remark on that."""
-    made_of = origins(model, graph.rows)
+    made_of = origins(model, graph.rows, [graph.makers[name] for name in graph.outputs])
     tensors: set[int] = set()
     kinds: set[str] = set()
     layers: dict[str, None] = {}

@@ -9,12 +9,12 @@ quantization gives (`filechecks`).
 
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from tfqdyn import console
+from tfqdyn.datasets import by_input
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.numerics.grid import QuantParams
@@ -29,11 +29,17 @@ from tfqdyn.quantization.checks import (
     listed,
 )
 from tfqdyn.quantization.converted import Converted
-from tfqdyn.quantization.fakequant import INPUT, OUTPUT, cut_names, emit, quantization_of
+from tfqdyn.quantization.fakequant import (
+    emit,
+    input_name,
+    output_name,
+    quantization_of,
+)
 from tfqdyn.schemes import OWN_RANGES, SCHEMES
 from tfqdyn.tflite.file import TfliteModel, parse
 from tfqdyn.tflite.pairing import Pairing, PairingError, mismatch, pair_layers
 from tfqdyn.tflite.pairs import LayerPair
+from tfqdyn.tflite.ports import assignments, called, output_tensors
 from tfqdyn.tflite.provenance import LAYOUT, origins, scope_of
 
 ROUNDED = 0.501
@@ -55,7 +61,7 @@ def to_tflite(
 
     Args:
         graph: a folded graph.
-        ranges: calibrated (minimum, maximum) of the input and of every row, by name.
+        ranges: calibrated (minimum, maximum) of the inputs and of every row, by name.
         float_layers: rows that stay in fp32 inside the same file.
 
     Raises:
@@ -66,14 +72,26 @@ def to_tflite(
     floats = frozenset(float_layers)
     check_layers(graph, floats)
     params = quantization_of(graph, ranges)
-    ends = {INPUT: (graph.input_shape, params[graph.nodes[0].name])}
-    content = _convert(emit(graph, params, floats), ends, [OUTPUT])
+    outputs = [output_name(index) for index in range(len(graph.outputs))]
+    content = convert(emit(graph, params, floats), ends_of(graph, params), outputs)
     model = parse(content)
-    pairs = _whole(_paired(graph, model))
+    paired, inputs = paired_here(graph, model)
+    pairs = whole(paired)
     check_params(pairs, params, floats)
     if not floats:
         check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
-    return Converted(content, model, pairs, check_kernels(graph, pairs, model))
+    ties = check_kernels(graph, pairs, model)
+    return Converted(content, model, pairs, inputs, output_tensors(graph, model, pairs), ties)
+
+
+def ends_of(
+    graph: Graph, params: Mapping[str, QuantParams]
+) -> dict[str, tuple[tuple[int, ...], QuantParams]]:
+    """Shape and quantization of every input, by the name of its placeholder."""
+    return {
+        input_name(index): (shape, params[name])
+        for index, (name, shape) in enumerate(graph.input_shapes.items())
+    }
 
 
 def to_scheme(
@@ -93,14 +111,19 @@ def to_scheme(
     """
     wanted = SCHEMES[scheme]
     run = tf.function(_in_scopes(graph), autograph=False)
-    traced = run.get_concrete_function(tf.TensorSpec((None, *graph.input_shape), tf.float32))
+    shapes = enumerate(graph.input_shapes.values())
+    traced = run.get_concrete_function(
+        *(tf.TensorSpec((None, *shape), tf.float32, input_name(k)) for k, shape in shapes)
+    )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced])
     if wanted.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if wanted.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if wanted.calibrated:
-        converter.representative_dataset = lambda: ([chunk[0]] for chunk in chunks())
+        converter.representative_dataset = lambda: (
+            list(by_input(graph.inputs, chunk[0]).values()) for chunk in chunks()
+        )
         operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
         if wanted.activations == "int16":
             operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
@@ -113,7 +136,7 @@ def to_scheme(
 
 
 def _in_scopes(graph: Graph) -> Callable[[Any], Any]:
-    """A folded graph as a function of its input, every row in its name scope."""
+    """A folded graph as a function of its inputs, every row in its name scope."""
     layers: dict[str, Any] = {}
     to_keras(graph, wrap=lambda node, layer: layers.setdefault(node.name, layer))
     scopes = {
@@ -122,33 +145,47 @@ def _in_scopes(graph: Graph) -> Callable[[Any], Any]:
         for node in (row.name, row.output)
     }
 
-    def run(x: Any) -> Any:
-        values = {graph.nodes[0].name: x}
-        for node in graph.nodes[1:]:
+    def run(*tensors: Any) -> Any:
+        values = dict(zip(graph.inputs, tensors, strict=True))
+        for node in graph.computing:
             inputs = [values[name] for name in node.inputs]
             with tf.name_scope(scopes.get(node.name, LAYOUT)):
                 value = layers[node.name](inputs if len(inputs) > 1 else inputs[0])
             values[node.name] = value
-        return values[graph.output.name]
+        outputs = [values[name] for name in graph.outputs]
+        return outputs if len(outputs) > 1 else outputs[0]
 
     return run
 
 
-def _paired(graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None = None) -> Pairing:
-    """The pairs of a file that was converted here.
+def paired_here(
+    graph: Graph, model: TfliteModel, sources: Mapping[str, int] | None = None
+) -> tuple[Pairing, Mapping[str, int]]:
+    """The pairs of a file that was converted here, and its inputs by the network's names.
+
+    Args:
+        graph: the folded network.
+        model: the file.
+        sources: see `pair_layers`; by default the file's inputs, by the names of `input_name`.
 
     Raises:
         ConversionError: they cannot be told.
     """
+    placeholders = {input_name(index): name for index, name in enumerate(graph.inputs)}
+    given = {called(model, tensor): tensor for tensor in model.inputs}
+    inputs = {n: given[p] for p, n in placeholders.items() if p in given}
+    if len(inputs) < len(placeholders):
+        inputs = dict(zip(graph.inputs, model.inputs))
+    made_of = origins(model, graph.rows, [graph.makers[name] for name in graph.outputs])
     try:
-        return pair_layers(graph, model, sources, origins(model, graph.rows))
+        return pair_layers(graph, model, sources or inputs, made_of), inputs
     except PairingError as error:
         raise ConversionError(f"{OUR_FAULT}: {error}") from error
 
 
 def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
     model = parse(content)
-    paired = _paired(graph, model)
+    paired, inputs = paired_here(graph, model)
     in_floats, notes = left_in_floats(graph, model, SCHEMES[scheme])
     check_dtypes(model, paired.pairs, SCHEMES[scheme], in_floats)
     moved = [
@@ -158,7 +195,8 @@ def _checked(graph: Graph, content: bytes, scheme: str) -> Converted:
     ]
     if moved:
         raise ConversionError(f"weights in the file differ from their rounded values: {moved}")
-    return Converted(content, model, paired.pairs, 0, paired.unpaired, notes)
+    outputs = output_tensors(graph, model, paired.pairs)
+    return Converted(content, model, paired.pairs, inputs, outputs, 0, paired.unpaired, notes)
 
 
 def adopt(graph: Graph, content: bytes) -> Converted:
@@ -170,11 +208,9 @@ def adopt(graph: Graph, content: bytes) -> Converted:
     """
     model = parse(content)
     check_form(graph, model)
-    try:
-        paired = pair_layers(graph, model)
-    except PairingError as error:
-        raise PairingError(f"{error}\nGive the Keras model that the file was made from") from error
-    check_tensors(graph, model, paired.pairs)
+    paired, inputs = _adopted(graph, model)
+    check_tensors(graph, model, paired.pairs, inputs)
+    outputs = output_tensors(graph, model, paired.pairs)
     notes = [
         *listed("layers without a tensor of their own in the file", paired.unpaired),
         *listed("operators of the file that no layer accounts for", paired.leftovers),
@@ -191,72 +227,33 @@ def adopt(graph: Graph, content: bytes) -> Converted:
             f"rounding, those of {worst.row.name!r} most (by up to {worst.most_steps:.3g} steps): "
             "the file was trained further, or made from another checkpoint"
         )
-    return Converted(content, model, paired.pairs, 0, paired.unpaired, tuple(notes))
+    return Converted(
+        content, model, paired.pairs, inputs, outputs, 0, paired.unpaired, tuple(notes)
+    )
 
 
-def _whole(paired: Pairing) -> tuple[LayerPair, ...]:
+def _adopted(graph: Graph, model: TfliteModel) -> tuple[Pairing, Mapping[str, int]]:
+    """The pairs of a file from elsewhere, and its inputs by the network's names.
+
+    Raises:
+        PairingError: it is not this network's, whichever of its inputs is which.
+    """
+    first: PairingError | None = None
+    for inputs in assignments(graph, model):
+        try:
+            return pair_layers(graph, model, inputs), inputs
+        except PairingError as error:
+            first = first or error
+    raise PairingError(f"{first}\nGive the Keras model that the file was made from") from first
+
+
+def whole(paired: Pairing) -> tuple[LayerPair, ...]:
     """The pairs, if nothing is left over on either side."""
     problems = [f"layer {name!r}: {why}" for name, why in paired.unpaired.items()]
     problems += [f"{text} has no layer" for text in paired.leftovers]
     if problems:
         raise ConversionError(f"{OUR_FAULT}: {mismatch(problems)}")
     return paired.pairs
-
-
-@dataclass(frozen=True, eq=False)
-class CutModel:
-    """A converted model whose rows read inputs of the file in place of each other.
-
-    Attributes:
-        converted: the file; every row is an output of it.
-        feeds: for every input of the file the row (or the graph's input) that it stands for, by
-            the tensor's name.
-    """
-
-    converted: Converted
-    feeds: Mapping[str, str]
-
-    @property
-    def feed_params(self) -> dict[str, QuantParams]:
-        """Quantization of what rows read, by the row (or the graph's input) that it stands for."""
-        tensors = self.converted.model.tensors
-        found = {}
-        for index in self.converted.model.inputs:
-            params = tensors[index].params
-            assert params is not None, "inputs of a cut file are codes"
-            found[self.feeds[tensors[index].name]] = params
-        return found
-
-
-def to_cut_tflite(
-    graph: Graph,
-    ranges: Mapping[str, tuple[float, float]],
-    float_layers: Collection[str] = (),
-) -> CutModel:
-    """`to_tflite` with every row cut off from the rows before it: one run, all rows on their own.
-
-    Args and errors are those of `to_tflite`.
-    """
-    rows = graph.rows
-    floats = frozenset(float_layers)
-    check_layers(graph, floats)
-    params = quantization_of(graph, ranges)
-    source = graph.nodes[0].name
-    ends = {INPUT: (graph.input_shape, params[source])}
-    feeds = {INPUT: source}
-    for index, row in enumerate(rows):
-        if graph.readers[row.output]:
-            feed = cut_names(index)[1]
-            ends[feed] = (row.output_shape, params[row.name])
-            feeds[feed] = row.name
-    outputs = [cut_names(index)[0] for index in range(len(rows))]
-    content = _convert(emit(graph, params, floats, cut=True), ends, outputs)
-    model = parse(content)
-    tensors = {model.tensors[index].name: index for index in model.inputs}
-    sources = {name: tensors[feed] for feed, name in feeds.items() if feed in tensors}
-    pairs = _whole(_paired(graph, model, sources))
-    check_params(pairs, params, floats)
-    return CutModel(Converted(content, model, pairs), feeds)
 
 
 def to_tflite_as_trained(model: Any) -> bytes:
@@ -287,7 +284,7 @@ def check_layers(graph: Graph, names: Collection[str]) -> None:
         raise ValueError(f"{unknown} are no layers; layers are: {', '.join(layers)}")
 
 
-def _convert(
+def convert(
     emitted: tf.compat.v1.GraphDef,
     inputs: Mapping[str, tuple[tuple[int, ...], QuantParams]],
     outputs: Sequence[str],

@@ -24,6 +24,8 @@ class Converted:
         content: the .tflite file.
         model: the same, parsed.
         pairs: every row with its tensor.
+        inputs: the file's input tensors, by the names of the network's inputs.
+        outputs: the file's output tensors, in the order of the network's outputs.
         ties: weights whose code differs from ours by one unit at an exact tie.
         unpaired: rows without a tensor of their own, with the reason.
         notes: remarks in words.
@@ -32,6 +34,8 @@ class Converted:
     content: bytes
     model: TfliteModel
     pairs: tuple[LayerPair, ...]
+    inputs: Mapping[str, int]
+    outputs: tuple[int, ...]
     ties: int = 0
     unpaired: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -77,7 +81,8 @@ class Converted:
         Raises:
             TfliteFileError: it does.
         """
-        rehearse(self.content, self.model.inputs[0], self.model.input_shape(chunk))
+        shapes = {t: self.model.batch_shape(t, chunk) for t in self.inputs.values()}
+        rehearse(self.content, shapes)
 
     def runner(self, chunk: int) -> Run:
         """An interpreter with one thread."""
@@ -85,13 +90,13 @@ class Converted:
 
     @property
     def input_params(self) -> QuantParams | None:
-        """Quantization of the input; None where it is in floats."""
+        """Quantization of the first input; None where it is in floats."""
         return self.model.tensors[self.model.inputs[0]].params
 
     @property
-    def output_params(self) -> QuantParams | None:
-        """Quantization of the output; None for fp32."""
-        return self.model.tensors[self.model.outputs[0]].params
+    def output_grids(self) -> tuple[QuantParams | None, ...]:
+        """Quantization of the outputs; None for fp32."""
+        return tuple(self.model.tensors[tensor].params for tensor in self.outputs)
 
 
 def kernel_grid(kernel: Tensor) -> KernelGrid:

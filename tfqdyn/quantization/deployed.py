@@ -5,9 +5,8 @@ Whatever `deployment.deploy` gives is measured in one way.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import LayerNode
@@ -16,9 +15,9 @@ from tfqdyn.results import KernelGrid
 
 FLOATS = "float32"
 """dtype of what a simulation rounds, and of rows that are not quantized."""
-Run = Callable[[NDArray[np.float32]], list[NDArray]]
-"""Preprocessed images [chunk, H, W, C] -> values of every row (codes, or real numbers), then the
-network's answer."""
+Run = Callable[[Any], list[NDArray]]
+"""A preprocessed `datasets.Batch` of a chunk's size -> values of every row (codes, or real
+numbers), then those of the network's outputs."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class Deployed(Protocol):
         ...
 
     @property
-    def output_params(self) -> QuantParams | None:
-        """Quantization of the network's answer; None for real numbers."""
+    def output_grids(self) -> tuple[QuantParams | None, ...]:
+        """Quantization of the network's outputs; None for real numbers."""
         ...
 
     def grid(self, row: str) -> QuantParams | RealGrid | None:

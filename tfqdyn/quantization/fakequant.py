@@ -40,14 +40,13 @@ def kernel_params(node: Node) -> QuantParams:
 def quantization_of(
     graph: Graph, ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, QuantParams]:
-    """The uint8 parameters of the input and of every row's output, by row name.
+    """The uint8 parameters of the inputs and of every row's output, by name.
 
     Args:
         graph: a folded graph.
-        ranges: calibrated (minimum, maximum) of the input and of every row, by name.
+        ranges: calibrated (minimum, maximum) of the inputs and of every row, by name.
     """
-    source = graph.nodes[0].name
-    params = {source: from_range(*ranges[source])}
+    params = {name: from_range(*ranges[name]) for name in graph.inputs}
     for row in graph.rows:
         op = graph.by_name[row.name].traits
         if op.inherits:
@@ -55,6 +54,16 @@ def quantization_of(
         else:
             params[row.name] = from_range(*(op.fixed_range or ranges[row.name]))
     return params
+
+
+def input_name(index: int) -> str:
+    """Name of the placeholder of the k-th input."""
+    return INPUT if not index else f"{INPUT}_{index}"
+
+
+def output_name(index: int) -> str:
+    """Name of the identity that ends the k-th output."""
+    return OUTPUT if not index else f"{OUTPUT}_{index}"
 
 
 def cut_names(index: int) -> tuple[str, str]:
@@ -68,11 +77,11 @@ def emit(
     float_layers: frozenset[str] = frozenset(),
     cut: bool = False,
 ) -> tf.compat.v1.GraphDef:
-    """The fake-quantized TensorFlow graph, from placeholder `INPUT` to identity `OUTPUT`.
+    """The fake-quantized TensorFlow graph, from its `input_name`s to its `output_name`s.
 
     Args:
         graph: a folded graph.
-        params: uint8 parameters of the input and of every row's output, by row name.
+        params: uint8 parameters of the inputs and of every row's output, by name.
         float_layers: rows whose arithmetic stays in fp32.
         cut: rows do not read each other's outputs but placeholders, named by `cut_names`, and
             every row is an output.
@@ -82,11 +91,12 @@ def emit(
     scopes = {row.name: scope_of(index) for index, row in enumerate(rows)}
     emitted = tf.Graph()
     with emitted.as_default():
-        first = graph.nodes[0]
-        placeholder = tf.compat.v1.placeholder(tf.float32, (None, *first.output_shape), INPUT)
-        quantized = {first.name: fake_quantize(placeholder, params[first.name])}
+        quantized: dict[str, tf.Tensor] = {}
+        for index, (name, shape) in enumerate(graph.input_shapes.items()):
+            held = tf.compat.v1.placeholder(tf.float32, (None, *shape), input_name(index))
+            quantized[name] = fake_quantize(held, params[name])
         exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
-        for node in graph.nodes[1:]:
+        for node in graph.computing:
             row = row_of.get(node.name)
             if row is None:
                 with tf.name_scope(LAYOUT):
@@ -114,7 +124,8 @@ def emit(
                     fed = tf.compat.v1.placeholder(tf.float32, value.shape, feed)
                     quantized[node.name] = fake_quantize(fed, params[row.name])
                 exact.pop(node.name, None)
-        tf.identity(quantized[graph.output.name], OUTPUT)
+        for index, name in enumerate(graph.outputs):
+            tf.identity(quantized[name], output_name(index))
     return emitted.as_graph_def()
 
 

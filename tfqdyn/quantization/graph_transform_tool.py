@@ -77,7 +77,7 @@ def points_of(graph: Graph, row: LayerNode) -> Points:
 
 
 class Watched:
-    """The sites that calibration observes: the input and every rounding point.
+    """The sites that calibration observes: the inputs and every rounding point.
 
     Attributes:
         names: of the sites.
@@ -85,8 +85,9 @@ class Watched:
     """
 
     def __init__(self, graph: Graph) -> None:
-        source = graph.nodes[0].name
-        self._taken: dict[str, tuple[str, NDArray | None]] = {source: (source, None)}
+        self._taken: dict[str, tuple[str, NDArray | None]] = {
+            name: (name, None) for name in graph.inputs
+        }
         for row in graph.rows:
             points = points_of(graph, row)
             self._taken[points.output] = row.output, None
@@ -129,7 +130,7 @@ class Transformed:
 
     Attributes:
         graph: the folded graph, kernels as the engine sees them, without biases.
-        image: rounds the input.
+        images: rounds the inputs, by name.
         plans: of every row, by name.
         rows: all rows.
         formats: how each is held, by name.
@@ -138,7 +139,7 @@ class Transformed:
     """
 
     graph: Graph
-    image: Rounding
+    images: Mapping[str, Rounding]
     plans: Mapping[str, Plan]
     rows: tuple[LayerNode, ...]
     formats: Mapping[str, Format]
@@ -147,7 +148,11 @@ class Transformed:
     unpaired: Mapping[str, str] = field(default_factory=dict)
     ties: int = 0
     file: None = None
-    output_params: None = None
+
+    @property
+    def output_grids(self) -> tuple[None, ...]:
+        """Outputs are real numbers."""
+        return (None,) * len(self.graph.outputs)
 
     def grid(self, row: str) -> RealGrid | None:
         """Where a row's values lie; None for rows that hand on floats."""
@@ -163,7 +168,7 @@ class Transformed:
 
     def runner(self, chunk: int) -> Run:
         """TensorFlow, in fp32."""
-        return run_of(partial(_values, self), self.graph.input_shape, chunk)
+        return run_of(partial(_values, self), self.graph, chunk)
 
 
 def transform(
@@ -178,8 +183,8 @@ def transform(
     """
     on = frozenset(deviations)
     minimum = MINIMUM_SIZE if "minimum_size" in on else 0
-    image = sites[graph.nodes[0].name]
-    read = {graph.nodes[0].name: dynamic(image.low, image.high)}
+    images = {name: dynamic(sites[name].low, sites[name].high) for name in graph.inputs}
+    read = dict(images)
     nodes = {node.name: node for node in graph}
     plans, formats, size = {}, {}, 0
     rows = graph.rows
@@ -195,8 +200,8 @@ def transform(
             nodes[row.name] = _with_constants(node, kernel)
             size += sum(w.size * (1 if w.size >= minimum else 4) for w in node.weights.values())
         formats[row.name] = _format(row, plan.output, bits, kernel)
-    made, first = replace(graph, nodes=tuple(nodes.values())), read[graph.nodes[0].name]
-    return Transformed(made, first, plans, rows, formats, size, (describe(on),))
+    made = replace(graph, nodes=tuple(nodes.values()))
+    return Transformed(made, images, plans, rows, formats, size, (describe(on),))
 
 
 def _plan(
@@ -272,10 +277,10 @@ def describe(deviations: Collection[str]) -> str:
     )
 
 
-def _values(transformed: Transformed, images: tf.Tensor) -> list[tf.Tensor]:
-    """fp32 values of every row, then the output, for preprocessed images [N, H, W, C]."""
+def _values(transformed: Transformed, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+    """fp32 values of every row, then the outputs, for the network's inputs, [N, ...] each."""
     graph, plans = transformed.graph, transformed.plans
-    values = {graph.nodes[0].name: transformed.image(images)}
+    values = {name: transformed.images[name](array) for name, array in inputs.items()}
     floats: dict[str, Rounding] = {}  # how integer ops read values that are not rounded
     rows = []
     for step in steps_of(graph):
@@ -294,7 +299,7 @@ def _values(transformed: Transformed, images: tf.Tensor) -> list[tf.Tensor]:
         if plan.output is None:
             floats[end] = plan.read
         rows.append(values[end])
-    return [*rows, values[graph.output.name]]
+    return [*rows, *(values[name] for name in graph.outputs)]
 
 
 def _computed(step: Step, plan: Plan, inputs: list[tf.Tensor]) -> tf.Tensor:

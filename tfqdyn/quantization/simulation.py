@@ -96,7 +96,7 @@ class Simulated:
 
     Attributes:
         graph: its kernels are rounded already.
-        grids: of the input and of what every row hands on, by name.
+        grids: of the inputs and of what every row hands on, by name.
         float_layers: rows that compute in fp32.
         rows: all rows.
         formats: how each is held, by name.
@@ -114,7 +114,11 @@ class Simulated:
     unpaired: Mapping[str, str] = field(default_factory=dict)
     ties: int = 0
     file: None = None
-    output_params: None = None
+
+    @property
+    def output_grids(self) -> tuple[None, ...]:
+        """Outputs are real numbers."""
+        return (None,) * len(self.graph.outputs)
 
     def grid(self, row: str) -> RealGrid | None:
         """Where a row's values lie; None for rows in fp32."""
@@ -130,7 +134,7 @@ class Simulated:
 
     def runner(self, chunk: int) -> Run:
         """TensorFlow, in fp32."""
-        return run_of(partial(_values, self), self.graph.input_shape, chunk)
+        return run_of(partial(_values, self), self.graph, chunk)
 
 
 def simulate(
@@ -143,15 +147,16 @@ def simulate(
 
     Args:
         graph: a folded graph.
-        sites: calibrated ranges of the input and of every row, by name.
+        sites: calibrated ranges of the inputs and of every row, by name.
         widths: how finely to round.
         float_layers: rows that compute and give fp32 values; rows that are none of these read
             them rounded, as behind a float row of a file.
     """
     rows = graph.rows
-    source = graph.nodes[0].name
-    image = sites[source]
-    grids = {source: grid(image.low, image.high, max(8, widths.activations))}
+    grids = {
+        name: grid(sites[name].low, sites[name].high, max(8, widths.activations))
+        for name in graph.inputs
+    }
     for row in rows:
         node, before = graph.by_name[row.name], row.producers[0]
         own = _output_grid(node, sites[row.name], widths)
@@ -222,11 +227,10 @@ def _format(graph: Graph, row: LayerNode, grids: Mapping[str, Grid], widths: Bit
     return Format(FLOATS, stored, kernel.bits, bits)
 
 
-def _values(simulated: Simulated, images: tf.Tensor) -> list[tf.Tensor]:
-    """fp32 values of every row, then the output, for preprocessed images [N, H, W, C]."""
+def _values(simulated: Simulated, inputs: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+    """fp32 values of every row, then the outputs, for the network's inputs, [N, ...] each."""
     graph, grids = simulated.graph, simulated.grids
-    source = graph.nodes[0].name
-    values = {source: grids[source].round_pixels(images)}
+    values = {name: grids[name].round_pixels(array) for name, array in inputs.items()}
     exact: dict[str, tf.Tensor] = {}  # fp32 values of float rows, for the float rows after them
     rows = []
     for step in steps_of(graph):
@@ -244,7 +248,7 @@ def _values(simulated: Simulated, images: tf.Tensor) -> list[tf.Tensor]:
             computed = _computed(step, [values[name] for name in names])
             values[end] = grids[step.row.name].round(computed)
             rows.append(values[end])
-    return [*rows, values[graph.output.name]]
+    return [*rows, *(values[name] for name in graph.outputs)]
 
 
 def _computed(step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tfqdyn.datasets import Batch, by_input
 from tfqdyn.network.graph import Graph, LayerNode, Node
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.grid import QuantParams
@@ -58,19 +59,29 @@ def steps_of(graph: Graph) -> tuple[Step, ...]:
     fused = {row.output for row in rows.values() if row.output != row.name}
     return tuple(
         Step(node, row, graph.by_name[row.output] if row and row.output in fused else None)
-        for node in graph.nodes[1:]
+        for node in graph.computing
         if node.name not in fused
         for row in (rows.get(node.name),)
     )
 
 
 def run_of(
-    values: Callable[[tf.Tensor], list[tf.Tensor]], input_shape: tuple[int, ...], chunk: int
+    values: Callable[[Mapping[str, tf.Tensor]], list[tf.Tensor]], graph: Graph, chunk: int
 ) -> Run:
-    """What runs a function of preprocessed images [chunk, H, W, C], as one TensorFlow graph."""
-    signature = [tf.TensorSpec((chunk, *input_shape), tf.float32)]
-    run = tf.function(values, input_signature=signature, autograph=False)
-    return lambda images: [np.asarray(memoryview(value)) for value in run(tf.constant(images))]
+    """What runs a function of a graph's inputs, [chunk, ...] each, as one TensorFlow graph."""
+    shapes = graph.input_shapes
+    signature = [tf.TensorSpec((chunk, *shape), tf.float32) for shape in shapes.values()]
+
+    def of_inputs(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        return values(dict(zip(shapes, tensors, strict=True)))
+
+    compiled = tf.function(of_inputs, input_signature=signature, autograph=False)
+
+    def run(batch: Batch) -> list[NDArray]:
+        given = [tf.constant(array) for array in by_input(graph.inputs, batch).values()]
+        return [np.asarray(memoryview(value)) for value in compiled(*given)]
+
+    return run
 
 
 class StepwiseNetwork:
@@ -78,25 +89,28 @@ class StepwiseNetwork:
 
     Args:
         graph: a folded graph; its rows are advanced in order.
-        params: uint8 parameters of the input and of every row's output, by name.
-        images: preprocessed images in chunks, each [N, H, W, C].
-        float_layers: rows that run in fp32; the input's name for images that are not rounded.
+        params: uint8 parameters of the inputs and of every row's output, by name.
+        images: preprocessed images in chunks, each a `datasets.Batch`.
+        float_layers: rows that run in fp32; an input's name for one that is not rounded.
     """
 
     def __init__(
         self,
         graph: Graph,
         params: Mapping[str, QuantParams],
-        images: Iterable[NDArray[np.float32]],
+        images: Iterable[Batch],
         float_layers: Collection[str] = (),
     ) -> None:
         self._params = params
         self._float = frozenset(float_layers)
         self._unread = {name: len(readers) for name, readers in graph.readers.items()}
-        source = graph.nodes[0].name
-        first = None if source in self._float else params[source]
-        self._encoding: dict[str, QuantParams | None] = {source: first}
-        self._values = {source: [_encode(chunk, first) for chunk in images]}
+        self._encoding: dict[str, QuantParams | None] = {
+            name: None if name in self._float else params[name] for name in graph.inputs
+        }
+        self._values: dict[str, list[NDArray]] = {name: [] for name in graph.inputs}
+        for batch in images:
+            for name, array in by_input(graph.inputs, batch).items():
+                self._values[name].append(_encode(array, self._encoding[name]))
 
     @property
     def images(self) -> int:

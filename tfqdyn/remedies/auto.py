@@ -1,8 +1,9 @@
 """Chooses remedies: follows the diagnosis, keeps what helps, stops when nothing does.
 
 No labels are looked at. A quarter of a draw's unlabeled images is held out; a remedy, fitted on the
-others, stays if it lowers the output QKL-Div on the held-out ones, held against the network that
-the user gave, by `LEAST_GAIN`. The course that was chosen is then run on all images of the draw.
+others, stays if it lowers the distance of the outputs on the held-out ones from those of the
+network that the user gave by `LEAST_GAIN`: the output QKL-Div of classifiers, else noise over
+signal (`judging`). The course that was chosen is then run on all images of the draw.
 Every draw chooses for itself: so no image is scored by a network that it helped to choose, and the
 spread over draws includes the choice.
 """
@@ -20,14 +21,13 @@ from tfqdyn.network.folding import Folded
 from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.images import CalibrationImages
-from tfqdyn.remedies.mixed_precision import output_qkl
+from tfqdyn.remedies.judging import QKL_DIV, yardstick_of
+from tfqdyn.remedies.mixed_precision import output_distance
 from tfqdyn.remedies.record import RemedyError
 from tfqdyn.results.diagnosis import Finding, diagnose
 
 LEAST_GAIN = 0.1
-"""Share of the output QKL-Div that a remedy must take away to stay."""
-GOOD_ENOUGH = 0.002
-"""Output QKL-Div in nats below which nothing is looked for any more."""
+"""Share of the outputs' distance that a remedy must take away to stay."""
 HELD_OUT = 0.25
 MOST_HELD_OUT = 32
 NEVER_AUTO: tuple[str, ...] = ("mixed_precision", "equalization_relu")
@@ -38,7 +38,8 @@ NEVER_AUTO: tuple[str, ...] = ("mixed_precision", "equalization_relu")
 class Attempt:
     """A remedy that was tried: because of which finding, and what became of it.
 
-    `qkl_div` is the output QKL-Div on held-out images before and after; `kept` whether it stayed.
+    `qkl_div` is the distance of the outputs on held-out images before and after, by `yardstick`:
+    the output QKL-Div of classifiers; `kept` whether it stayed.
     """
 
     remedy: str
@@ -46,6 +47,7 @@ class Attempt:
     qkl_div: tuple[float, float]
     kept: bool
     note: str = ""
+    yardstick: str = QKL_DIV.name
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ def choose(
     fitting, held_out = _split(images)
     judge = _Judge(fitting, held_out, folded)
     attempts: list[Attempt] = []
-    current, before = folded, judge.qkl_div(folded)
+    current, before = folded, judge.distance(folded)
     first = findings = judge.findings(folded)
     tried = set(NEVER_AUTO)
-    while not before <= GOOD_ENOUGH:
+    while not before <= judge.yardstick.good_enough:
         remedy, because = next(_candidates(findings, tried), (None, None))
         if remedy is None or because is None:
             break
@@ -121,19 +123,19 @@ def _try(
     fitting: CalibrationImages,
     judge: "_Judge",
 ) -> _Tried:
-    """Fits a remedy and judges it; `before` is the output QKL-Div of the network as it is."""
-    nothing = Attempt(remedy, because.text, (before, before), False)
+    """Fits a remedy and judges it; `before` is the distance of the network as it is."""
+    nothing = Attempt(remedy, because.text, (before, before), False, yardstick=judge.yardstick.name)
     try:
         remedied = REMEDIES[remedy](current, fitting)
     except RemedyError as error:
         return _Tried(replace(nothing, note=str(error)))
     if not remedied.changes:
         return _Tried(replace(nothing, note="no change"))
-    after = judge.qkl_div(remedied.folded)
+    after = judge.distance(remedied.folded)
     if not after <= (1.0 - LEAST_GAIN) * before:
         return _Tried(replace(nothing, qkl_div=(before, after)))
     kept = replace(nothing, qkl_div=(before, after), kept=True)
-    findings = () if after <= GOOD_ENOUGH else judge.findings(remedied.folded)
+    findings = () if after <= judge.yardstick.good_enough else judge.findings(remedied.folded)
     return _Tried(kept, remedied.folded, findings)
 
 
@@ -163,18 +165,18 @@ class _Judge:
         self, fitting: CalibrationImages, held_out: CalibrationImages, folded: Folded
     ) -> None:
         self._fitting, self._held_out = fitting, held_out
-        self._reference = held_out.logits(folded.reference)
+        self._reference = held_out.answers(folded.reference)
+        self.yardstick = yardstick_of(folded.graph, held_out.config.task)
 
-    def qkl_div(self, folded: Folded) -> float:
-        """Output QKL-Div of the true uint8 network in nats."""
+    def distance(self, folded: Folded) -> float:
+        """How far the true uint8 network's outputs are from fp32."""
         ranges = self._fitting.ranges(folded)
-        return output_qkl(folded, ranges, self._held_out, self._reference, folded.float_layers)
+        return output_distance(folded, ranges, self._held_out, self._reference, folded.float_layers)
 
     def findings(self, folded: Folded) -> tuple[Finding, ...]:
         """What is wrong with the network."""
-        labels = np.zeros(len(self._fitting.images), np.int64)
-        data = Dataset("unlabeled", self._fitting.images, labels)
-        config = replace(self._fitting.config, trials=1, own_error=True)
+        data = Dataset("unlabeled", self._fitting.images)
+        config = replace(self._fitting.config, trials=1, own_error=True, metric=None)
         scored = self._held_out.indices
         part = measure_draws([folded], data, [self._fitting.indices], scored, config)
         return diagnose(assemble([part], data, config))

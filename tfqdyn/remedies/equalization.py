@@ -13,7 +13,7 @@ function (the change of the fp32 outputs is measured before anything else and re
 High biases are absorbed (section 4.1.3, Eq. 14-15): c_i = max(0, beta_i - 3 gamma_i) of a ReLU's
 input goes from b1 into b2, where the second layer pads nothing. That keeps the function but for
 values below c_i, which are rare where the batch norm's statistics hold. Whether they do is
-measured: biases stay if the fp32 outputs would change by more than `guard.TOLERANCE`.
+measured: biases stay if the fp32 outputs would change by more than `guard` tolerates.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,14 +75,15 @@ def equalization(
     high = len(absorbed.changes) - len(made.changes)
     if high:
         change = images.fp32_change(start, _with_caps(start, absorbed.nodes, total))
-        measured["absorption_output_qkl_div"] = change["output_qkl_div"]
+        yardstick = guard.yardstick_in(change)
+        measured[f"absorption_{yardstick.key}"] = change[yardstick.key]
         if guard.within(change):
             made = absorbed
         else:
             notes = (
                 f"High biases of {high} channels stay where they are: absorbing them would change "
-                f"the fp32 outputs by {change['output_qkl_div']:.3g} nats of QKL-Div, more than "
-                f"the tolerance of {guard.TOLERANCE:g}.",
+                f"the fp32 outputs by {change[yardstick.key]:.3g} {yardstick.unit}, more than "
+                f"the tolerance of {yardstick.tolerance:g}.",
             )
     if not made.changes:
         return Remedied(folded, name, (), measured, (*notes, "Nothing to equalize."))

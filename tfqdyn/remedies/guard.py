@@ -2,27 +2,34 @@
 
 from collections.abc import Mapping
 
+from tfqdyn.remedies.judging import NOISE, QKL_DIV, Yardstick
 from tfqdyn.remedies.record import RemedyError
 
-TOLERANCE = 0.01
-"""Largest QKL-Div in nats between the fp32 outputs before and after a remedy."""
 
-
-def within(change: Mapping[str, float], tolerance: float = TOLERANCE) -> bool:
+def within(change: Mapping[str, float]) -> bool:
     """Whether a change of the fp32 outputs (`images.CalibrationImages`) is small; NaN is not."""
-    return change["output_qkl_div"] <= tolerance
+    yardstick = yardstick_in(change)
+    return change[yardstick.key] <= yardstick.tolerance
+
+
+def yardstick_in(change: Mapping[str, float]) -> Yardstick:
+    """What a change of the outputs was measured by."""
+    return QKL_DIV if QKL_DIV.key in change else NOISE
 
 
 def check(
-    change: Mapping[str, float], remedy: str, cause: str, tolerance: float = TOLERANCE
+    change: Mapping[str, float], remedy: str, cause: str, tolerance: float | None = None
 ) -> None:
     """Refuses a remedy that changes the fp32 outputs.
 
     Raises:
-        RemedyError: the change is not `within` the tolerance; the text ends in `cause`.
+        RemedyError: the change is not within the tolerance (by default the yardstick's); the text
+            ends in `cause`.
     """
-    if not within(change, tolerance):
+    yardstick = yardstick_in(change)
+    most = yardstick.tolerance if tolerance is None else tolerance
+    if not change[yardstick.key] <= most:
         raise RemedyError(
-            f"{remedy} would change the fp32 outputs by {change['output_qkl_div']:.3g} nats "
-            f"of QKL-Div, more than the tolerance of {tolerance:g}: {cause}"
+            f"{remedy} would change the fp32 outputs by {change[yardstick.key]:.3g} "
+            f"{yardstick.unit}, more than the tolerance of {most:g}: {cause}"
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
-from tfqdyn.measurement.assembly import logits_node
+from tfqdyn.datasets import Batch
 from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.sampling import chunking
@@ -20,6 +20,7 @@ from tfqdyn.numerics.classification import compare_outputs, softmax, two_classes
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.fakequant import quantization_of
 from tfqdyn.quantization.stepwise import channel_means
+from tfqdyn.remedies.judging import QKL_DIV, distance, judged_nodes, yardstick_of
 
 Ranges = Mapping[str, tuple[float, float]]
 """Calibrated (minimum, maximum) of the input and of rows, by name."""
@@ -30,7 +31,7 @@ class CalibrationImages:
     """Calibration images, without labels.
 
     Attributes:
-        images: indexable raw images [N, H, W, C].
+        images: indexable raw images [N, H, W, C] or other data [N, ...], or `datasets.Inputs`.
         indices: which of them may be looked at.
         config: preprocessing, calibrator and threads.
         progress: wraps long loops.
@@ -44,12 +45,12 @@ class CalibrationImages:
     draft: bool = False
     _ranges: dict[Graph, Ranges] = field(default_factory=dict, init=False, repr=False)
 
-    def chunks(self, graph: Graph) -> Iterator[NDArray[np.float32]]:
+    def chunks(self, graph: Graph) -> Iterator[Batch]:
         """The images, preprocessed, in chunks whose activations fit into memory."""
         for chunk, valid in self._padded(graph):
             yield chunk[:valid]
 
-    def _padded(self, graph: Graph) -> Iterator[tuple[NDArray[np.float32], int]]:
+    def _padded(self, graph: Graph) -> Iterator[tuple[Batch, int]]:
         size, _ = chunking(graph, graph.rows, self.config)
         mode = self.config.preprocessing
         for chunk, indices, _ in datasets.chunks(self.images, self.indices, size, mode):
@@ -62,7 +63,7 @@ class CalibrationImages:
             yield [value[:valid] for value in run(chunk)]
 
     def ranges(self, folded: Folded) -> Ranges:
-        """Calibrated ranges of the input and of every row of the fp32 network, by name."""
+        """Calibrated ranges of the inputs and of every row of the fp32 network, by name."""
         graph = folded.graph
         if graph not in self._ranges:
             with Bench(graph, self.config) as bench:
@@ -71,7 +72,7 @@ class CalibrationImages:
         return self._ranges[graph]
 
     def params(self, folded: Folded) -> dict[str, QuantParams]:
-        """uint8 parameters of the input and of every row's output, by name."""
+        """uint8 parameters of the inputs and of every row's output, by name."""
         return quantization_of(folded.graph, self.ranges(folded))
 
     def linear_means(self, graph: Graph) -> dict[str, NDArray[np.float64]]:
@@ -87,21 +88,39 @@ class CalibrationImages:
 
     def outputs(self, graph: Graph, node: str) -> NDArray[np.float32]:
         """fp32 values of one node over all images, [N, K]."""
-        values = [value.copy() for (value,) in self.activations(graph, [node])]
-        return np.concatenate([value.reshape(len(value), -1) for value in values])
+        (values,) = self._outputs(graph, [node])
+        return values
+
+    def _outputs(self, graph: Graph, nodes: list[str]) -> list[NDArray[np.float32]]:
+        found: list[list[NDArray[np.float32]]] = [[] for _ in nodes]
+        for values in self.activations(graph, nodes):
+            for held, value in zip(found, values, strict=True):
+                held.append(value.reshape(len(value), -1).copy())
+        return [np.concatenate(held) for held in found]
+
+    def answers(self, graph: Graph) -> list[NDArray[np.float32]]:
+        """What the fp32 network gives for all images, `judging.Answers`."""
+        return self._outputs(graph, judged_nodes(graph, self.config.task))
 
     def logits(self, graph: Graph) -> NDArray[np.float32]:
-        """fp32 logits over all images, [N, K]."""
-        return self.outputs(graph, logits_node(graph))
+        """fp32 logits of a classifier over all images, [N, K]."""
+        return self.answers(graph)[0]
 
     def fp32_change(self, before: Graph, after: Graph) -> dict[str, float]:
         """How far two fp32 networks' outputs differ on the images.
 
         Returns:
-            `output_qkl_div` in nats (0 is best), `largest_change` of any output's probability,
-            and `same_top1`, the share of images whose best class stays.
+            Of classifiers `output_qkl_div` in nats (0 is best), `largest_change` of any output's
+            probability, and `same_top1`, the share of images whose best class stays; of other
+            networks `output_noise` over signal, and `largest_change` of any output.
         """
-        first, second = (two_classes(self.logits(graph)) for graph in (before, after))
+        yardstick = yardstick_of(before, self.config.task)
+        answers = [self.answers(graph) for graph in (before, after)]
+        if yardstick is not QKL_DIV:
+            changes = [np.abs(a - b).max() for a, b in zip(*answers, strict=True)]
+            apart = distance(yardstick, *answers)
+            return {yardstick.key: apart, "largest_change": float(max(changes))}
+        first, second = (two_classes(logits) for (logits,) in answers)
         return {
             "output_qkl_div": compare_outputs(first, second).qkl_div,
             "largest_change": float(np.abs(softmax(first) - softmax(second)).max()),

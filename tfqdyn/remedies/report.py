@@ -35,7 +35,8 @@ def attempts_table(choices: Sequence[Choice]) -> Table:
     """What `auto` tried on images that it held out: a row a remedy, medians over the trials."""
     table = Table(title="tried on held-out images", title_justify="left")
     table.add_column("remedy")
-    table.add_column("output QKL-Div", justify="right")
+    named = {attempt.yardstick for choice in choices for attempt in choice.attempts}
+    table.add_column(", ".join(sorted(named)) or "distance of outputs", justify="right")
     table.add_column("kept")
     table.add_column("because of", overflow="fold")
     tried: dict[str, list[Attempt]] = {}

@@ -56,7 +56,7 @@ def remedy(
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Treatment:
-    """Treats a trained Keras classifier's 8-bit form; nothing is retrained.
+    """Treats a trained Keras network's 8-bit form; nothing is retrained.
 
     Args:
         model: as for `pipeline.analyze`.
@@ -77,7 +77,7 @@ def remedy(
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)
-    original = assembly.checked(model, dataset)
+    original, dataset, config = assembly.checked(model, dataset, config)
     folded = fold_batchnorm(original)
     config, _ = sanity.settled(folded, dataset, config)
     steps = Steps(out, _identity(original, dataset, remedies, config))

@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 from scipy import stats
@@ -33,11 +32,13 @@ from tfqdyn.files import wholefiles
 from tfqdyn.files.steps import Steps
 from tfqdyn.measurement import assembly, sanity
 from tfqdyn.measurement.sampling import disjoint_draws
+from tfqdyn.measurement.tasks import classifier
 from tfqdyn.network.folding import Folded, fold_batchnorm
-from tfqdyn.numerics.classification import compare_outputs, top_k_accuracy, two_classes
+from tfqdyn.numerics.classification import top_k_accuracy, two_classes
 from tfqdyn.remedies.course import first_stage, images_of
 from tfqdyn.remedies.images import CalibrationImages
-from tfqdyn.remedies.mixed_precision import LEAST_GAIN, MOST_LAYERS, quantized_logits
+from tfqdyn.remedies.judging import QKL_DIV, Yardstick, distance, yardstick_of
+from tfqdyn.remedies.mixed_precision import LEAST_GAIN, MOST_LAYERS, quantized_answers
 from tfqdyn.results import LayerResult, RunResult, plain
 from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
 from tfqdyn.schemes import OWN_RANGES
@@ -50,9 +51,15 @@ FILES = ("sensitivity.png", "sensitivity.csv", "sensitivity.json")
 
 @dataclass(frozen=True)
 class Score:
-    """Top-1 accuracy, a fraction of 1, and output QKL-Div in nats against fp32."""
+    """What a network scores.
 
-    accuracy: float
+    Attributes:
+        accuracy: top-1, a fraction of 1; None without labels of classes.
+        qkl_div: distance of the outputs from fp32: output QKL-Div in nats of classifiers, else
+            noise over signal (`judging`).
+    """
+
+    accuracy: float | None
     qkl_div: float
 
 
@@ -79,17 +86,18 @@ class Correlation:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """What layers cost, beside the network in fp32 and in uint8."""
+    """What layers cost, beside the network in fp32 and in uint8; distances by the yardstick."""
 
     fp32: Score
     uint8: Score
     costs: tuple[LayerCost, ...]
     correlations: tuple[Correlation, ...]
     result: RunResult
+    yardstick: Yardstick = QKL_DIV
 
     @property
     def worth_fp32(self) -> tuple[str, ...]:
-        """The layers, at most `MOST_LAYERS`, that take `LEAST_GAIN` of the QKL-Div away alone."""
+        """The layers, at most `MOST_LAYERS`, that take `LEAST_GAIN` of the distance away alone."""
         if not self.uint8.qkl_div > 0:
             return ()
         good = (1.0 - LEAST_GAIN) * self.uint8.qkl_div
@@ -105,7 +113,7 @@ def sensitivity(
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Sensitivity:
-    """Measures what each layer of a trained Keras classifier costs in uint8.
+    """Measures what each layer of a trained Keras network costs in uint8.
 
     Args:
         model: as for `pipeline.analyze`.
@@ -122,7 +130,7 @@ def sensitivity(
     if config.scheme != OWN_RANGES:
         raise ValueError(f"sensitivity is for scheme {OWN_RANGES!r}, received {config.scheme!r}")
     config = replace(config, trials=1, own_error=True)
-    original = assembly.checked(model, dataset)
+    original, dataset, config = assembly.checked(model, dataset, config)
     folded = replace(fold_batchnorm(original), float_layers=tuple(config.float_layers))
     config, _ = sanity.settled(folded, dataset, config)
     (drawn,) = disjoint_draws(dataset, config)
@@ -138,7 +146,8 @@ def sensitivity(
     result = steps.once("analysis", RunResult, analysis)
     calibration = images_of(dataset, drawn.calibration, config, progress)
     scored = CalibrationImages(dataset.x_test, drawn.scored, config, progress)
-    labels = np.asarray(dataset.y_test)[drawn.scored]
+    classes = classifier(folded.graph, config.task) is not None and len(original.outputs) == 1
+    labels = dataset.y_test[drawn.scored] if classes and dataset.y_test is not None else None
     sweep = Sweep(folded, calibration, scored, labels)
     uint8 = steps.once("uint8", Score, partial(sweep.score, folded.float_layers))
     rows = [r for r in folded.graph.rows if r.has_kernel and r.name not in folded.float_layers]
@@ -152,15 +161,22 @@ def sensitivity(
             return LayerCost(row.number, row.name, row.kind, in_fp32, alone)
 
         costs.append(steps.once(f"layer_{place}", LayerCost, cost))
-    gains = {one.layer: one.in_fp32.accuracy - uint8.accuracy for one in costs}
+    gains = {one.layer: _gain(uint8, one.in_fp32) for one in costs}
     found = correlations(result.layers, gains) if len(gains) >= FEWEST else ()
-    assert result.summary.fp32_accuracy is not None, "`assembly.checked` asks for labels"
-    fp32 = Score(result.summary.fp32_accuracy, 0.0)
-    done = Sensitivity(fp32, uint8, tuple(costs), found, result)
+    fp32 = Score(result.summary.fp32_accuracy if labels is not None else None, 0.0)
+    yardstick = yardstick_of(folded.graph, config.task)
+    done = Sensitivity(fp32, uint8, tuple(costs), found, result, yardstick)
     if out is not None:
         write(done, out)
     steps.forget()
     return done
+
+
+def _gain(uint8: Score, in_fp32: Score) -> float:
+    """What a layer in fp32 wins: accuracy, or distance of the outputs where there is none."""
+    if in_fp32.accuracy is None or uint8.accuracy is None:
+        return uint8.qkl_div - in_fp32.qkl_div
+    return in_fp32.accuracy - uint8.accuracy
 
 
 class Sweep:
@@ -170,7 +186,7 @@ class Sweep:
         folded: a folded network.
         calibration: the calibration images.
         scored: the scored images.
-        labels: of `scored`, [N].
+        labels: classes of `scored`, [N]; None for no accuracy.
     """
 
     def __init__(
@@ -178,18 +194,20 @@ class Sweep:
         folded: Folded,
         calibration: CalibrationImages,
         scored: CalibrationImages,
-        labels: NDArray[Any],
+        labels: NDArray[Any] | None,
     ) -> None:
         self._folded, self._scored, self._labels = folded, scored, labels
         self._ranges = calibration.ranges(folded)
-        self._reference = two_classes(scored.logits(folded.reference))
+        self._reference = scored.answers(folded.reference)
+        self._yardstick = yardstick_of(folded.graph, scored.config.task)
 
     def score(self, float_layers: Sequence[str]) -> Score:
         """The score with these rows in fp32."""
-        logits = quantized_logits(self._folded, self._ranges, self._scored, float_layers)
-        logits = two_classes(logits)
-        qkl_div = compare_outputs(self._reference, logits).qkl_div
-        return Score(top_k_accuracy(logits, self._labels), qkl_div)
+        answers = quantized_answers(self._folded, self._ranges, self._scored, float_layers)
+        apart = distance(self._yardstick, self._reference, answers)
+        if self._labels is None:
+            return Score(None, apart)
+        return Score(top_k_accuracy(two_classes(answers[0]), self._labels), apart)
 
 
 FEWEST = 3
@@ -223,19 +241,34 @@ def correlations(
 
 
 def rows_of(done: Sensitivity) -> list[dict[str, Any]]:
-    """The lines of `sensitivity.csv`; points are percentage points of accuracy."""
+    """The lines of `sensitivity.csv`; points are percentage points of accuracy.
+
+    Points are left out where there is no accuracy; of networks that are no classifiers the
+    distances are "noise_in_fp32" and "noise_alone".
+    """
+    what = done.yardstick.key.removeprefix("output_")
     return [
         {
             "number": cost.number,
             "name": cost.layer,
             "kind": cost.kind,
-            "points_won_in_fp32": 100 * (cost.in_fp32.accuracy - done.uint8.accuracy),
-            "points_lost_alone": 100 * (done.fp32.accuracy - cost.alone.accuracy),
-            "qkl_div_in_fp32": cost.in_fp32.qkl_div,
-            "qkl_div_alone": cost.alone.qkl_div,
+            **_points(done, cost),
+            f"{what}_in_fp32": cost.in_fp32.qkl_div,
+            f"{what}_alone": cost.alone.qkl_div,
         }
         for cost in done.costs
     ]
+
+
+def _points(done: Sensitivity, cost: LayerCost) -> dict[str, float]:
+    fp32, uint8 = done.fp32.accuracy, done.uint8.accuracy
+    in_fp32, alone = cost.in_fp32.accuracy, cost.alone.accuracy
+    if fp32 is None or uint8 is None or in_fp32 is None or alone is None:
+        return {}
+    return {
+        "points_won_in_fp32": 100 * (in_fp32 - uint8),
+        "points_lost_alone": 100 * (fp32 - alone),
+    }
 
 
 def write(done: Sensitivity, out: Path) -> None:
@@ -247,7 +280,7 @@ def write(done: Sensitivity, out: Path) -> None:
     writer.writeheader()
     writer.writerows(rows)
     wholefiles.write(out / "sensitivity.csv", text.getvalue().encode())
-    figures.save(figures.costs(rows), out / "sensitivity.png")
+    figures.save(figures.costs(rows, done.yardstick.name), out / "sensitivity.png")
     record = {
         "fp32": done.fp32,
         "uint8": done.uint8,
@@ -262,21 +295,26 @@ def write(done: Sensitivity, out: Path) -> None:
 
 def shown(done: Sensitivity) -> list[Table]:
     """The layers, and the correlations, for a terminal."""
+    scores = ""
+    if done.fp32.accuracy is not None:
+        scores = f"fp32 {tables.percent(done.fp32.accuracy)}, uint8 "
+        scores += f"{tables.percent(done.uint8.accuracy)}, "
     layers = Table(
-        title=f"layers: fp32 {tables.percent(done.fp32.accuracy)}, uint8 "
-        f"{tables.percent(done.uint8.accuracy)}, output QKL-Div {done.uint8.qkl_div:.3g}",
+        title=f"layers: {scores}{done.yardstick.name} {done.uint8.qkl_div:.3g}",
         title_justify="left",
     )
-    headings = ("points won in fp32", "points lost alone", "QKL-Div in fp32", "QKL-Div alone")
+    rows = rows_of(done)
+    columns = [name for name in (rows[0] if rows else {}) if name not in ("number", "name", "kind")]
+    headings = [name.replace("qkl_div", "QKL-Div").replace("_", " ") for name in columns]
     for heading in ("no.", "layer", "kind", *headings):
         numeric = heading not in ("layer", "kind")
         layers.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows_of(done):
+    for row in rows:
         number = "" if row["number"] is None else str(row["number"])
-        points = [f"{row[name]:+.2f}" for name in ("points_won_in_fp32", "points_lost_alone")]
-        nats = [f"{row[name]:.3g}" for name in ("qkl_div_in_fp32", "qkl_div_alone")]
-        layers.add_row(number, row["name"], row["kind"], *points, *nats)
-    told = Table(title="rank correlation with the points won in fp32", title_justify="left")
+        cells = [f"{row[n]:+.2f}" if "points" in n else f"{row[n]:.3g}" for n in columns]
+        layers.add_row(number, row["name"], row["kind"], *cells)
+    won = "the points won" if done.fp32.accuracy is not None else "what is won"
+    told = Table(title=f"rank correlation with {won} in fp32", title_justify="left")
     for heading in ("value", "rho", "p", "layers"):
         told.add_column(heading, justify="left" if heading == "value" else "right")
     for one in done.correlations:
@@ -289,7 +327,7 @@ def next_step(done: Sensitivity) -> str:
     """What to run next."""
     if not done.worth_fp32:
         return (
-            f"No layer alone takes {LEAST_GAIN:.0%} of the output QKL-Div away: try "
+            f"No layer alone takes {LEAST_GAIN:.0%} of the {done.yardstick.name} away: try "
             "`tfqdyn remedy --remedies=auto`."
         )
     return (

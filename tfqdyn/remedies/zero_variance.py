@@ -36,7 +36,7 @@ def zero_variance(
     folded: Folded,
     images: CalibrationImages,
     share_of_epsilon: float = SHARE_OF_EPSILON,
-    tolerance: float = guard.TOLERANCE,
+    tolerance: float | None = None,
 ) -> Remedied:
     """Makes every dead channel the constant that it is.
 

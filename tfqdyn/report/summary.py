@@ -266,6 +266,7 @@ def _setup(result: RunResult) -> dict[str, str]:
         "data": f"{data.name}, {data.images:,} images scored",
         "SHA-256 of the data": ", ".join(digest[:12] for digest in data.sha256),
         "calibration images from": data.calibration_split or MISSING,
+        "labels are for": result.summary.task or MISSING,
         **{key.replace("_", " "): _setting(value) for key, value in config.items()},
         **{f"version of {key}": str(value) for key, value in result.versions.items()},
     }

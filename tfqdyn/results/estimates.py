@@ -54,9 +54,9 @@ def not_estimated(result: RunResult) -> list[str]:
 
 
 def _known_rms(result: RunResult) -> dict[str, float]:
-    """Root mean squares by name of the rows and, where the run recorded it, of the input."""
-    source = result.data.input
-    given = {} if source is None else {source.name: source.rms}
+    """Root mean squares by name of the rows and, where the run recorded them, of the inputs."""
+    first = () if result.data.input is None else (result.data.input,)
+    given = {source.name: source.rms for source in (*first, *result.data.inputs)}
     return given | {layer.name: layer.rms for layer in result.layers}
 
 

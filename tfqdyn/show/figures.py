@@ -5,6 +5,7 @@ Layers are numbered as in the papers. A network keeps its colour and marker in e
 tell weights, folded weights and activations apart, so that prints in grey can be read too.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -246,22 +247,33 @@ def overview(networks: Mapping[str, Sequence[LayerResult]]) -> Figure:
     return figure
 
 
-def costs(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """What layers cost, in points and in output QKL-Div: each in fp32 alone, and alone in uint8.
+def costs(rows: Sequence[Mapping[str, Any]], distance: str = "output QKL-Div") -> Figure:
+    """What layers cost, in points and in distance: each in fp32 alone, and alone in uint8.
 
     Args:
         rows: as `sensitivity.csv` has them.
+        distance: what the outputs' distance from fp32 is called.
     """
-    panels = (
-        ("points of accuracy", ("points_won_in_fp32", "points_lost_alone"), False),
-        ("output QKL-Div in nats (lower is better)", ("qkl_div_in_fp32", "qkl_div_alone"), True),
-    )
+    held = rows[0] if rows else {}
+    kinds = {"points": ("points of accuracy", False), "qkl_div": (f"{distance} in nats", True),
+             "noise": (distance, True)}  # fmt: skip
+    panels = [
+        (
+            title if not log else f"{title} (lower is better)",
+            [n for n in held if n.startswith(kind)],
+            log,
+        )
+        for kind, (title, log) in kinds.items()
+        if any(name.startswith(kind) for name in held)
+    ] or [("no layers", [], False)]
     with matplotlib.style.context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2 * PANEL_HEIGHT), layout="constrained")
-        for axes, (title, columns, log) in zip(figure.subplots(2, 1), panels, strict=True):
+        size = (PAGE_WIDTH, len(panels) * PANEL_HEIGHT)
+        figure = Figure(figsize=size, layout="constrained")
+        panes = np.atleast_1d(figure.subplots(len(panels), 1))
+        for axes, (title, columns, log) in zip(panes, panels, strict=True):
             for place, column in enumerate(columns):
                 values = [row[column] for row in rows]
-                label = column.replace("points_", "").replace("qkl_div_", "").replace("_", " ")
+                label = re.sub("^(points|qkl_div|noise)_", "", column).replace("_", " ")
                 look = {"color": to_hex(f"C{place}"), "marker": MARKERS[place], "linestyle": "-"}
                 axes.plot(range(1, len(rows) + 1), values, label=label, **look)
             if log and spans_decades(row[column] for row in rows for column in columns):

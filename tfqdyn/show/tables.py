@@ -64,6 +64,7 @@ def summary_table(results: Sequence[RunResult]) -> Table:
         table.add_column(result.model.name, justify="right")
     summaries = [result.summary for result in results]
     rows = {
+        "labels are for": [s.task or "" for s in summaries],
         "fp32 accuracy": [percent(s.fp32_accuracy) for s in summaries],
         "fp32 accuracy, changed network": [percent(s.changed_fp32_accuracy) for s in summaries],
         "quantized accuracy": [percent(s.quantized_accuracy) for s in summaries],

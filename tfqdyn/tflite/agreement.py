@@ -37,7 +37,7 @@ def check(content: bytes, lowered: Lowered) -> None:
     graph, model = lowered.graph, lowered.model
     _check_size(graph)
     first = model.tensors[model.inputs[0]]
-    interpreter.rehearse(content, first.index, first.shape)
+    interpreter.rehearse(content, {t: model.tensors[t].shape for t in model.inputs})
     runs = math.ceil(IMAGES / first.shape[0])
     rng = np.random.default_rng(0)
     images = [

@@ -87,10 +87,10 @@ class TfliteModel:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
-    def input_shape(self, images: int) -> tuple[int, ...]:
-        """The shape of the first input for so many images, or for as many as the file fixes."""
-        first = self.tensors[self.inputs[0]]
-        return (images if first.any_batch else first.shape[0], *first.shape[1:])
+    def batch_shape(self, tensor: int, images: int) -> tuple[int, ...]:
+        """The shape of an input for so many images, or for as many as the file fixes."""
+        held = self.tensors[tensor]
+        return (images if held.any_batch else held.shape[0], *held.shape[1:])
 
 
 def read(path: Path) -> bytes:

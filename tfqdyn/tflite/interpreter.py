@@ -8,7 +8,7 @@ layer to layer; `benchmarks/kernel_codes.py` counts them.
 
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -70,18 +70,17 @@ def refusals() -> Iterator[None]:
         raise TfliteFileError(f"TFLite's interpreter refuses the .tflite file: {first}") from error
 
 
-def rehearse(content: bytes, tensor: int, shape: Sequence[int]) -> None:
+def rehearse(content: bytes, shapes: Mapping[int, Sequence[int]]) -> None:
     """Runs a file from elsewhere in a process of its own, where it may crash.
 
     Args:
         content: the file.
-        tensor: its input.
-        shape: what the input is resized to, as it will be.
+        shapes: what its inputs are resized to, as they will be, by tensor.
 
     Raises:
         TfliteFileError: the interpreter refuses the file, crashes or does not end.
     """
-    header = json.dumps({"tensor": tensor, "shape": list(shape)}).encode()
+    header = json.dumps([[tensor, list(shape)] for tensor, shape in shapes.items()]).encode()
     try:
         run_apart("tfqdyn.tflite.interpreter:rehearse_apart", header + b"\n" + content, _SECONDS)
     except ValueError as error:
@@ -96,13 +95,15 @@ def rehearse_apart(given: bytes) -> bytes:
     wanted = json.loads(header)
     with refusals():
         run = observed(content)
-        run.resize_tensor_input(wanted["tensor"], wanted["shape"])
+        for tensor, shape in wanted:
+            run.resize_tensor_input(tensor, shape)
         run.allocate_tensors()
         run.invoke()
-        held = run.tensor(wanted["tensor"])()
-        drawn = np.random.default_rng(0).integers(0, 256, held.shape)
-        held[...] = drawn / 128 - 1 if held.dtype.kind == "f" else drawn.astype(held.dtype)
-        del held
+        for tensor, _ in wanted:
+            held = run.tensor(tensor)()
+            drawn = np.random.default_rng(0).integers(0, 256, held.shape)
+            held[...] = drawn / 128 - 1 if held.dtype.kind == "f" else drawn.astype(held.dtype)
+            del held
         run.invoke()
     return b""
 

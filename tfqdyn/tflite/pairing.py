@@ -57,7 +57,8 @@ def pair_layers(
         graph: the folded network that the file was made from, or should have been.
         model: the file.
         sources: tensors that rows' readers read, by row name, where they are not the rows' own
-            (see `conversion.to_cut_tflite`); by default the graph's input is the file's.
+            (see `cutting.to_cut_tflite`), and those of the inputs (`ports`); by default the
+            graph's inputs are the file's, in this order.
         origins: for a file of our own making, the rows that each operator was made of
             (`provenance.origins`).
 

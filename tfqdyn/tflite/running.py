@@ -1,14 +1,14 @@
 """Codes of every tensor that is asked for, out of the interpreter."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.datasets import Batch, by_input
 from tfqdyn.numerics import loops
-from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.tflite import interpreter
 from tfqdyn.tflite.file import TfliteFileError, TfliteModel
 from tfqdyn.tflite.pairs import LayerPair
@@ -33,8 +33,13 @@ class Paired(Protocol):
         ...
 
     @property
-    def input_params(self) -> QuantParams | None:
-        """Quantization of the input; None where it is in floats."""
+    def inputs(self) -> Mapping[str, int]:
+        """The file's input tensors, by the names of the network's inputs."""
+        ...
+
+    @property
+    def outputs(self) -> Sequence[int]:
+        """The file's output tensors, in the order of the network's outputs."""
         ...
 
 
@@ -49,40 +54,47 @@ class TfliteTensors:
     def __init__(self, converted: Paired, chunk: int) -> None:
         self.converted = converted
         model = converted.model
-        (self._input,), (self.output,) = model.inputs, model.outputs
-        self._indices = [*(pair.tensor for pair in converted.pairs), self.output]
-        shape = model.input_shape(chunk)
-        self._batch = shape[0]
+        self._indices = [*(pair.tensor for pair in converted.pairs), *converted.outputs]
+        shapes = {t: model.batch_shape(t, chunk) for t in converted.inputs.values()}
+        self._batch = next(iter(shapes.values()))[0]
         with interpreter.refusals():
             self._interpreter = interpreter.observed(converted.content)
-            self._interpreter.resize_tensor_input(self._input, shape)
+            for tensor, shape in shapes.items():
+                self._interpreter.resize_tensor_input(tensor, shape)
             self._interpreter.allocate_tensors()
-        self._check(self._input)
+        for tensor in shapes:
+            self._check(tensor)
         self._unchecked = set(self._indices)
 
-    def __call__(self, images: NDArray[np.float32]) -> list[NDArray]:
-        """Runs preprocessed images [chunk, H, W, C]; the codes of every pair, then the output's.
+    def __call__(self, images: Batch) -> list[NDArray]:
+        """Runs a preprocessed chunk; the codes of every pair, then those of every output.
 
         The arrays are views into the interpreter, valid until the next call; every one of them
         must be gone by then. Layers that run in fp32 give float32 values.
         """
+        arrays = by_input(list(self.converted.inputs), images)
         if len(images) == self._batch:
-            self._invoke(images)
+            self._invoke(arrays)
             return [self._interpreter.tensor(index)() for index in self._indices]
         found: list[list[NDArray]] = [[] for _ in self._indices]
         for start in range(0, len(images), self._batch):
-            part = images[start : start + self._batch]
-            missing = self._batch - len(part)
-            self._invoke(np.concatenate([part, part[:1].repeat(missing, axis=0)]))
+            parts = {name: a[start : start + self._batch] for name, a in arrays.items()}
+            count = min(self._batch, len(images) - start)
+            missing = self._batch - count
+            self._invoke({
+                name: np.concatenate([part, part[:1].repeat(missing, axis=0)])
+                for name, part in parts.items()
+            })  # fmt: skip
             for codes, index in zip(found, self._indices, strict=True):
                 tensor = self._interpreter.get_tensor(index)
-                codes.append(tensor.reshape(self._batch, -1)[: len(part)])
+                codes.append(tensor.reshape(self._batch, -1)[:count])
         return [np.concatenate(codes) for codes in found]
 
     def _check(self, index: int) -> None:
         """That a tensor is what the file says: kernels that read it know its size from there."""
         model = self.converted.model
-        told, images = model.tensors[index], model.tensors[self._input].shape[0]
+        first = next(iter(self.converted.inputs.values()))
+        told, images = model.tensors[index], model.tensors[first].shape[0]
         held = self._interpreter.tensor(index)()
         if held.dtype != told.dtype or held.size * images != math.prod(told.shape) * self._batch:
             raise TfliteFileError(
@@ -90,15 +102,16 @@ class TfliteTensors:
                 f"images the interpreter makes it {held.dtype} {held.shape}"
             )
 
-    def _invoke(self, images: NDArray[np.float32]) -> None:
-        params = self.converted.input_params
-        held = self._interpreter.tensor(self._input)()
-        if params is None:
-            held[...] = images
-        else:
-            flat = np.ascontiguousarray(images).reshape(-1)
-            loops.quantize(flat, *params.grid, held.reshape(-1))
-        del held
+    def _invoke(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        for name, tensor in self.converted.inputs.items():
+            params = self.converted.model.tensors[tensor].params
+            held = self._interpreter.tensor(tensor)()
+            if params is None:
+                held[...] = arrays[name]
+            else:
+                flat = np.ascontiguousarray(arrays[name]).reshape(-1)
+                loops.quantize(flat, *params.grid, held.reshape(-1))
+            del held
         with interpreter.refusals():
             self._interpreter.invoke()
         while self._unchecked:  # some have a shape only now

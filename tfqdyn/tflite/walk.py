@@ -65,7 +65,7 @@ class Matcher:
         for row in self.rows:
             for producer in row.producers:
                 self._readers.setdefault(producer, []).append(row)
-        given = {graph.nodes[0].name: model.inputs[0]} if sources is None else sources
+        given = dict(zip(graph.inputs, model.inputs)) if sources is None else sources
         self._values = {name: Value(tensor) for name, tensor in given.items()}
         self.pairs: dict[str, LayerPair] = {}
         self.unpaired: dict[str, str] = {}

@@ -8,7 +8,7 @@ parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node
 scheme takes the nodes that they make.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,23 +45,24 @@ def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
     """The model as canonical nodes; its function is unchanged.
 
     Args:
-        model: a functional or sequential model of Keras 3 or tf_keras, one input, one output,
-            channels last, fixed input size.
+        model: a functional or sequential model of Keras 3 or tf_keras, channels last, fixed input
+            sizes.
         scheme: one of `SCHEMES`, or `SIMULATED`, that must take every node; None for none.
 
     Raises:
         UnsupportedModelError: names every layer that is not supported, and what is; or that the
             scheme does not take, and the schemes that do.
     """
-    calls = trace(model)
-    if None in calls[0].output_shape:
-        raise UnsupportedModelError(
-            f"the input size must be fixed, received {calls[0].output_shape}; rebuild the model "
-            "with an Input of the size of your images"
-        )
+    traced = trace(model)
+    for call in traced.calls:
+        if not call.inputs and None in call.output_shape:
+            raise UnsupportedModelError(
+                f"the input size must be fixed, received {call.output_shape}; rebuild the model "
+                "with an Input of the size of your images"
+            )
     builder = Builder()
     problems: list[str] = []
-    for call in calls:
+    for call in traced.calls:
         inputs = builder.begin(call)
         try:
             value = _lower_call(builder, call, inputs)
@@ -72,7 +73,8 @@ def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
     if problems:
         raise UnsupportedModelError("\n".join([*problems, supported_layers()]))
     check_scheme(builder.nodes, scheme)
-    return _without_twins(model.name, builder, value)
+    outputs = [builder.value_of(name) for name in traced.outputs]
+    return _without_twins(model.name, builder, outputs, traced.output_names)
 
 
 def check_scheme(nodes: Iterable[Node], scheme: str | None) -> None:
@@ -90,8 +92,10 @@ def check_scheme(nodes: Iterable[Node], scheme: str | None) -> None:
         )
 
 
-def _without_twins(name: str, builder: Builder, output: str) -> Graph:
-    """The graph with nodes that compute the same from the same merged, the output node last.
+def _without_twins(
+    name: str, builder: Builder, outputs: Sequence[str], output_names: Sequence[str]
+) -> Graph:
+    """The graph with nodes that compute the same from the same merged.
 
     TFLite's converter merges them too (NASNet applies the same ReLU to one tensor four times).
     """
@@ -100,15 +104,15 @@ def _without_twins(name: str, builder: Builder, output: str) -> Graph:
     for node in builder.nodes:
         node = replace(node, inputs=tuple(merged.get(i, i) for i in node.inputs))
         key = (node.op, node.inputs, repr(node.config), node.output_shape)
-        twin = None if node.weights or not node.inputs else kept.get(key)
+        alone = bool(node.weights) or not node.inputs
+        twin = None if alone else kept.get(key)
         if twin is None:
-            kept[node.name if node.weights else key] = node
+            kept[node.name if alone else key] = node
         else:
             merged[node.name] = twin.name
             builder.skipped[node.name] = f"computes the same as {twin.name}"
-    output = merged.get(output, output)
-    nodes = sorted(kept.values(), key=lambda node: node.name == output)
-    graph = Graph(name, tuple(nodes), builder.skipped)
+    ends = tuple(merged.get(output, output) for output in outputs)
+    graph = Graph(name, tuple(kept.values()), builder.skipped, ends, tuple(output_names))
     if graph.non_finite:
         raise UnsupportedModelError(
             f"weights or constants are NaN or infinite in: {', '.join(graph.non_finite)}"

@@ -46,6 +46,10 @@ class Builder:
         self._call = call
         return tuple(self._value.get(name, name) for name in call.inputs)
 
+    def value_of(self, call: str) -> str:
+        """The node whose value is a call's output."""
+        return self._value[call]
+
     def end(self, value: str) -> None:
         """The current call's output is the value of that node."""
         self._value[self._call.name] = value
