@@ -133,6 +133,9 @@ def measure_draws(
         plan = plan_of(networks[0].graph, dataset, config)
         measured = bench.compare(trials, dataset.x_test, scored, plan)
         own = bench.own_errors(cut, dataset.x_test, scored)
-    files = [trial.deployed.file for trial in trials if trial.deployed.file is not None]
+    graph = networks[0].graph
+    classifies = plan.main is not None and len(graph.inputs) == len(graph.outputs) == 1
+    made = [trial.deployed.file for trial in trials if classifies]
+    files = [file for file in made if file is not None]
     answers = answered(files, dataset, scored, config, apart=given is not None)
     return Part(measured, own, draws, answers)

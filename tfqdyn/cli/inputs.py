@@ -27,8 +27,9 @@ MODEL = Flag(
 )  # fmt: skip
 DATA = Flag(
     "data", str, None,
-    "Images with labels: an .npz file with x_test and y_test (and x_train, y_train, if any), a "
-    "folder with one subfolder per class, 'cifar10' or 'digits'.",
+    "An .npz file with x_test (and y_test, x_train, y_train, if any), or one array per input by the "
+    "input's name; a folder with one subfolder per class, or of images without labels; 'cifar10' or "
+    "'digits'.",
     FILES, "SOURCE", required=True,
 )  # fmt: skip
 

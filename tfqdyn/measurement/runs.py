@@ -14,6 +14,7 @@ from tfqdyn.measurement.asdeployed import Answered, deployed_kernels, notes_of
 from tfqdyn.measurement.ownerror import OwnSums, with_own
 from tfqdyn.measurement.sampling import calibration_split
 from tfqdyn.measurement.streaming import Measured
+from tfqdyn.measurement.tasks import CLASSIFICATION
 from tfqdyn.network.folding import REMEDIED
 from tfqdyn.results import DataRecord, DeployedKernels, RunResult
 
@@ -109,6 +110,7 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
 
 def _deployed(parts: Sequence[Part], labels: NDArray | None) -> DeployedKernels | None:
     """The answers of all trials on the deployed kernels."""
+    labels = labels if parts[0].measured.plan.task == CLASSIFICATION else None
     return deployed_kernels(
         [answers for part in parts for answers in part.answered],
         [codes for part in parts for codes in part.measured.scores],
