@@ -27,9 +27,9 @@ MODEL = Flag(
 )  # fmt: skip
 DATA = Flag(
     "data", str, None,
-    "An .npz file with x_test (and y_test, x_train, y_train, if any), or one array per input by the "
-    "input's name; a folder with one subfolder per class, or of images without labels; 'cifar10' or "
-    "'digits'.",
+    "An .npz file with x_test (and y_test, x_train, y_train, if any), or one array per input by "
+    "the input's name; a folder with one subfolder per class, or of images without labels; "
+    "'cifar10' or 'digits'.",
     FILES, "SOURCE", required=True,
 )  # fmt: skip
 
