@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.console import stderr_dropped
 from tfqdyn.datasets import Dataset
 from tfqdyn.engines import calls, feeding, native
 from tfqdyn.engines.answers import classes_of, scores_of
@@ -58,7 +59,8 @@ def answered(
         config: preprocessing and threads.
         apart: run them in processes of their own, where they may crash: files of somebody else's.
     """
-    with ThreadPoolExecutor(config.threads) as executor:
+    # TFLite says on stderr that it made a delegate
+    with stderr_dropped(), ThreadPoolExecutor(config.threads) as executor:
         return list(executor.map(lambda f: _answered(f, dataset, scored, config, apart), files))
 
 
