@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SHARED, images, residual_net
+from conftest import SHARED, images, randomize, residual_net
 from test_foreign import plain_int8
 
-from tfqdyn import console, modelsource, pipeline
+from tfqdyn import console, datasets, modelsource, pipeline
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.qat import qat
@@ -168,6 +169,9 @@ FUNCTIONS: dict[str, Callable[[], bytes]] = {
     "blocks": _image(
         lambda x: tf.nn.depth_to_space(tf.nn.space_to_depth(x, 2)[..., ::1], 2), (8, 6, 4)
     ),
+    "two inputs": lambda: of_function(
+        lambda a, b: (a + tf.nn.relu(b), b * 2.0), (1, 5, 5, 2), (1, 5, 5, 2)
+    ),
     "gather": _image(lambda x: tf.gather(x, [0, 2], axis=3)),
     "nearest": _image(_resize("nearest_neighbor")),
     "nearest, corners": _image(_resize("nearest_neighbor", align_corners=True)),
@@ -284,3 +288,65 @@ def test_the_palm_detector_and_the_autoencoder_are_lowered_whole() -> None:
     assert sum(row.has_kernel for row in found.rows) == 53
     found = modelsource.load(folder / "autoencoder" / "ad01_fp32.tflite").graph
     assert [row.kind for row in found.rows] == ["dense"] * 10
+
+
+def _outputs_of(content: bytes, images: np.ndarray) -> list[np.ndarray]:
+    """Real values of every output for images [N, ...], by the interpreter alone."""
+    run = interpreter.observed(content)
+    run.allocate_tensors()
+    (given,) = run.get_input_details()
+    found: list[list[np.ndarray]] = []
+    for image in images:
+        scale, zero = given["quantization"]
+        value = image[None].astype(np.float64)
+        if given["dtype"] == np.uint8:
+            value = np.clip(np.floor(value / scale + 0.5) + zero, 0, 255)
+        run.set_tensor(given["index"], value.astype(given["dtype"]))
+        run.invoke()
+        values = []
+        for output in run.get_output_details():
+            scale, zero = output["quantization"]
+            codes = run.get_tensor(output["index"]).astype(np.float64)
+            values.append(codes if output["dtype"] == np.float32 else (codes - zero) * scale)
+        found.append(values)
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def _decibels(wanted: np.ndarray, found: np.ndarray) -> float:
+    return float(10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()))
+
+
+def _recomputed(content: bytes, data: Dataset, mode: str) -> None:
+    """The run's output SQNR is that of both files run by the interpreter alone."""
+    config = dataclasses.replace(CONFIG, preprocessing=mode, calibrator="minmax")
+    result = pipeline.analyze(FloatFile("net", content), data, config)
+    images = datasets.preprocess(data.x_test, mode)
+    wanted, found = (_outputs_of(c, images) for c in (content, result.tflite[0]))
+    for output in result.summary.outputs:
+        one = next(w for w in wanted if w.shape[1:] == output.shape)
+        other = next(f for f in found if f.shape[1:] == output.shape)
+        assert output.sqnr_db.mean == pytest.approx(_decibels(one, other), abs=1e-3)
+    assert len(result.summary.outputs) == len(wanted)
+
+
+def test_output_sqnr_is_that_of_both_interpreters_alone() -> None:
+    """A landmark net in small: two outputs, a slope for each channel, channels padded."""
+    keras.utils.set_random_seed(3)
+    x = given = keras.Input((16, 16, 3), name="face")
+    x = k.PReLU(shared_axes=[1, 2])(k.Conv2D(4, 3, strides=2, padding="same")(x))
+    y = k.Conv2D(8, 1)(k.DepthwiseConv2D(3, strides=2, padding="same")(x))
+    x = k.Add()([y, keras.ops.pad(k.MaxPooling2D()(x), ((0, 0), (0, 0), (0, 0), (0, 4)))])
+    x = k.PReLU(shared_axes=[1, 2])(x)
+    points = k.Reshape((5, 2))(k.Conv2D(10, 4)(x))
+    there = k.Flatten()(k.Conv2D(1, 4, activation="sigmoid")(x))
+    content = float_file(randomize(keras.Model(given, [points, there])))
+    rng = np.random.default_rng(0)
+    x_test, x_train = rng.integers(0, 256, (2, 12, 16, 16, 3)).astype(np.uint8)
+    _recomputed(content, Dataset("faces", x_test, None, x_train, None), "tf")
+
+
+@pytest.mark.realdata
+def test_output_sqnr_of_the_real_detector(real_photographs: Dataset) -> None:
+    content = (SHARED / "models" / "detector" / "palm_detection_lite.tflite").read_bytes()
+    images = real_photographs.x_test[:12, 16:208, 16:208]
+    _recomputed(content, Dataset("photographs", images[:4], None, images[4:], None), "unit")
