@@ -133,6 +133,17 @@ def test_labels_of_an_autoencoder_are_no_classes_of_its_output() -> None:
     assert result.summary.outputs[0].changed_answers is None
 
 
+def test_targets_of_an_output_are_a_regression() -> None:
+    x = samples()
+    p, q = outputs(floats(softmax=False), x), outputs(codes(softmax=False), x)
+    data = Dataset("d", x, p)
+    result = filepair.analyze(floats(softmax=False), codes(softmax=False), data, CONFIG)
+    assert result.summary.task == "regression"
+    (error, _) = result.summary.metrics
+    assert (error.name, error.fp32) == ("mae", pytest.approx(0, abs=1e-6))
+    assert error.quantized.mean == pytest.approx(abs(p - q).mean(), rel=1e-5)
+
+
 def two_inputs(batch: int, rows: int = 1) -> bytes:
     """a and b, each multiplied by a kernel and added; of a fixed batch size where that is not 1."""
     file = Written()

@@ -7,7 +7,7 @@
     problems.py   what was left over, and whether the files are of one network at all
     naming.py, rows.py   steps as rows of the layer table
     running.py    values of tensors, from the interpreter
-    measuring.py, outputs.py   both files side by side
+    measuring.py, outputs.py, tasks.py   both files side by side, and what the labels are for
     analysis.py   all of it, in its order
 
 Neither TensorFlow nor Keras is imported here, nor by what is imported here.

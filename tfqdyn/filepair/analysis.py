@@ -23,10 +23,11 @@ from tfqdyn.filepair.flow import MOVERS
 from tfqdyn.filepair.matching import Matching, match
 from tfqdyn.filepair.measuring import Bench, Compared, Comparison, ranges_of
 from tfqdyn.filepair.naming import names_of
-from tfqdyn.filepair.outputs import Answers, Output, outputs_of, summary_of
+from tfqdyn.filepair.outputs import Output, outputs_of, summary_of
 from tfqdyn.filepair.problems import unpaired
 from tfqdyn.filepair.rows import Row, kernel_stats, rows_of
 from tfqdyn.filepair.side import Side, aligned, fitted_to, opened, tried
+from tfqdyn.filepair.tasks import NONE, metrics_of, planned
 from tfqdyn.files import memory
 from tfqdyn.measurement import assembly, sampling
 from tfqdyn.network.folding import ORIGINAL
@@ -94,7 +95,7 @@ def analyze(
     with ThreadPoolExecutor(config.threads) as executor:
         pair, dataset = paired(reference, quantized, dataset, config, executor)
         labels = dataset.y_test
-        answers = _answers(pair.outputs, labels)
+        plan = planned(pair.outputs, labels, config)
         drawn = sampling.calibration_draws(dataset, config)[0]
         scored = sampling.scored_images(dataset, config)
         bench = Bench(executor, min(config.threads, config.batch_size), pair.at_once)
@@ -105,7 +106,7 @@ def analyze(
         )  # fmt: skip
         sites = ranges_of(pair.reference, pair.rows, chunks, len(drawn), config, bench)
         comparison = Comparison(
-            pair.reference, pair.quantized, pair.rows, pair.outputs, sites, answers, config, bench
+            pair.reference, pair.quantized, pair.rows, plan, sites, config, bench
         )
         chunks = stream(dataset.x_test, scored)
         for chunk in progress(chunks, "compare layers", math.ceil(len(scored) / bench.chunk)):
@@ -137,10 +138,14 @@ def analyze(
             calibration_images=(tuple(drawn.tolist()),),
             inputs=inputs,
         ),
-        summary=summary_of(compared.outputs, answers, scored),
+        summary=replace(
+            summary_of(compared.outputs, plan.answers, scored),
+            task=plan.task,
+            metrics=metrics_of(plan),
+        ),
         layers=_layers(pair, sites, compared, config),
         skipped=pair.skipped,
-        notes=_notes(pair, overlap),
+        notes=_notes(pair, overlap, labels is not None and plan.task == NONE),
         tflite=(quantized,),
     )
 
@@ -229,15 +234,6 @@ def _at_once(side: Side, values: Sequence[int], config: AnalysisConfig) -> int:
     return max(1, min(most, sampling.CHUNK_BYTES // (config.threads * bytes_each)))
 
 
-def _answers(outputs: Sequence[Output], labels: Any) -> Answers | None:
-    """What takes in answers, if the labels are classes of the only output."""
-    if labels is None or len(outputs) != 1 or labels.ndim != 1 or labels.dtype.kind not in "ui":
-        return None
-    if not outputs[0].scores:
-        return None
-    return Answers(outputs[0], labels)
-
-
 def _layers(
     pair: Pair, sites: Sequence[SiteRange], compared: Compared, config: AnalysisConfig
 ) -> tuple[LayerResult, ...]:
@@ -282,7 +278,7 @@ def _model_record(pair: Pair) -> ModelRecord:
 
 
 def _digest(compared: Compared, labels: Any) -> str:
-    return assembly.digest_of(compared.digests, np.zeros(0, np.int64) if labels is None else labels)
+    return assembly.digest_of(compared.digests, labels)
 
 
 def _versions() -> dict[str, str]:
@@ -294,8 +290,10 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _notes(pair: Pair, overlap: bool) -> tuple[str, ...]:
+def _notes(pair: Pair, overlap: bool, unused: bool) -> tuple[str, ...]:
     found = ["Calibration drew from the scored images: no x_train."] if overlap else []
+    if unused:
+        found.append("The labels were not held against any output; --task says what they are.")
     for side in (pair.reference, pair.quantized):
         others = [s.key for s in side.signatures if s.subgraph != 0]
         if others:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import by_input
-from tfqdyn.filepair.outputs import Answers, Output, OutputSums, real
+from tfqdyn.filepair.outputs import OutputSums, real
 from tfqdyn.filepair.rows import Row
 from tfqdyn.filepair.running import FileRun
 from tfqdyn.filepair.side import Side
+from tfqdyn.filepair.tasks import Plan
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
@@ -114,9 +115,9 @@ class Comparison:
 
     Args:
         reference, quantized: the files, tried.
-        rows, outputs: what is compared.
+        rows: what is compared.
+        plan: what is measured of the outputs.
         sites: the rows' calibrated ranges.
-        answers: takes in the only output's answers, where labels are classes; else None.
         config: bins and epsilon of the histograms.
         bench: runs the files.
     """
@@ -126,13 +127,13 @@ class Comparison:
         reference: Side,
         quantized: Side,
         rows: Sequence[Row],
-        outputs: Sequence[Output],
+        plan: Plan,
         sites: Sequence[SiteRange],
-        answers: Answers | None,
         config: AnalysisConfig,
         bench: Bench,
     ) -> None:
-        self._rows, self._answers, self._bench = rows, answers, bench
+        self._rows, self._plan, self._bench = rows, plan, bench
+        outputs = plan.outputs
         self._names = [port.name for port in reference.inputs]
         self._there = [port.name for port in quantized.inputs]
         extra = [o.logits for o in outputs if o.logits is not None]
@@ -216,17 +217,23 @@ class Comparison:
     ) -> None:
         """Takes in one part's outputs, then the logits of those that have some."""
         place = len(self.compared.outputs)
+        whole: tuple[list[NDArray], list[NDArray]] = ([], [])
         for k, sums in enumerate(self.compared.outputs):
             output = sums.output
             x, q = ours[k].astype(np.float64), real(theirs[k], output.params)
             sums.add(x, q)
-            if self._answers is not None:
-                self._answers.add(x, q, indices)
+            for values, held in zip((x, q), whole, strict=True):
+                held.append(values.astype(np.float32).reshape(len(indices), *output.shape))
+            if self._plan.answers is not None and self._plan.answers.place == k:
+                self._plan.answers.add(x, q, indices)
             if output.logits is not None:
                 x, q = ours[place].astype(np.float64), real(theirs[place], output.logits[2])
                 place += 1
             if output.scores:
                 sums.add_logits(x, q)
+        for gauges, values in zip(self._plan.gauges, whole, strict=True):
+            for gauge in gauges:
+                gauge.add(values, indices)
 
 
 def _readable(values: NDArray) -> NDArray:

@@ -187,15 +187,15 @@ class OutputSums:
 
 
 class Answers:
-    """Which samples each file answers rightly, where labels are classes."""
+    """Which samples each file answers rightly; labels are classes of the output at `place`."""
 
-    def __init__(self, output: Output, labels: NDArray) -> None:
+    def __init__(self, output: Output, labels: NDArray, place: int = 0) -> None:
         if labels.min() < 0 or labels.max() >= output.classes:
             raise DataError(
                 f"labels must lie in 0..{output.classes - 1} (the output {output.name!r} has "
                 f"{output.classes} classes), received {labels.min()}..{labels.max()}"
             )
-        self.output, self._labels = output, labels
+        self.output, self._labels, self.place = output, labels, place
         self._right: dict[tuple[int, int], list[NDArray]] = {}
 
     def add(self, reference: NDArray, quantized: NDArray, indices: NDArray[np.int64]) -> None:
@@ -243,7 +243,6 @@ def _accuracies(answers: Answers, scored: NDArray[np.int64]) -> dict[str, object
             [classification.percent_decrease(float(first.mean()), float(second.mean()))]
         ),
         "loss": loss_of([(first.astype(np.int64) - second)[None]], [scored]),
-        "task": "classification",
     }
     if answers.output.classes >= TOP5_FROM:
         found["fp32_top5_accuracy"] = float(answers.right(0, 5).mean())
