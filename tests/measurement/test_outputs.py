@@ -184,3 +184,10 @@ def test_inputs_by_name_are_cut_like_arrays() -> None:
     assert chosen["b"].tolist() == [10, 0]
     with pytest.raises(DataError, match="received none"):
         Inputs({})
+
+
+def test_own_errors_of_a_network_with_two_outputs() -> None:
+    """A head that only a reshape reads on its way out is fed to nothing in the cut file."""
+    config = dataclasses.replace(CONFIG, trials=1, own_error=True)
+    found = pipeline.analyze(nets.detector(), Dataset("d", nets.pixels(12, 8, 8, 3)), config)
+    assert all(layer.own is not None and layer.own.sqnr.mean > 15 for layer in found.layers)

@@ -58,8 +58,9 @@ def to_cut_tflite(
     params = quantization_of(graph, ranges)
     ends = ends_of(graph, params)
     feeds = {input_name(index): name for index, name in enumerate(graph.inputs)}
+    read = {name for row in rows for name in row.producers}
     for index, row in enumerate(rows):
-        if graph.readers[row.output]:
+        if row.name in read:  # not by layout ops on their way to an output alone
             feed = cut_names(index)[1]
             ends[feed] = (row.output_shape, params[row.name])
             feeds[feed] = row.name
