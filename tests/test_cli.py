@@ -61,7 +61,7 @@ def test_every_setting_is_a_flag_with_its_default_and_type() -> None:
 def test_analyze_writes_results_and_prints_tables(analyze: Analyze, files: Path) -> None:
     status, out, err = analyze("--preprocessing=tf", "--max_images=12", "--float_layers=pw")
     assert (status, err) == (0, "")
-    for expected in ("fp32 accuracy", "the 5 worst layers", "residual"):
+    for expected in ("WARNING: fp32 accuracy", "quantized accuracy", "residual"):
         assert expected in out
     assert out.endswith(f"trial_0.tflite to {files}/out.\nOpen {files}/out/report.html\n")
     written = {p.name for p in (files / "out").iterdir()}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tfqdyn.console import stderr_dropped
 from tfqdyn.files.apart import ApartError, run_apart
 from tfqdyn.tflite.file import TfliteFileError
 
@@ -49,11 +50,19 @@ def observed(content: bytes, resolver: str = RESOLVER) -> Any:
 
 
 def deployed(content: bytes, threads: int, resolver: str = DEPLOYED) -> Any:
-    """An interpreter as applications use it: no tensors kept, default delegates (XNNPACK)."""
+    """An interpreter as applications use it: no tensors kept, default delegates (XNNPACK).
+
+    Its tensors are allocated.
+    """
     litert, kinds = _litert()
-    return litert.Interpreter(
-        model_content=content, num_threads=threads, experimental_op_resolver_type=kinds[resolver]
-    )
+    with stderr_dropped():  # XNNPACK announces itself there
+        run = litert.Interpreter(
+            model_content=content,
+            num_threads=threads,
+            experimental_op_resolver_type=kinds[resolver],
+        )
+        run.allocate_tensors()
+    return run
 
 
 @contextmanager
