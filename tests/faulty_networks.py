@@ -77,7 +77,8 @@ class Ward:
     material: CalibrationImages
     images: NDArray[np.uint8]
 
-    def result(self, folded: Folded, config: AnalysisConfig = CONFIG) -> RunResult:
+    def result(self, folded: Folded, config: AnalysisConfig | None = None) -> RunResult:
+        config = config or self.material.config
         data = Dataset("images", self.images, np.zeros(len(self.images), np.int64))
         fitted = self.material.indices
         judged = np.setdiff1d(np.arange(len(self.images)), fitted)
@@ -85,7 +86,7 @@ class Ward:
         return assemble([part], data, config)
 
     def qkl(self, folded: Folded) -> float:
-        quick = replace(CONFIG, own_error=False)
+        quick = replace(self.material.config, own_error=False)
         return self.result(folded, quick).summary.qkl_div.mean
 
     def logits(self, folded: Folded) -> NDArray[np.float32]:
@@ -93,9 +94,10 @@ class Ward:
 
 
 @cache
-def ward() -> Ward:
+def ward(scheme: str = "uint8") -> Ward:
     images = photographs()
-    return Ward(CalibrationImages(images, np.arange(40), CONFIG), images)
+    config = replace(CONFIG, scheme=scheme)
+    return Ward(CalibrationImages(images, np.arange(40), config), images)
 
 
 @cache

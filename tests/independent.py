@@ -380,7 +380,7 @@ def computed(row: str, inputs: Sequence[NDArray], kernel: Any = None, bias: Any 
 
 
 def on_grid(values: NDArray, grid: tuple[float, int], clip: bool = True) -> NDArray:
-    """Real values of the nearest uint8 codes; of codes beyond 0 and 255 too where not clipped."""
+    """Real values of the nearest codes 0 to 255; of codes beyond these too where not clipped."""
     scale, zero = grid
     codes = np.floor(values / scale + 0.5) + zero
     return scale * ((np.clip(codes, 0, 255) if clip else codes) - zero)
@@ -493,15 +493,15 @@ class Recomputed:
         }
 
     def grid(self, trial: int, row: str) -> tuple[float, int]:
-        """Scale and zero point of a row's output, or of the input."""
+        """Scale of a row's output, or of the input, and the place of 0 among the 256 codes."""
         file = self.files[trial]
         (entry,) = file.interpreter.get_input_details()
         tensor = entry["index"] if row == "images" else file.tensors[row]
-        (scale,), (zero,), _ = file.encoding(tensor)
-        return float(scale), int(zero)
+        (scale,), (zero,), dtype = file.encoding(tensor)
+        return float(scale), int(zero) + {"uint8": 0, "int8": 128}[dtype]
 
     def own(self, row: str, qmse: Sequence[float]) -> dict[str, Any]:
-        """What a row of a uint8 file does wrong itself, over trials; `qmse` is all its error."""
+        """What a row of a uint8 or int8 file does wrong itself; `qmse` is all its error."""
         reads = [self.images if n == "images" else self.values[n] for n in PRODUCERS[row]]
         reads = [np.asarray(x, np.float64) for x in reads]
         exact = self.values[row]
@@ -523,9 +523,12 @@ class Recomputed:
                 "requantization": on_grid(exact, grid, clip=False) - exact,
                 "clipping": np.where(beyond > scale / 2, beyond, 0.0),
             }
-            if ROWS[row][1] in ("max_pool", "average_pool") and grid == before[0]:
+            hands_on = ["max_pool", "average_pool"]
+            if self.config["scheme"] == "int8":  # all that it joins is on one grid there
+                hands_on.append("concatenate")
+            if ROWS[row][1] in hands_on and grid == before[0]:
                 sources["clipping"] = None
-                if ROWS[row][1] == "max_pool":
+                if ROWS[row][1] != "average_pool":
                     sources["requantization"] = None
             axes, signal = tuple(range(1, exact.ndim)), (exact**2).sum()
             by_image = [
@@ -555,12 +558,12 @@ class Recomputed:
         return {**over_trials, "source_sqnr_db": by_source, "saturated_share": saturated}
 
     def given(self, trial: int, row: str, rounded: Sequence[NDArray]) -> NDArray[np.float64]:
-        """What a row of a uint8 file gives for inputs on their grids, in real numbers."""
+        """What a row of a uint8 or int8 file gives for inputs on their grids, in real numbers."""
         grid, (source, _) = self.grid(trial, row), self.grid(trial, PRODUCERS[row][0])
         if row not in self.files[trial].kernels:
             return on_grid(computed(row, rounded), grid)
         kernel = self.stored_kernel(trial, row).reshape(folded(self.model, row)[1].shape)
-        (step,), _, _ = self.files[trial].encoding(self.files[trial].kernels[row])
+        step, _, _ = self.files[trial].encoding(self.files[trial].kernels[row])
         unit = source * step  # of the int32 sums, so of the bias
         bias = unit * np.rint(folded_bias(self.model, row) / unit)
         return on_grid(computed(row, rounded, kernel, bias), grid)
@@ -569,7 +572,7 @@ class Recomputed:
         """The file's kernel in real numbers, output channels last."""
         file = self.files[trial]
         tensor = file.kernels[row]
-        (scale,), (zero,), _ = file.encoding(tensor)
+        scale, zero, _ = file.encoding(tensor)
         codes = file.interpreter.get_tensor(tensor).astype(np.int64)
         order = {"depthwise": (1, 2, 0, 3), "dense": (1, 0)}.get(ROWS[row][1], (1, 2, 3, 0))
         return scale * (codes.transpose(order) - zero)

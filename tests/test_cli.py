@@ -99,7 +99,7 @@ def test_other_widths_are_simulated_and_say_so(analyze: Analyze, files: Path) ->
 def test_remedies_need_a_file(analyze: Analyze, files: Path) -> None:
     status, _, err = analyze("--scheme=simulated", command="remedy")
     assert status == 1
-    assert "remedies are for scheme 'uint8', received 'simulated'" in err
+    assert "remedies are for schemes uint8 and int8, received 'simulated'" in err
 
 
 def test_qat_writes_both_analyses_and_the_file(analyze: Analyze, files: Path) -> None:
@@ -131,13 +131,16 @@ BAD_FLAGS = {
     "no output": (["--out="], "--out is missing"),
     "missing file": (["--tflite=nowhere.tflite"], "does not exist"),
     "not a file": (["--tflite={}/d.npz"], "expected a .tflite file"),
-    "ranges of int8": (["--scheme=int8", "--calibrator=mse"], "only scheme 'uint8' takes that"),
+    "ranges of int16x8": (
+        ["--scheme=int16x8", "--calibrator=mse"],
+        "only schemes uint8 and int8 take that",
+    ),
 }
 
 
 OF_THE_COMMAND_LINE = {
     "no trials", "empty calibration", "unknown calibrator", "unknown scheme",
-    "widths without simulation", "unknown preprocessing", "no output", "ranges of int8",
+    "widths without simulation", "unknown preprocessing", "no output", "ranges of int16x8",
 }  # fmt: skip
 """What is wrong before any file is looked at."""
 

@@ -25,12 +25,12 @@ TOLERANCES = {
 }  # fmt: skip
 """Relative; of all other figures `CLOSE`."""
 CLOSE = 1e-5
-ASIDE = {"flags", "reference"}
-"""Words, not figures."""
+ASIDE = {"flags", "reference", "operator", "metrics", "outputs", "wrong"}
+"""Words, places, and what has tests of its own; not figures of layers."""
 RUNS = [
     *(("uint8", name) for name in ("minmax", "percentile", "percentile_of_runs", "mse")),
-    ("int8", "minmax"),
-    ("int16x8", "minmax"),
+    *(("int8", name) for name in (None, "minmax", "percentile_of_runs")),
+    ("int16x8", None),
 ]
 
 
@@ -87,16 +87,16 @@ def differences(found: Any, expected: Any, path: str = "") -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("scheme", "calibrator"), RUNS)
-def test_every_figure_of_results_json(scheme: str, calibrator: str, tmp_path: Path) -> None:
+def test_every_figure_of_results_json(scheme: str, calibrator: str | None, tmp_path: Path) -> None:
     model = randomize(independent.network())
     data = images(24, classes=5)
     config = AnalysisConfig(
-        "tf", scheme, calibrator if scheme == "uint8" else "percentile_of_runs", trials=2,
-        calibration_size=12, max_images=20,
+        "tf", scheme, calibrator, trials=2, calibration_size=12, max_images=20,
     )  # fmt: skip
     results.write(pipeline.analyze(model, data, config), tmp_path)
     record = json.loads((tmp_path / "results.json").read_text())
-    assert record["config"]["calibrator"] == calibrator
+    assert record["config"]["calibrator"] == (calibrator or "minmax")
+    assert record["config"]["own_ranges"] == (calibrator is not None)
     again = independent.Recomputed(model, tmp_path, record, data.x_train, data.x_test, data.y_test)
     plain = lambda value: json.loads(json.dumps(results.plain(value)))  # noqa: E731
     asked = {k: v for k, v in record["summary"].items() if v is not None}
@@ -109,11 +109,14 @@ def test_every_figure_of_results_json(scheme: str, calibrator: str, tmp_path: Pa
     assert not wrong, "\n".join(wrong)
 
 
-def test_every_own_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["uint8", "int8"])
+def test_every_own_error(scheme: str, tmp_path: Path) -> None:
     """What `--own_error` adds: each op once more in float64, on what the files hold."""
     model = randomize(independent.network())
     data = images(24, classes=5)
-    config = AnalysisConfig("tf", trials=2, calibration_size=12, max_images=20, own_error=True)
+    config = AnalysisConfig(
+        "tf", scheme, trials=2, calibration_size=12, max_images=20, own_error=True
+    )
     results.write(pipeline.analyze(model, data, config), tmp_path)
     record = json.loads((tmp_path / "results.json").read_text())
     again = independent.Recomputed(model, tmp_path, record, data.x_train, data.x_test, data.y_test)

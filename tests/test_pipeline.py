@@ -223,7 +223,11 @@ def test_figures_draw_numbered_layers(result: RunResult, tmp_path: Path) -> None
         ({"preprocessing": "x"}, r"preprocessing must be one of \['auto', 'caffe'"),
         ({"percentile": 60.0}, r"percentile must lie in \[0, 50\)"),
         ({"epsilon": 0.0}, "epsilon must lie"),
-        ({"scheme": "int8", "percentile": 2.0}, r"percentile: only scheme 'uint8' takes that"),
+        (
+            {"scheme": "int16x8", "percentile": 2.0},
+            r"percentile: only schemes uint8 and int8 take that",
+        ),
+        ({"scheme": "int8", "percentile": 2.0}, r"percentile is for calibrators .* with 'minmax'"),
         (
             {"calibrator": "mse", "percentile": 2.0},
             r"percentile is for calibrators \['percentile',",

@@ -109,10 +109,12 @@ def test_reasons_know_the_weights_grid() -> None:
     assert estimates.worst_layers(analyzed("float32")) == []
 
 
-@pytest.mark.parametrize("change", [{"float_layers": ("pw",)}, {"own_error": True}])
+@pytest.mark.parametrize(
+    "change", [{"float_layers": ("pw",)}, {"own_error": True}, {"calibrator": "mse"}]
+)
 def test_what_the_converter_decides_cannot_be_asked_for(change: dict) -> None:
-    with pytest.raises(ValueError, match="only scheme 'uint8' takes that"):
-        dataclasses.replace(CONFIG, scheme="int8", **change)
+    with pytest.raises(ValueError, match="only schemes uint8 and int8 take that"):
+        dataclasses.replace(CONFIG, scheme="int16x8", **change)
 
 
 @functools.cache

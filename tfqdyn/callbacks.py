@@ -85,7 +85,7 @@ class QuantizationMonitor(keras.callbacks.Callback):
         """Refuses what cannot be analyzed before the first epoch; nothing is measured yet."""
         from tfqdyn.measurement.assembly import checked
 
-        checked(self.model, self._data, self._config, self._config.scheme)
+        checked(self.model, self._data, self._config, self._config.rounding)
         wholefiles.prepare(self._folder)
         if self._tensorboard is not None:
             import tensorflow as tf

@@ -11,11 +11,13 @@ from tfqdyn.numerics.calibrators import CALIBRATORS, Calibrator
 from tfqdyn.schemes import (
     DEVIATIONS,
     GRAPH_TRANSFORM_TOOL,
+    INT8,
     NARROWEST_BITS,
     OWN_RANGES,
     SCHEMES,
     SIMULATED,
     TENSORS,
+    UINT8,
     WIDEST_BITS,
     WITHOUT_FILE,
     BitWidths,
@@ -43,7 +45,9 @@ _BITS = f"{NARROWEST_BITS} to {WIDEST_BITS}"
 class AnalysisConfig:
     """What an analysis does; every field is a flag of `tfqdyn analyze`, with the same default.
 
-    `percentile` is None for the calibrator's own default; `max_images` None for all;
+    `calibrator` is None for the scheme's own default, "percentile_of_runs", or "minmax" in int8 and
+    where TensorFlow's converter finds the ranges; `percentile` is None for the calibrator's own;
+    `max_images` None for all;
     `batch_size` is the largest number of images in one forward pass (fewer where activations
     would not fit; no figure depends on it); `own_error` asks for each layer's own error and its
     sources, one more pass over the images. `weight_bits`, `activation_bits`, `per_channel` and
@@ -67,8 +71,11 @@ class AnalysisConfig:
             "without a file; for qat: uint8 or int8."
         },
     )
-    calibrator: str = field(
-        default="percentile_of_runs", metadata={HELP: f"One of {', '.join(CALIBRATORS)}."}
+    calibrator: str | None = field(
+        default=None,
+        metadata={
+            HELP: f"One of {', '.join(CALIBRATORS)}; by default percentile_of_runs, in int8 minmax."
+        },
     )
     percentile: float | None = field(
         default=None,
@@ -157,15 +164,15 @@ class AnalysisConfig:
             raise ValueError(
                 f"epsilon must lie in (0, 1) and seed be >= 0, received {self.epsilon}, {self.seed}"
             )
-        if not self._calibrated_here:
+        if not self.own_ranges:
             self._refuse_what_the_converter_decides()
             return
-        rule = Calibrator(self.calibrator, self.percentile or 0.0).rule
+        rule = Calibrator(self._calibrator, self.percentile or 0.0).rule
         if self.percentile is not None and rule.percentile is None:
             cutting = sorted(n for n, r in CALIBRATORS.items() if r.percentile is not None)
             raise ValueError(
                 f"percentile is for calibrators {cutting}, received "
-                f"{self.percentile} with {self.calibrator!r}, which cuts no percentile"
+                f"{self.percentile} with {self._calibrator!r}, which cuts no percentile"
             )
 
     def _check_deviations(self) -> None:
@@ -184,22 +191,42 @@ class AnalysisConfig:
 
     def _refuse_what_the_converter_decides(self) -> None:
         given = [name for name in ("float_layers", "own_error") if getattr(self, name)]
-        own = AnalysisConfig.calibrator
-        if self.calibrator not in ("minmax", own):
+        if self.calibrator not in ("minmax", None):
             given.append("calibrator")
         if self.percentile is not None:
             given.append("percentile")
         if given:
             raise ValueError(
-                f"{', '.join(given)}: only scheme {OWN_RANGES!r} takes that; in scheme "
+                f"{', '.join(given)}: only schemes {' and '.join(OWN_RANGES)} take that; in scheme "
                 f"{self.scheme!r} TensorFlow's converter takes the extrema of the calibration "
                 "images and quantizes every layer"
             )
 
     @property
-    def _calibrated_here(self) -> bool:
-        """Whether our calibrators find the ranges, and not TensorFlow's converter."""
-        return self.scheme in (OWN_RANGES, *WITHOUT_FILE)
+    def own_ranges(self) -> bool:
+        """Whether our calibrators find the ranges, and not TensorFlow's converter.
+
+        In int8 they do as soon as a calibrator, float layers or own errors are asked for.
+        """
+        if self.scheme == INT8:
+            asked = self.calibrator is not None or self.percentile is not None
+            return asked or bool(self.float_layers) or self.own_error
+        return self.scheme in (UINT8, *WITHOUT_FILE)
+
+    @property
+    def rounding(self) -> str | None:
+        """The scheme whose rounding of ours takes all layers; None for the converter's."""
+        return self.scheme if self.own_ranges else None
+
+    @property
+    def with_own_ranges(self) -> "AnalysisConfig":
+        """The same analysis on ranges of our calibrators', in a scheme that takes them."""
+        return replace(self, calibrator=self._calibrator) if self.scheme in OWN_RANGES else self
+
+    @property
+    def _calibrator(self) -> str:
+        clipping = self.scheme in (UINT8, *WITHOUT_FILE)
+        return self.calibrator or ("percentile_of_runs" if clipping else "minmax")
 
     @property
     def simulated(self) -> bool:
@@ -219,10 +246,8 @@ class AnalysisConfig:
     @property
     def rule(self) -> Calibrator:
         """The calibrator with its percentile; the extrema where the converter calibrates."""
-        if not self._calibrated_here:
-            return Calibrator("minmax", 0.0)
-        own = CALIBRATORS[self.calibrator].percentile or 0.0
-        return Calibrator(self.calibrator, own if self.percentile is None else self.percentile)
+        own = CALIBRATORS[self._calibrator].percentile or 0.0
+        return Calibrator(self._calibrator, own if self.percentile is None else self.percentile)
 
     @property
     def with_trials_that_differ(self) -> "AnalysisConfig":
@@ -246,12 +271,11 @@ class AnalysisConfig:
         return replace(self, trials=1)
 
     def in_scheme(self, scheme: str) -> "AnalysisConfig":
-        """The same analysis in another scheme, without what only `OWN_RANGES` takes."""
-        if scheme == OWN_RANGES:
+        """The same analysis in another scheme; but uint8, as TensorFlow's converter makes it."""
+        if scheme == UINT8:
             return replace(self, scheme=scheme)
-        own = AnalysisConfig.calibrator
         return replace(
-            self, scheme=scheme, calibrator=own, percentile=None, float_layers=(), own_error=False
+            self, scheme=scheme, calibrator=None, percentile=None, float_layers=(), own_error=False
         )
 
 

@@ -45,7 +45,7 @@ def analyze(
         ConversionError: TensorFlow's converter refused the model, or wrote what was not asked for.
     """
     dataset = data_of(dataset, model)
-    graph, dataset, config = checked(model, dataset, config, config.scheme)
+    graph, dataset, config = checked(model, dataset, config, config.rounding)
     folded = fold_batchnorm(graph)
     config, notes = sanity.settled(folded, dataset, config)
     result = analyze_folded(folded, dataset, config, progress)
@@ -129,7 +129,7 @@ def measure_draws(
             )
             trials.append(Trial(folded, [sites[row.name] for row in deployed.rows], deployed))
             if config.own_error:
-                cut.append(OwnTrial.of(folded.deployed, sites, kept[k]))
+                cut.append(OwnTrial.of(folded.deployed, sites, kept[k], config.scheme))
         plan = plan_of(networks[0].graph, dataset, config)
         measured = bench.compare(trials, dataset.x_test, scored, plan)
         own = bench.own_errors(cut, dataset.x_test, scored)

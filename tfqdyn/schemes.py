@@ -1,7 +1,8 @@
 """The number formats that a model can be deployed in.
 
 `uint8` is the papers' scheme: ranges are ours, of any calibrator, and every tensor has one scale.
-All others are what TensorFlow's converter offers as post-training quantization.
+All others are what TensorFlow's converter offers as post-training quantization; `int8` takes ranges
+of ours too, where something is asked for that needs them (`config.AnalysisConfig.own_ranges`).
 """
 
 from collections.abc import Mapping
@@ -45,8 +46,12 @@ SCHEMES = {
     "float16": Scheme("float32", "float16", False, False, "weights in half precision"),
     "float32": Scheme("float32", "float32", False, False, "nothing quantized"),
 }
-OWN_RANGES = "uint8"
-"""The scheme whose ranges are our calibrators'; the converter takes the extrema for the others."""
+UINT8 = "uint8"
+"""The scheme whose ranges are our calibrators' in any case."""
+INT8 = "int8"
+"""The scheme whose ranges are our calibrators' or those that TensorFlow's converter finds."""
+OWN_RANGES = (UINT8, INT8)
+"""The schemes that take ranges of our calibrators'; the others take the converter's alone."""
 SIMULATED = "simulated"
 """No file: any bit widths, rounded in fp32 arithmetic (`simulation`) on our calibrators' ranges."""
 GRAPH_TRANSFORM_TOOL = "graph_transform_tool"

@@ -33,9 +33,9 @@ from experiments.evidence import outcomes
 from experiments.evidence.missing_networks import missing_row
 from experiments.mobilenets import table_1, table_2
 from experiments.mobilenets.imagenet_layers import analyses
-from tfqdyn.schemes import DEVIATIONS, GRAPH_TRANSFORM_TOOL, OWN_RANGES
+from tfqdyn.schemes import DEVIATIONS, GRAPH_TRANSFORM_TOOL, UINT8
 
-ENGINES = (OWN_RANGES, GRAPH_TRANSFORM_TOOL)
+ENGINES = (UINT8, GRAPH_TRANSFORM_TOOL)
 """Schemes: TFLite's, and the works'."""
 FIGURES = ("uint8_accuracy", "loss", "loss_low", "loss_high", "qkl_div", "percent_decrease")
 """Columns of a network in an engine."""
@@ -125,7 +125,7 @@ def switched(scope: Scope) -> dict[str, SubjectAnalysis] | Missing:
         name: _in_engine(plain, GRAPH_TRANSFORM_TOOL, without)
         for name, without in variants(single).items()
     }
-    return {"TFLite's uint8": _in_engine(plain, OWN_RANGES), **tool}
+    return {"TFLite's uint8": _in_engine(plain, UINT8), **tool}
 
 
 def switch_jobs(scope: Scope) -> Sequence[Job]:

@@ -159,7 +159,7 @@ def test_what_a_float_layer_hands_on_is_rounded(network: keras.Model, dataset: D
     rows = dict(zip(names[1:], made.runner(4)(images), strict=False))
     stem, grid_of_stem = tf.constant(rows["stem"]), made.grids["stem"]
     assert np.abs(rows["stem"] - grid_of_stem.round(stem).numpy()).max() > 0.05  # 15 steps of 0.2
-    dw = compute(made.graph.by_name["dw"], [grid_of_stem.round(stem)], False)
+    dw = compute(made.graph.by_name["dw"], [grid_of_stem.round(stem)])
     expected = made.grids["dw"].round(tf.nn.relu(dw)).numpy()
     np.testing.assert_allclose(rows["dw"], expected, atol=1e-6)
 

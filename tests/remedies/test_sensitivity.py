@@ -67,7 +67,7 @@ def test_every_layer_is_scored_and_a_killed_command_goes_on(
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--scheme=int8", "sensitivity is for scheme 'uint8', received 'int8'"),
+        ("--scheme=dynamic", "sensitivity is for schemes uint8 and int8, received 'dynamic'"),
         ("--calibration_size=20", "all of which calibrate"),
         ("--float_layers=nobody", "nobody"),
     ],

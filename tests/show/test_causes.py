@@ -100,3 +100,13 @@ def test_no_loss_that_can_be_told_is_said(low: float, high: float, expected: boo
     loss = replace(result.summary.loss, points=spread([0.5]), interval=(low, high))
     result = replace(result, summary=replace(result.summary, loss=loss))
     assert (causes.ALL_WELL in causes.lines(result)) == expected
+
+
+def test_commands_of_int8_runs_name_the_scheme() -> None:
+    """int8's default calibrator is minmax: it is no setting that must be said."""
+    result = replace(faulty_networks.ward("int8").result(faulty_networks.coarse()), paths=PATHS)
+    command = causes.own_error_command(result)
+    assert "--scheme=int8 " in f"{command} "
+    assert "--own_error" in command
+    assert "--calibrator" not in command
+    assert "--scheme=int8" in causes.remedy_command(result, "adaround")

@@ -1,4 +1,4 @@
-"""Every network of keras.applications, with random weights and statistics, in uint8 and in int8.
+"""Every network of keras.applications, with random weights, in uint8 and in int8, ours and theirs.
 
     pytest -m slow tests/tflite/test_applications.py --junitxml=applications.xml
 
@@ -105,27 +105,29 @@ def root_mean_square(values: NDArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def converted(scheme: str, graph: Graph, images: NDArray, made: Mapping[str, NDArray]) -> Converted:
-    """The network in a scheme, on the extrema of these images."""
-    if scheme != "uint8":
+def converted(
+    scheme: str, own: bool, graph: Graph, images: NDArray, made: Mapping[str, NDArray]
+) -> Converted:
+    """The network in a scheme, on the extrema of these images, by us or by the converter."""
+    if not own:
         return to_scheme(graph, scheme, lambda: ([image[None]] for image in images))
     outputs = {graph.nodes[0].name: graph.nodes[0].name}
     outputs |= {row.name: row.output for row in graph.rows}
     extrema = {name: (float(made[o].min()), float(made[o].max())) for name, o in outputs.items()}
-    return to_tflite(graph, extrema)
+    return to_tflite(graph, extrema, (), scheme)
 
 
-@pytest.mark.parametrize("scheme", ["uint8", "int8"])
+@pytest.mark.parametrize(("scheme", "own"), [("uint8", True), ("int8", True), ("int8", False)])
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_tensor_holds_what_its_layer_makes_of_the_tensors_before(
-    name: str, scheme: str, record_property: Callable[[str, object], None]
+    name: str, scheme: str, own: bool, record_property: Callable[[str, object], None]
 ) -> None:
     model = built(name)
     graph = fold_batchnorm(lower(model, None)).graph
     rows = {row.name for row in graph.rows}
     record_property("rows", len(rows))
-    if not all(takes(scheme, node.op) for node in graph):
-        with pytest.raises(UnsupportedModelError, match="'uint8' does not take") as error:
+    if own and not all(takes(scheme, node.op) for node in graph):
+        with pytest.raises(UnsupportedModelError, match=rf"'{scheme}'.* not take") as error:
             lower(model, scheme)
         assert name.startswith("ConvNeXt")
         assert "layer_norm: layers" in str(error.value)
@@ -136,9 +138,9 @@ def test_every_tensor_holds_what_its_layer_makes_of_the_tensors_before(
     pixels = np.random.default_rng(1).uniform(-1, 1, (4, *graph.input_shape)).astype(np.float32)
     images = 127.5 * (pixels + 1) if name.startswith(RAW_PIXELS) else pixels
     steps = Steps(graph)
-    file = converted(scheme, graph, images, steps(images))
+    file = converted(scheme, own, graph, images, steps(images))
     assert {pair.row.name for pair in file.pairs} | set(file.unpaired) == rows
-    assert scheme == "int8" or not file.unpaired
+    assert not (own and file.unpaired)
     held = values_in(file, images)
     made = steps(images, {name: values for name, (values, *_) in held.items()})
     found = {}

@@ -27,6 +27,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.numerics import paired
 from tfqdyn.numerics.calibrators import CALIBRATORS
 from tfqdyn.results import RunResult, Spread
+from tfqdyn.schemes import INT8
 
 MOST_ROWS = 12
 """Cases that a terminal shows."""
@@ -56,9 +57,14 @@ def settings_of(baseline: RunResult, threads: int) -> AnalysisConfig:
         ValueError: it was made by a version whose settings this one does not take.
     """
     names = {setting.name for setting in fields(AnalysisConfig)}
-    given = {name: value for name, value in baseline.config.items() if name in names}
+    given: dict[str, Any] = {n: v for n, v in baseline.config.items() if n in names}
     if given.get("scheme") == "tflite":  # a file that was there already: no scheme made it
         del given["scheme"]
+    if not baseline.config.get("own_ranges", given.get("scheme") != INT8):
+        given |= {
+            "calibrator": None,
+            "percentile": None,
+        }  # the converter's, in older runs of int8 too
     rule = CALIBRATORS.get(str(given.get("calibrator")))
     if rule is not None and rule.percentile is None:
         given["percentile"] = None

@@ -33,7 +33,7 @@ from tfqdyn.results import (
     WeightRow,
     spread,
 )
-from tfqdyn.schemes import OWN_RANGES
+from tfqdyn.schemes import UINT8
 from tfqdyn.tflite import interpreter
 from tfqdyn.tflite.floatfile import graph_of
 
@@ -53,15 +53,15 @@ def data_of(data: Any, model: Any) -> Dataset:
 
 
 def checked(
-    model: Any, dataset: Dataset, config: AnalysisConfig, scheme: str | None = OWN_RANGES
+    model: Any, dataset: Dataset, config: AnalysisConfig, scheme: str | None = UINT8
 ) -> tuple[Graph, Dataset, AnalysisConfig]:
     """A model, lowered, with data in the form of its inputs, and what labels are to be.
 
     Args:
-        model: that the scheme must take (None for any).
+        model: of Keras, or a float file.
         dataset: with or without labels.
         config: of the analysis.
-        scheme: one of `schemes.SCHEMES`, or another that takes a network.
+        scheme: whose rounding of ours must take it (`config.rounding`); None for any.
 
     Raises:
         UnsupportedModelError, DataError: the scheme does not take the model, the data are not its,

@@ -1,7 +1,7 @@
 """What error a layer makes itself, and from which source; the rest it inherits.
 
-Own error: the layer's quantized op, in true uint8, fed with the fp32 activations of the layers
-before it. One file holds all rows cut off from each other (`cutting.to_cut_tflite`), so one
+Own error: the layer's quantized op, in true uint8 or int8, fed with the fp32 activations of the
+layers before it. One file holds all rows cut off from each other (`cutting.to_cut_tflite`), so one
 run of the interpreter gives the own error of all layers, in one pass over the images.
 
 Sources (Sheng et al. 2018, slide 5), each measured with that source alone switched on, in fp32
@@ -33,7 +33,7 @@ from tfqdyn.measurement.streaming import Activations, Chunk, Workers
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics import loops, metrics
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
-from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
+from tfqdyn.numerics.grid import LIMITS, QuantParams
 from tfqdyn.numerics.layouts import STORED
 from tfqdyn.quantization import fakequant
 from tfqdyn.quantization.calibration import SiteRange
@@ -41,6 +41,7 @@ from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.cutting import CutModel, to_cut_tflite
 from tfqdyn.quantization.stepwise import Step, steps_of
 from tfqdyn.results import SOURCES, LayerResult, OwnError, spread
+from tfqdyn.schemes import UINT8
 from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.pairs import LayerPair
 
@@ -54,11 +55,15 @@ class OwnTrial:
 
     @classmethod
     def of(
-        cls, graph: Graph, sites: Mapping[str, SiteRange], float_layers: Collection[str]
+        cls,
+        graph: Graph,
+        sites: Mapping[str, SiteRange],
+        float_layers: Collection[str],
+        scheme: str = UINT8,
     ) -> "OwnTrial":
         """Converts a folded graph, every row cut off from the others, with calibrated ranges."""
         ranges = {name: (site.low, site.high) for name, site in sites.items()}
-        return cls(graph, to_cut_tflite(graph, ranges, float_layers))
+        return cls(graph, to_cut_tflite(graph, ranges, float_layers, scheme))
 
 
 class OwnSums:
@@ -220,7 +225,8 @@ def _variants(
     feeds = trial.cut.feed_params
     exact = values[node.name][:valid]
     source = params_of_input(graph, node, feeds)
-    same_grid = node.traits.inherits and source.grid == params.grid
+    shares = node.traits.shares and params.dtype == "int8"
+    same_grid = (node.traits.inherits or shares) and source.grid == params.grid
     found: dict[str, tf.Tensor | NDArray] = {}
     if not (same_grid and _picks(node)):
         scale = np.float32(params.scale)
@@ -235,14 +241,14 @@ def _variants(
     plain = [_read(graph, name, values, valid, None) for name in node.inputs]
     rounded = [_read(graph, name, values, valid, feeds) for name in node.inputs]
     reference = step.node  # with the fp32 network's bias: corrections are no source of error
-    found["input"] = _activated(step, fakequant.compute(reference, rounded, False))
+    found["input"] = _activated(step, fakequant.compute(reference, rounded))
     if node.traits.has_kernel:
         kernel = _kernel_in_file(node, pair, trial.cut.converted)
         rounding = replace(reference, weights={**reference.weights, "kernel": kernel})
-        found["weights"] = _activated(step, fakequant.compute(rounding, plain, False))
-        limit = _saturation(node, source)
+        found["weights"] = _activated(step, fakequant.compute(rounding, plain))
+        limit = _saturation(node, pair, trial.cut.converted, source)
         if limit is not None:
-            exact_sum = fakequant.compute(reference, plain, False)
+            exact_sum = fakequant.compute(reference, plain)
             found["accumulator"] = _activated(step, tf.clip_by_value(exact_sum, -limit, limit))
     return found
 
@@ -274,16 +280,16 @@ def _read(
         return tf.constant(found) if params is None else _on_grid(found, params[name])
     node = graph.by_name[name]
     inner = _read(graph, node.inputs[0], values, valid, params)
-    return inner if node.op == "relu" else fakequant.compute(node, [inner], False)
+    return inner if node.op == "relu" else fakequant.compute(node, [inner])
 
 
 def _on_grid(values: NDArray[np.float32], params: QuantParams) -> tf.Tensor:
     """fp32 values as the file reads them: their codes' values."""
     scale, zero, low, high = params.grid
-    codes = np.empty(values.size, np.uint8)
+    codes = np.empty(values.size, params.dtype)
     loops.quantize(np.ascontiguousarray(values).reshape(-1), scale, zero, low, high, codes)
-    real = (scale * (np.arange(256) - zero)).astype(np.float32)
-    return tf.constant(real[codes].reshape(values.shape))
+    real = (scale * (np.arange(low, high + 1) - zero)).astype(np.float32)
+    return tf.constant(real[codes.astype(np.int16) - int(low)].reshape(values.shape))
 
 
 def _kernel_in_file(node: Node, pair: LayerPair, converted: Converted) -> NDArray[np.float32]:
@@ -294,18 +300,24 @@ def _kernel_in_file(node: Node, pair: LayerPair, converted: Converted) -> NDArra
 
 
 def _activated(step: Step, value: tf.Tensor) -> tf.Tensor:
-    return value if step.relu is None else fakequant.compute(step.relu, [value], False)
+    return value if step.relu is None else fakequant.compute(step.relu, [value])
 
 
-def _saturation(node: Node, source: QuantParams) -> float | None:
-    """Largest sum that 32 bits hold, as a real number; None if no input can lead there."""
-    params = fakequant.kernel_params(node)
-    unit = float(source.scale * params.scale)
-    codes = np.abs(quantize(node.kernel, params).astype(np.int64) - params.zero_point)
+def _saturation(
+    node: Node, pair: LayerPair, converted: Converted, source: QuantParams
+) -> NDArray[np.float32] | None:
+    """Largest sums that 32 bits hold, real numbers [] or [K]; None if no input can lead there."""
+    assert pair.kernel is not None, f"{node.name} has a kernel"
+    stored = converted.model.tensors[pair.kernel]
+    assert stored.params is not None, "its kernel is in codes"
+    assert stored.data is not None, "its kernel is stored"
+    unit = source.scale * stored.params.scale
+    codes = STORED[pair.operator].common(stored.data).astype(np.int64)
+    zero = stored.params.zero_point
     bias = np.abs(node.weights["bias"] / unit).reshape(-1)
-    largest = codes.sum(axis=(0, 1, 2)) * 255 + bias
+    largest = np.abs(codes - zero).sum(axis=(0, 1, 2)) * 255 + bias
     top = LIMITS["int32"][1]
-    return top * unit if (largest > top).any() else None
+    return (top * unit).astype(np.float32) if (largest > top).any() else None
 
 
 def with_own(

@@ -77,7 +77,8 @@ def assemble(parts: Sequence[Part], dataset: Dataset, config: AnalysisConfig) ->
         )
     return RunResult(
         config=asdict(replace(config, trials=len(trials)))
-        | {"calibrator": config.rule.name, "percentile": config.rule.percentile},
+        | {"calibrator": config.rule.name, "percentile": config.rule.percentile}
+        | {"own_ranges": config.own_ranges},
         seed=config.seed,
         versions=assembly.versions(),
         model=assembly.model_record(folded.graph, trials),

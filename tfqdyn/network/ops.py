@@ -11,7 +11,7 @@ from types import MappingProxyType
 from tfqdyn.numerics.layouts import LAYOUTS, Layout
 from tfqdyn.schemes import OWN_RANGES, WITHOUT_FILE
 
-OURS = (OWN_RANGES, *WITHOUT_FILE)
+OURS = (*OWN_RANGES, *WITHOUT_FILE)
 """Schemes whose rounding is tfqdyn's, and not the converter's."""
 
 
@@ -22,8 +22,8 @@ class Op:
     Attributes:
         operators: the TFLite operators that can compute it; () where a file computes it by several,
             or where converters leave nothing of it.
-        rounded: of `OURS` those that take it; all other schemes take any op, and what TensorFlow's
-            converter refuses it says itself.
+        rounded: of `OURS` those that take it, `int8` with ranges of ours; the converter's schemes
+            take any op, and what TensorFlow's converter refuses it says itself.
         kernel: how its kernel lies; None for ops without one.
         numbered: whether the kernel is a layer's, which tables number (an affine op's is not).
         remedied: whether remedies change its kernel.
@@ -31,6 +31,7 @@ class Op:
             compute. Its input's quantization holds for its output too.
         fuses_relu: whether TFLite fuses a following ReLU, ReLU6 or clip into it.
         inherits: whether TFLite's kernel needs one quantization for input and output.
+        shares: whether TFLite's int8 kernel needs one quantization for all inputs and the output.
         picks: whether each output value is one of the values that it reads.
         fixed_range: the range of its output where TFLite fixes the scale.
         commutes: whether a positive factor a channel may stand before or behind it.
@@ -48,6 +49,7 @@ class Op:
     moves: str = ""
     fuses_relu: bool = False
     inherits: bool = False
+    shares: bool = False
     picks: bool = False
     fixed_range: tuple[float, float] | None = None
     commutes: bool = False
@@ -120,10 +122,10 @@ OPS: Mapping[str, Op] = MappingProxyType(
         ),
         # of several inputs
         "add": Op(("ADD",), fuses_relu=True),
-        "concatenate": Op(("CONCATENATION",), ordered=True),
+        "concatenate": Op(("CONCATENATION",), shares=True, picks=True, ordered=True),
         "divide": Op(("DIV",), rounded=(), ordered=True),
-        "maximum": Op(("MAXIMUM",)),
-        "minimum": Op(("MINIMUM",)),
+        "maximum": Op(("MAXIMUM",), shares=True, picks=True),
+        "minimum": Op(("MINIMUM",), shares=True, picks=True),
         "multiply": Op(("MUL",), fuses_relu=True),
         "subtract": Op(("SUB",), ordered=True),
         # left to the converter
@@ -151,5 +153,5 @@ ACTIVATIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def takes(scheme: str, op: str) -> bool:
-    """Whether a scheme, or one of `WITHOUT_FILE`, takes an op."""
+    """Whether a scheme, or one of `WITHOUT_FILE`, takes an op; of `int8`, with ranges of ours."""
     return scheme not in OURS or scheme in OPS[op].rounded

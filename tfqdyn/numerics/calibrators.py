@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tfqdyn.numerics.histogram import RangeHistogram
 
 LEVELS = 255
+SYMMETRIC_LEVELS = 254
+"""Steps between the codes -127 and 127."""
 
 
 @dataclass(frozen=True)
@@ -71,34 +73,52 @@ def _mse(observer: Any, percentile: float) -> tuple[NDArray, NDArray]:
     return _by_rows(observer, lambda h, row: mse_range(*h.points(row)))
 
 
-def mse_range(centres: NDArray, counts: NDArray, rounds: int = 3) -> tuple[float, float]:
+def mse_range(
+    centres: NDArray, counts: NDArray, rounds: int = 3, symmetric: bool = False
+) -> tuple[float, float]:
     """The 8-bit range with the least quantization MSE over weighted points.
 
     Shrinks both ends together, then each alone, on a grid of fractions that is refined around the
     best one in every round.
+
+    Args:
+        centres: of the points, ascending [N].
+        counts: their weights [N].
+        rounds: of refinement.
+        symmetric: the range is [-bound, bound], on the codes -127 to 127.
     """
     from tfqdyn.numerics import loops  # Numba's, and slow to load
 
     if not centres.size:
         return 0.0, 0.0
-    ends = np.array([min(centres[0], 0.0), max(centres[-1], 0.0)])
+    ends = whole_range(centres, symmetric)
     if ends[0] == ends[1]:
         return float(ends[0]), float(ends[1])
+    levels, moves = LEVELS, ((True, True), (True, False), (False, True))
+    if symmetric:
+        levels, moves = SYMMETRIC_LEVELS, moves[:1]
     best = ends
-    error = loops.error_of_range(centres, counts, best[0], best[1], LEVELS)
+    error = loops.error_of_range(centres, counts, best[0], best[1], levels)
     spread = 0.5
     for _ in range(rounds):
-        for moved in ((True, True), (True, False), (False, True)):
+        for moved in moves:
             middle = best
             for factor in np.linspace(1.0 - spread, 1.0 + spread, 17):
                 tried = np.where(moved, middle * factor, middle)
                 tried = np.array([max(tried[0], ends[0]), min(tried[1], ends[1])])
                 if tried[0] < tried[1]:
-                    found = loops.error_of_range(centres, counts, tried[0], tried[1], LEVELS)
+                    found = loops.error_of_range(centres, counts, tried[0], tried[1], levels)
                     if found < error:
                         best, error = tried, found
         spread /= 4.0
     return float(best[0]), float(best[1])
+
+
+def whole_range(centres: NDArray, symmetric: bool = False) -> NDArray[np.float64]:
+    """The range of ascending points [N] that cuts none, 0 in it."""
+    low, high = min(float(centres[0]), 0.0), max(float(centres[-1]), 0.0)
+    bound = max(-low, high)
+    return np.array([-bound, bound] if symmetric else [low, high])
 
 
 CALIBRATORS: Mapping[str, Rule] = MappingProxyType(

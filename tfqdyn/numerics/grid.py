@@ -28,6 +28,8 @@ STORED = {"int4": "int8"}
 """NumPy's dtype of codes where it is not the parameters' own."""
 NARROWEST = 1.001e-6
 """Narrowest range that TFLite's converter keeps; it moves narrower ones to [-5e-7, 5e-7]."""
+SMALLEST_BOUND = 5e-7
+"""Smallest bound of symmetric parameters that TFLite's converter keeps; it raises smaller ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,20 @@ def from_range(minimum: ArrayLike, maximum: ArrayLike, dtype: str = "uint8") -> 
     scale = (high - low) / (last - first)
     zero_point = np.clip(np.floor(first - low / scale + 0.5), first, last)
     return QuantParams(np.asarray(np.float32(scale)), np.asarray(zero_point), dtype)
+
+
+def symmetric(bounds: ArrayLike, axis: int) -> QuantParams:
+    """int8 parameters per channel whose codes -127 to 127 span [-bound, bound]; their zero is 0.
+
+    Bounds below `SMALLEST_BOUND` count as that. Scales are float32 numbers, as files hold them
+    (TFLite's 8-bit quantization specification, weights).
+
+    Args:
+        bounds: of every channel [C], at least 0.
+        axis: the channel axis of the tensor.
+    """
+    scale = np.maximum(np.asarray(bounds, np.float64), SMALLEST_BOUND) / LIMITS["int8"][1]
+    return QuantParams(np.asarray(np.float32(scale)), np.zeros(scale.shape, np.int64), "int8", axis)
 
 
 def _along_axis(parameter: NDArray, axis: int | None, ndim: int) -> NDArray:

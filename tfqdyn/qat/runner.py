@@ -204,7 +204,7 @@ def _uint8(
     ranges = {name: (site.low, site.high) for name, site in sites.items()}
     layers = [row.output for row in graph.rows] if schedule.layer_loss else []
     outputs = [logits_node(graph, outputs_of(graph)[0]), *layers]
-    share = config.rule.percentile / 100 if config.calibrator == "percentile_of_runs" else 0.0
+    share = config.rule.percentile / 100 if config.rule.name == "percentile_of_runs" else 0.0
     network = twin.uint8_network(graph, ranges, outputs, share=share)
     exact = twin.twin(graph, layers) if layers else None
     history = finetuning.fine_tune(network.model, batches, schedule, True, exact, progress, steps)

@@ -1,14 +1,17 @@
 """What a converted file must hold: dtypes, quantization parameters, and every single weight."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph
 from tfqdyn.network.ops import OPS
-from tfqdyn.numerics.grid import QuantParams, quantize
+from tfqdyn.numerics.grid import QuantParams, quantize, symmetric
 from tfqdyn.numerics.layouts import STORED
 from tfqdyn.schemes import Scheme
+from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.file import INDICES, Tensor, TfliteFileError, TfliteModel
 from tfqdyn.tflite.pairs import LayerPair
 from tfqdyn.tflite.provenance import origins
@@ -17,6 +20,8 @@ TIE = 1e-3
 """How far from the middle between two codes, in steps, a weight still counts as an exact tie."""
 SMALLEST_DYNAMIC = 1024
 """TFLite leaves kernels of fewer numbers in floats where only weights are quantized."""
+MOST_BIAS = 2**30
+"""Largest code of a bias for which TFLite's converter raises no scale."""
 ULP = 2.0**-23
 """Distance of neighbouring float32 numbers over their size, at most."""
 MOST_OPERATORS = 100
@@ -195,6 +200,60 @@ def _agree(found: QuantParams | None, expected: QuantParams | None) -> bool:
         return found is expected
     same_scale = np.allclose(found.scale, expected.scale, rtol=2 * ULP, atol=0)
     return same_scale and np.array_equal(found.zero_point, expected.zero_point)
+
+
+def check_channels(graph: Graph, pairs: Sequence[LayerPair], model: TfliteModel) -> None:
+    """Every channel of an int8 kernel has its scale, and its bias is in the file.
+
+    The scale is the largest weight over 127. The converter raises it where the bias would not fit
+    into 31 of its 32 bits otherwise, just so far that it does.
+
+    Raises:
+        ConversionError: lists the layers where a scale or a bias differs.
+    """
+    problems = []
+    for pair in pairs:
+        stored = None if pair.kernel is None else model.tensors[pair.kernel]
+        if stored is None or stored.params is None:
+            continue
+        node = graph.by_name[pair.row.name]
+        own = symmetric(np.abs(node.kernel).max(axis=(0, 1, 2)), axis=3).scale
+        raised, wanted = np.zeros(own.shape, bool), node.weights["bias"].astype(np.float64)
+        for bias in _biases(model, pair.kernel):
+            half = (0.5 + TIE) * (0.0 if bias is None else bias.scale) + ULP * np.abs(wanted)
+            if not (np.abs((0.0 if bias is None else bias.values) - wanted) <= half).all():
+                problems.append(f"layer {node.name!r}: biases are not those of the network")
+            if bias is not None:
+                raised |= np.abs(bias.values) >= (1 - TIE) * MOST_BIAS * bias.scale
+        same = np.abs(stored.params.scale - own) <= 2 * ULP * own
+        if not (same | (raised & (stored.params.scale > own))).all():
+            problems.append(f"layer {node.name!r}: scales {own} became {stored.params.scale}")
+    if problems:
+        raise ConversionError("channels are not what was asked for:\n" + "\n".join(problems))
+
+
+@dataclass(frozen=True, eq=False)
+class _Bias:
+    """Real values of a stored bias [K], and the steps of its codes."""
+
+    values: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+
+def _biases(model: TfliteModel, kernel: int | None) -> Iterator[_Bias | None]:
+    """The bias of every operator that multiplies with a kernel; None for zeros left out."""
+    for op in model.operators:
+        if kernel not in op.inputs:
+            continue
+        place = 3 if op.kind == "TRANSPOSE_CONV" else 2
+        index = op.inputs[place] if len(op.inputs) > place else -1
+        if index < 0:
+            yield None
+            continue
+        tensor = model.tensors[index]
+        if tensor.params is None or tensor.data is None:
+            raise ConversionError(f"bias {tensor.name!r} is stored as {tensor.dtype}")
+        yield _Bias(real_values(tensor), tensor.params.scale)
 
 
 def check_kernels(graph: Graph, pairs: Sequence[LayerPair], model: TfliteModel) -> int:

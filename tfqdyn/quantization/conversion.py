@@ -1,10 +1,10 @@
 """Folded graph -> a .tflite file of any scheme, its bytes checked; or somebody else's file, read.
 
-uint8: the graph, fake-quantized on given ranges, goes through TensorFlow's converter. The other
-schemes take the standard way: the folded Keras model, `TFLiteConverter`, and calibration images as
-its representative dataset. Then the file is read back: every row must have its tensor (`pairing`),
-every tensor the dtype that it must have, and every kernel the codes that our own affine
-quantization gives (`filechecks`).
+uint8, and int8 on ranges of ours: the graph, fake-quantized on given ranges, goes through
+TensorFlow's converter. All schemes but uint8 may take the standard way: the folded Keras model,
+`TFLiteConverter`, and calibration images as its representative dataset. Then the file is read back:
+every row must have its tensor (`pairing`), every tensor the dtype that it must have, and every
+kernel the codes that our own affine quantization gives (`checks`).
 """
 
 import warnings
@@ -20,6 +20,7 @@ from tfqdyn.network.rebuild import to_keras
 from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.checks import (
     ConversionError,
+    check_channels,
     check_dtypes,
     check_form,
     check_kernels,
@@ -35,7 +36,7 @@ from tfqdyn.quantization.fakequant import (
     output_name,
     quantization_of,
 )
-from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.schemes import SCHEMES, UINT8
 from tfqdyn.tflite.file import TfliteModel, parse
 from tfqdyn.tflite.pairing import Pairing, PairingError, mismatch, pair_layers
 from tfqdyn.tflite.pairs import LayerPair
@@ -56,22 +57,25 @@ def to_tflite(
     graph: Graph,
     ranges: Mapping[str, tuple[float, float]],
     float_layers: Collection[str] = (),
+    scheme: str = UINT8,
 ) -> Converted:
-    """Converts a folded graph to true uint8 TFLite (per-tensor, asymmetric weights).
+    """Converts a folded graph to true 8-bit TFLite on given ranges.
 
     Args:
         graph: a folded graph.
         ranges: calibrated (minimum, maximum) of the inputs and of every row, by name.
         float_layers: rows that stay in fp32 inside the same file.
+        scheme: "uint8" (asymmetric weights, one scale for each tensor) or "int8" (symmetric
+            weights, one scale for each output channel).
 
     Raises:
         ValueError: a name in `float_layers` is not a row's.
-        ConversionError: the converter failed, or what it wrote does not hold: a dtype, a weight,
-            or a row without a tensor.
+        ConversionError: the converter failed, or what it wrote does not hold: a dtype, a weight, a
+            scale, or a row without a tensor.
     """
     floats = frozenset(float_layers)
     check_layers(graph, floats)
-    params = quantization_of(graph, ranges)
+    params = quantization_of(graph, ranges, SCHEMES[scheme].activations)
     outputs = [output_name(index) for index in range(len(graph.outputs))]
     content = convert(emit(graph, params, floats), ends_of(graph, params), outputs)
     model = parse(content)
@@ -79,7 +83,9 @@ def to_tflite(
     pairs = whole(paired)
     check_params(pairs, params, floats)
     if not floats:
-        check_dtypes(model, pairs, SCHEMES[OWN_RANGES])
+        check_dtypes(model, pairs, SCHEMES[scheme])
+    if SCHEMES[scheme].per_channel:
+        check_channels(graph, pairs, model)
     ties = check_kernels(graph, pairs, model)
     return Converted(content, model, pairs, inputs, output_tensors(graph, model, pairs), ties)
 
@@ -297,7 +303,8 @@ def convert(
         ]
         last = [tf.compat.v1.placeholder(tf.float32, None, name) for name in outputs]
     converter = tf.compat.v1.lite.TFLiteConverter(emitted, first, last)
-    converter.inference_type = tf.uint8
+    (dtype,) = {params.dtype for _, params in inputs.values()}
+    converter.inference_type = tf.as_dtype(dtype)
     converter.quantized_input_stats = {
         name: (float(params.zero_point), 1.0 / float(params.scale))
         for name, (_, params) in inputs.items()

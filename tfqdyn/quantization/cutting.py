@@ -1,4 +1,4 @@
-"""A folded graph -> one uint8 file whose rows are cut off from each other."""
+"""A folded graph -> one 8-bit file whose rows are cut off from each other."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from tfqdyn.quantization.conversion import (
 )
 from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.fakequant import cut_names, emit, input_name, quantization_of
+from tfqdyn.schemes import SCHEMES, UINT8
 from tfqdyn.tflite.file import parse
 
 
@@ -47,6 +48,7 @@ def to_cut_tflite(
     graph: Graph,
     ranges: Mapping[str, tuple[float, float]],
     float_layers: Collection[str] = (),
+    scheme: str = UINT8,
 ) -> CutModel:
     """`to_tflite` with every row cut off from the rows before it: one run, all rows on their own.
 
@@ -55,7 +57,7 @@ def to_cut_tflite(
     rows = graph.rows
     floats = frozenset(float_layers)
     check_layers(graph, floats)
-    params = quantization_of(graph, ranges)
+    params = quantization_of(graph, ranges, SCHEMES[scheme].activations)
     ends = ends_of(graph, params)
     feeds = {input_name(index): name for index, name in enumerate(graph.inputs)}
     read = {name for row in rows for name in row.producers}

@@ -10,7 +10,7 @@ from tfqdyn.quantization.conversion import to_scheme, to_tflite
 from tfqdyn.quantization.deployed import Deployed
 from tfqdyn.quantization.graph_transform_tool import Watched, transform
 from tfqdyn.quantization.simulation import simulate
-from tfqdyn.schemes import GRAPH_TRANSFORM_TOOL, OWN_RANGES, SIMULATED
+from tfqdyn.schemes import GRAPH_TRANSFORM_TOOL, SIMULATED
 
 
 def watched(graph: Graph, config: AnalysisConfig) -> Watched | None:
@@ -41,7 +41,7 @@ def deploy(
         return transform(graph, sites, config.deviations)
     if config.scheme == SIMULATED:
         return simulate(graph, sites, config.widths, float_layers)
-    if config.scheme == OWN_RANGES:
+    if config.own_ranges:
         ranges = {name: (site.low, site.high) for name, site in sites.items()}
-        return to_tflite(graph, ranges, float_layers)
+        return to_tflite(graph, ranges, float_layers, config.scheme)
     return to_scheme(graph, config.scheme, singles)

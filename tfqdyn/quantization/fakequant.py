@@ -1,9 +1,10 @@
 """`Graph` + ranges -> TensorFlow graph with fake quantization at every point that TFLite quantizes.
 
 Every row lives in a name scope of its own, by which `provenance` finds its operators again in the
-converted file. The input, every row's output and every kernel get a `fake_quant_with_min_max_args`
-node (TensorFlow's name for: round to the 8-bit grid); rows whose op inherits keep the grid of what
-they read, as TFLite's kernels do.
+converted file. The input, every row's output and every uint8 kernel get a
+`fake_quant_with_min_max_args` node (TensorFlow's name for: round to the 8-bit grid); rows whose op
+inherits keep the grid of what they read, as TFLite's kernels do. int8 kernels, symmetric with a
+scale for every output channel, are rounded by the converter, by the rule of `kernel_params`.
 
 An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 offset.
 """
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.ops import ACTIVATIONS
 from tfqdyn.network.resizing import resized
-from tfqdyn.numerics.grid import QuantParams, from_range
+from tfqdyn.numerics.grid import QuantParams, dequantize, from_range, quantize, symmetric
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
 
 INPUT = "input"
@@ -31,29 +32,57 @@ def kernel_of(node: Node) -> NDArray[np.float32]:
     return np.asarray(node.weights["kernel"], np.float32)
 
 
-def kernel_params(node: Node) -> QuantParams:
-    """uint8 parameters of a kernel: the whole tensor's raw extrema, asymmetric."""
-    weights = kernel_of(node)
-    return from_range(weights.min(), weights.max())
+def kernel_params(node: Node, dtype: str = "uint8") -> QuantParams:
+    """Parameters of a kernel from its raw extrema, for its form [H, W, I, K].
+
+    uint8: the whole tensor's, asymmetric. int8: every output channel's, symmetric.
+    """
+    if dtype == "uint8":
+        weights = kernel_of(node)
+        return from_range(weights.min(), weights.max())
+    return symmetric(np.abs(node.kernel).max(axis=(0, 1, 2)), axis=3)
 
 
 def quantization_of(
-    graph: Graph, ranges: Mapping[str, tuple[float, float]]
+    graph: Graph, ranges: Mapping[str, tuple[float, float]], dtype: str = "uint8"
 ) -> dict[str, QuantParams]:
-    """The uint8 parameters of the inputs and of every row's output, by name.
+    """The parameters of the inputs and of every row's output, by name.
 
     Args:
         graph: a folded graph.
         ranges: calibrated (minimum, maximum) of the inputs and of every row, by name.
+        dtype: "uint8" or "int8".
     """
-    params = {name: from_range(*ranges[name]) for name in graph.inputs}
+    ranges = ranges if dtype == "uint8" else _with_shared(graph, ranges)
+    params = {name: from_range(*ranges[name], dtype) for name in graph.inputs}
     for row in graph.rows:
         op = graph.by_name[row.name].traits
         if op.inherits:
             params[row.name] = params[row.producers[0]]
         else:
-            params[row.name] = from_range(*(op.fixed_range or ranges[row.name]))
+            params[row.name] = from_range(*(op.fixed_range or ranges[row.name]), dtype)
     return params
+
+
+def _with_shared(
+    graph: Graph, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The ranges, where ops that share one quantization with what they read have one for all.
+
+    It spans the calibrated ranges of all of them. TensorFlow's converter unites them too.
+    """
+    found = dict(ranges)
+    group: dict[str, set[str]] = {name: {name} for name in ranges}
+    for row in graph.rows:
+        op = graph.by_name[row.name].traits
+        tied = row.producers if op.shares else row.producers[:1] if op.inherits else ()
+        united = set().union(group[row.name], *(group[name] for name in tied))
+        group.update(dict.fromkeys(united, united))
+    for row in graph.rows:
+        if graph.by_name[row.name].traits.shares:
+            lows, highs = zip(*(ranges[name] for name in group[row.name]), strict=True)
+            found.update(dict.fromkeys(group[row.name], (min(lows), max(highs))))
+    return found
 
 
 def input_name(index: int) -> str:
@@ -81,7 +110,7 @@ def emit(
 
     Args:
         graph: a folded graph.
-        params: uint8 parameters of the inputs and of every row's output, by name.
+        params: parameters of the inputs and of every row's output, by name.
         float_layers: rows whose arithmetic stays in fp32.
         cut: rows do not read each other's outputs but placeholders, named by `cut_names`, and
             every row is an output.
@@ -91,6 +120,7 @@ def emit(
     scopes = {row.name: scope_of(index) for index, row in enumerate(rows)}
     emitted = tf.Graph()
     with emitted.as_default():
+        dtype = params[graph.inputs[0]].dtype
         quantized: dict[str, tf.Tensor] = {}
         for index, (name, shape) in enumerate(graph.input_shapes.items()):
             held = tf.compat.v1.placeholder(tf.float32, (None, *shape), input_name(index))
@@ -110,7 +140,7 @@ def emit(
             else:
                 inputs = [quantized[name] for name in node.inputs]
             with tf.name_scope(scopes[row.name]):
-                value = compute(node, inputs, quantized=not in_fp32)
+                value = compute(node, inputs, None if in_fp32 else dtype, raw=True)
                 quantized[node.name] = value
                 if in_fp32:
                     exact[node.name] = value
@@ -149,18 +179,33 @@ def on_grid(value: tf.Tensor, scale: float, zero_point: int, top: int) -> tf.Ten
     return tf.cast(tf.clip_by_value(steps, -zero_point, top - zero_point) * scale, tf.float32)
 
 
-def compute(node: Node, inputs: list[tf.Tensor], quantized: bool) -> tf.Tensor:
-    """One op on tensors, in a graph or eagerly; `quantized` puts its kernel on the 8-bit grid.
+def compute(
+    node: Node, inputs: list[tf.Tensor], dtype: str | None = None, raw: bool = False
+) -> tf.Tensor:
+    """One op on tensors, in a graph or eagerly.
 
     A layer with a kernel gives its output before any activation.
+
+    Args:
+        node: the op.
+        inputs: what it reads.
+        dtype: "uint8" or "int8" puts its kernel on that grid; None computes in fp32.
+        raw: leaves an int8 kernel as it is, for TensorFlow's converter to round.
     """
     if node.op not in _LINEAR:
         value = _EMITTERS[node.op](node, *inputs)
         top = node.config.get("max_value")
-        return value if quantized or top in (None, 6.0) else _detached(tf.minimum(value, top))
-    kernel = tf.constant(kernel_of(node))
-    if quantized:
-        kernel = fake_quantize(kernel, kernel_params(node))
+        if dtype is not None or top is None or top == 6.0:
+            return value
+        return _detached(tf.minimum(value, top))
+    if dtype == "uint8":
+        kernel = fake_quantize(tf.constant(kernel_of(node)), kernel_params(node))
+    elif dtype is None or raw:
+        kernel = tf.constant(kernel_of(node))
+    else:
+        params = kernel_params(node, dtype)
+        rounded = dequantize(quantize(node.kernel, params), params)
+        kernel = tf.constant(kernel_of(node.with_kernel(rounded)))
     return _LINEAR[node.op](node, inputs[0], kernel)
 
 

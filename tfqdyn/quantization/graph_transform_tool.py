@@ -286,7 +286,7 @@ def _values(transformed: Transformed, inputs: Mapping[str, tf.Tensor]) -> list[t
     for step in steps_of(graph):
         names, end = step.node.inputs, step.relu.name if step.relu else step.node.name
         if step.row is None:
-            values[end] = compute(step.node, [values[name] for name in names], False)
+            values[end] = compute(step.node, [values[name] for name in names])
             if names[0] in floats:
                 floats[end] = floats[names[0]]
             continue
@@ -303,7 +303,7 @@ def _values(transformed: Transformed, inputs: Mapping[str, tf.Tensor]) -> list[t
 
 
 def _computed(step: Step, plan: Plan, inputs: list[tf.Tensor]) -> tf.Tensor:
-    value = compute(step.node, inputs, False)
+    value = compute(step.node, inputs)
     if plan.sums is not None:
         value = plan.sums(value)
     if plan.bias is not None:

@@ -252,5 +252,5 @@ def _values(simulated: Simulated, inputs: Mapping[str, tf.Tensor]) -> list[tf.Te
 
 
 def _computed(step: Step, inputs: list[tf.Tensor]) -> tf.Tensor:
-    value = compute(step.node, inputs, False)
-    return value if step.relu is None else compute(step.relu, [value], False)
+    value = compute(step.node, inputs)
+    return value if step.relu is None else compute(step.relu, [value])

@@ -2,7 +2,7 @@
 
 Remedies that go through a network layer by layer see here what each layer reads once everything
 before it is quantized. A step is a row with the ReLU fused into it, or a layout op. Between steps
-only uint8 codes are kept (fp32 values after rows that stay in fp32), and only while something
+only codes are kept (fp32 values after rows that stay in fp32), and only while something
 still reads them.
 """
 
@@ -89,7 +89,8 @@ class StepwiseNetwork:
 
     Args:
         graph: a folded graph; its rows are advanced in order.
-        params: uint8 parameters of the inputs and of every row's output, by name.
+        params: parameters of the inputs and of every row's output, by name; of one dtype, that of
+            kernels too. None where all rows run in fp32.
         images: preprocessed images in chunks, each a `datasets.Batch`.
         float_layers: rows that run in fp32; an input's name for one that is not rounded.
     """
@@ -103,6 +104,7 @@ class StepwiseNetwork:
     ) -> None:
         self._params = params
         self._float = frozenset(float_layers)
+        self._dtype = next((found.dtype for found in params.values()), None)
         self._unread = {name: len(readers) for name, readers in graph.readers.items()}
         self._encoding: dict[str, QuantParams | None] = {
             name: None if name in self._float else params[name] for name in graph.inputs
@@ -131,9 +133,9 @@ class StepwiseNetwork:
 
     def before_activation(self, node: Node, quantized: bool = True) -> Iterator[tf.Tensor]:
         """A row's values before any ReLU or rounding; `quantized` is about its kernel."""
-        rounded = quantized and node.name not in self._float
+        dtype = self._dtype if quantized and node.name not in self._float else None
         for inputs in self.inputs(node):
-            yield fakequant.compute(node, inputs, rounded)
+            yield fakequant.compute(node, inputs, dtype)
 
     def advance(self, step: Step, node: Node | None = None) -> None:
         """Computes a step, with `node` instead of its own if given; lets go what is read."""
@@ -144,7 +146,7 @@ class StepwiseNetwork:
         made = []
         for value in self.before_activation(node):
             if step.relu is not None:
-                value = fakequant.compute(step.relu, [value], False)
+                value = fakequant.compute(step.relu, [value])
             made.append(_encode(np.asarray(memoryview(value)), params))  # type: ignore[arg-type]
         end = node.name if step.relu is None else step.relu.name
         self._values[end], self._encoding[end] = made, params
@@ -170,7 +172,7 @@ def channel_means(
 def _encode(values: NDArray[np.float32], params: QuantParams | None) -> NDArray:
     if params is None:
         return np.array(values)
-    codes = np.empty(values.shape, np.uint8)
+    codes = np.empty(values.shape, params.dtype)
     flat = np.ascontiguousarray(values).reshape(-1)
     loops.quantize(flat, *params.grid, codes.reshape(-1))
     return codes

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Graph, Node
 from tfqdyn.numerics.compilation import compiled
-from tfqdyn.numerics.grid import QuantParams, dequantize, quantize
+from tfqdyn.numerics.grid import LIMITS, QuantParams, quantize
 from tfqdyn.numerics.layouts import grouped, joined
 from tfqdyn.quantization.fakequant import kernel_params
 from tfqdyn.quantization.stepwise import Step, StepwiseNetwork, channel_means, steps_of
@@ -84,7 +84,7 @@ def adaround(
             if moments.count < SAMPLES_PER_TAP * moments.taps:
                 skipped.append(node.name)
             elif wanted.weights["kernel"].any():
-                node, made = _rounded(node, wanted, moments, schedule)
+                node, made = _rounded(node, wanted, moments, schedule, images.dtype)
                 changes += made
             mean = channel_means(exact.before_activation(wanted, quantized=False))
             node, made = shifted(node, mean - channel_means(stepped.before_activation(node)))
@@ -188,24 +188,52 @@ def _by_group(node: Node, kernel: NDArray) -> NDArray:
 
 
 def _rounded(
-    node: Node, wanted: Node, moments: Moments, schedule: Schedule
+    node: Node, wanted: Node, moments: Moments, schedule: Schedule, dtype: str
 ) -> tuple[Node, list[Change]]:
     """The layer with learned codes, where they are better than the nearest ones."""
-    params = kernel_params(node)
+    params = kernel_params(node, dtype)
+    grid = CodeGrid.of(params, node.groups)
     target = _by_group(node, wanted.kernel.astype(np.float64))
     start = _by_group(node, quantize(node.kernel, params))
-    learned = _learn(target, start, params, moments, schedule)
-    before = _loss(dequantize(start, params), target, moments)
-    after = _loss(dequantize(learned, params), target, moments)
+    learned = _learn(target, start, grid, moments, schedule)
+    before = _loss(grid.values(start), target, moments)
+    after = _loss(grid.values(learned), target, moments)
     codes = np.where((after < before)[:, None, :], learned, start)
     shape = (node.groups, *node.kernel.shape[:3], -1)
-    made = node.with_kernel(joined(dequantize(codes, params).reshape(shape)))
+    made = node.with_kernel(joined(grid.values(codes).reshape(shape)))
     flipped = (codes != start).sum(axis=1).reshape(-1)
     changes = [
         Change(node.name, int(c), "codes moved", 0.0, float(flipped[c]))
         for c in np.flatnonzero(flipped)
     ]
     return made, changes
+
+
+@dataclass(frozen=True, eq=False)
+class CodeGrid:
+    """Parameters of a kernel as [groups, taps, output channels of a group].
+
+    Attributes:
+        scale, zero: [1, 1, 1], or [G, 1, K] where every channel has its own.
+        low, high: the codes that may be learned; int8 kernels are symmetric.
+    """
+
+    scale: NDArray[np.float64]
+    zero: NDArray[np.int64]
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, params: QuantParams, groups: int) -> "CodeGrid":
+        """The grid of parameters of a tensor, or of its output channels [K]."""
+        shape = (1, 1, 1) if params.axis is None else (groups, 1, -1)
+        low, high = LIMITS[params.dtype]
+        low = low if params.axis is None else -high
+        return cls(params.scale.reshape(shape), params.zero_point.reshape(shape), low, high)
+
+    def values(self, codes: NDArray) -> NDArray[np.float64]:
+        """Real values of codes [G, taps, K]."""
+        return self.scale * (codes.astype(np.int64) - self.zero).astype(np.float64)
 
 
 def _loss(candidate: NDArray, target: NDArray, moments: Moments) -> NDArray[np.float64]:
@@ -215,14 +243,14 @@ def _loss(candidate: NDArray, target: NDArray, moments: Moments) -> NDArray[np.f
 
 
 def _learn(
-    target: NDArray, start: NDArray, params: QuantParams, moments: Moments, schedule: Schedule
-) -> NDArray[np.uint8]:
+    target: NDArray, start: NDArray, grid: CodeGrid, moments: Moments, schedule: Schedule
+) -> NDArray:
     """Codes [G, taps, K] that minimize the quadratic loss, by Adam on V."""
-    scale, zero = float(params.scale), float(params.zero_point)
+    scale, zero = grid.scale, grid.zero.astype(np.float64)
     place = np.ascontiguousarray(target) / scale + zero  # what is learned is changed in place
-    floor = np.clip(np.floor(place), 0, 254)
+    floor = np.clip(np.floor(place), grid.low, grid.high - 1)
     share = np.clip(place - floor, 0.001, 0.999).astype(np.float32)
-    frozen = (start == 0) | (start == 255)  # they hold the range in place
+    frozen = (start == grid.low) | (start == grid.high)  # they hold the range in place
     own, cross, taps = moments.own, moments.cross, moments.taps
     power = np.trace(own, axis1=-2, axis2=-1)[..., None, None] / taps
     power = np.maximum(power, 1e-12)
@@ -245,7 +273,7 @@ def _learn(
             half_beta, weight, schedule.rate, unbias,
         )  # fmt: skip
     codes = floor + (v >= 0)
-    return np.where(frozen, start, np.clip(codes, 0, 255)).astype(np.uint8)
+    return np.where(frozen, start, np.clip(codes, grid.low, grid.high)).astype(start.dtype)
 
 
 def _annealed(schedule: Schedule) -> Iterator[tuple[int, int, float]]:

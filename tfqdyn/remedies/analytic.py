@@ -49,7 +49,7 @@ def bias_correction_analytic(folded: Folded, images: CalibrationImages) -> Remed
 
     Args:
         folded: a folded network with its record of batch norms.
-        images: unused.
+        images: unused, but for the scheme.
     """
     expected = expectations(folded.graph, folded.batch_norms)
     deployed = folded.deployed
@@ -63,7 +63,7 @@ def bias_correction_analytic(folded: Folded, images: CalibrationImages) -> Remed
         if known is None or node.shared:
             unknown.append(node.name)
             continue
-        params = kernel_params(node)
+        params = kernel_params(node, images.dtype)
         exact = folded.graph.by_name[node.name].kernel.astype(np.float64)
         error = dequantize(quantize(node.kernel, params), params) - exact
         made, found = shifted(node, -_response(node, error, known.mean))

@@ -169,7 +169,7 @@ class _Judge:
         self.yardstick = yardstick_of(folded.graph, held_out.config.task)
 
     def distance(self, folded: Folded) -> float:
-        """How far the true uint8 network's outputs are from fp32."""
+        """How far the true 8-bit network's outputs are from fp32."""
         ranges = self._fitting.ranges(folded)
         return output_distance(folded, ranges, self._held_out, self._reference, folded.float_layers)
 

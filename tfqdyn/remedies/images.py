@@ -21,6 +21,7 @@ from tfqdyn.numerics.grid import QuantParams
 from tfqdyn.quantization.fakequant import quantization_of
 from tfqdyn.quantization.stepwise import channel_means
 from tfqdyn.remedies.judging import QKL_DIV, distance, judged_nodes, yardstick_of
+from tfqdyn.schemes import SCHEMES
 
 Ranges = Mapping[str, tuple[float, float]]
 """Calibrated (minimum, maximum) of the input and of rows, by name."""
@@ -33,7 +34,7 @@ class CalibrationImages:
     Attributes:
         images: indexable raw images [N, H, W, C] or other data [N, ...], or `datasets.Inputs`.
         indices: which of them may be looked at.
-        config: preprocessing, calibrator and threads.
+        config: scheme, preprocessing, calibrator and threads.
         progress: wraps long loops.
         draft: for a first trial; remedies that iterate take fewer steps.
     """
@@ -44,6 +45,11 @@ class CalibrationImages:
     progress: Progress = silent
     draft: bool = False
     _ranges: dict[Graph, Ranges] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def dtype(self) -> str:
+        """Of the codes of activations and kernels, by the scheme."""
+        return SCHEMES[self.config.scheme].activations
 
     def chunks(self, graph: Graph) -> Iterator[Batch]:
         """The images, preprocessed, in chunks whose activations fit into memory."""
@@ -72,8 +78,8 @@ class CalibrationImages:
         return self._ranges[graph]
 
     def params(self, folded: Folded) -> dict[str, QuantParams]:
-        """uint8 parameters of the inputs and of every row's output, by name."""
-        return quantization_of(folded.graph, self.ranges(folded))
+        """Parameters of the inputs and of every row's output, by name."""
+        return quantization_of(folded.graph, self.ranges(folded), self.dtype)
 
     def linear_means(self, graph: Graph) -> dict[str, NDArray[np.float64]]:
         """For every linear layer the mean of each channel in fp32, before activation."""

@@ -1,7 +1,7 @@
 """Mixed precision: the few layers that cost most stay in fp32, inside the same file.
 
 Which ones is measured, not guessed: every layer with a kernel is left in fp32 alone and the true
-uint8 network's distance from fp32 is taken (the sweep; output QKL-Div of classifiers, see
+8-bit network's distance from fp32 is taken (the sweep; output QKL-Div of classifiers, see
 `judging`); then layers are added one by one, the best of
 those that the sweep put first (greedy), until another one gains too little. Outputs are held
 against those of the network that the user gave. No labels are used.
@@ -115,7 +115,7 @@ def output_distance(
     reference: Answers,
     float_layers: Collection[str],
 ) -> float:
-    """How far the true uint8 network's outputs are from fp32 answers, see `judging`.
+    """How far the true 8-bit network's outputs are from fp32 answers, see `judging`.
 
     Args: as for `quantized_answers`.
     """
@@ -127,7 +127,7 @@ def output_distance(
 def quantized_answers(
     folded: Folded, ranges: Ranges, shown: CalibrationImages, float_layers: Collection[str]
 ) -> list[NDArray[np.float64]]:
-    """The true uint8 network's answers, dequantized: for every one an array [N, K].
+    """The true 8-bit network's answers, dequantized: for every one an array [N, K].
 
     Args:
         folded: a folded network.
@@ -138,7 +138,7 @@ def quantized_answers(
     Returns:
         Logits of a classifier, all outputs of any other network, as `CalibrationImages.answers`.
     """
-    converted = to_tflite(folded.deployed, ranges, float_layers)
+    converted = to_tflite(folded.deployed, ranges, float_layers, shown.config.scheme)
     scores = scores_of(folded.graph, shown.config.task)
     rows = [pair.row.name for pair in converted.pairs]
     places = [len(rows) + place for place in range(len(converted.outputs))]

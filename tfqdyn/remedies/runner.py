@@ -71,13 +71,15 @@ def remedy(
         ValueError: an unknown remedy, before any slow work; and whatever `analyze` raises.
         RemedyError: a remedy does not apply to this network.
     """
-    config = config or AnalysisConfig(trials=1)
-    if config.scheme != OWN_RANGES:
-        raise ValueError(f"remedies are for scheme {OWN_RANGES!r}, received {config.scheme!r}")
+    config = (config or AnalysisConfig(trials=1)).with_own_ranges
+    if config.scheme not in OWN_RANGES:
+        raise ValueError(
+            f"remedies are for schemes {' and '.join(OWN_RANGES)}, received {config.scheme!r}"
+        )
     automatic = list(remedies) == [AUTO]
     if not automatic:
         check_names(remedies)
-    original, dataset, config = assembly.checked(model, dataset, config)
+    original, dataset, config = assembly.checked(model, dataset, config, config.rounding)
     folded = fold_batchnorm(original)
     config, _ = sanity.settled(folded, dataset, config)
     steps = Steps(out, _identity(original, dataset, remedies, config))

@@ -5,7 +5,7 @@ OUT/sensitivity.json   the same, the scores of the whole network, and the correl
 OUT/sensitivity.png    points and output QKL-Div against the layer
 
 Every layer with a kernel is left in fp32 alone, and quantized alone while all other rows stay in
-fp32; each time a true uint8 file is made and scored. The accuracy that the first wins is correlated
+fp32; each time a true 8-bit file is made and scored. The accuracy that the first wins is correlated
 (Spearman's rank correlation, with its two-sided p-value) with the layer's own QMSE, QCE, QKL-Div
 and SQNR in the fully quantized network: do layerwise figures tell which layer to leave in fp32? It
 is the experiment of Yun & Wong's outlook (section 7).
@@ -41,7 +41,7 @@ from tfqdyn.remedies.judging import QKL_DIV, Yardstick, distance, yardstick_of
 from tfqdyn.remedies.mixed_precision import LEAST_GAIN, MOST_LAYERS, quantized_answers
 from tfqdyn.results import LayerResult, RunResult, plain
 from tfqdyn.results.layervalues import LAYER_VALUES, mean_of
-from tfqdyn.schemes import OWN_RANGES
+from tfqdyn.schemes import OWN_RANGES, UINT8
 from tfqdyn.show import figures, tables
 
 VALUES = ("qmse", "qce", "qkl_div", "sqnr_pooled_db", "own_qmse", "own_sqnr_pooled_db")
@@ -65,7 +65,7 @@ class Score:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A layer: `in_fp32` is the network with it alone in fp32, `alone` with it alone in uint8."""
+    """A layer: `in_fp32` is the network with it alone in fp32, `alone` with it alone in 8 bits."""
 
     number: int | None
     layer: str
@@ -86,21 +86,22 @@ class Correlation:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """What layers cost, beside the network in fp32 and in uint8; distances by the yardstick."""
+    """What layers cost, beside the network in fp32 and quantized; distances by the yardstick."""
 
     fp32: Score
-    uint8: Score
+    quantized: Score
     costs: tuple[LayerCost, ...]
     correlations: tuple[Correlation, ...]
     result: RunResult
     yardstick: Yardstick = QKL_DIV
+    scheme: str = UINT8
 
     @property
     def worth_fp32(self) -> tuple[str, ...]:
         """The layers, at most `MOST_LAYERS`, that take `LEAST_GAIN` of the distance away alone."""
-        if not self.uint8.qkl_div > 0:
+        if not self.quantized.qkl_div > 0:
             return ()
-        good = (1.0 - LEAST_GAIN) * self.uint8.qkl_div
+        good = (1.0 - LEAST_GAIN) * self.quantized.qkl_div
         found = [cost for cost in self.costs if cost.in_fp32.qkl_div <= good]
         found.sort(key=lambda cost: cost.in_fp32.qkl_div)
         return tuple(cost.layer for cost in found[:MOST_LAYERS])
@@ -113,24 +114,27 @@ def sensitivity(
     out: Path | None = None,
     progress: Progress = silent,
 ) -> Sensitivity:
-    """Measures what each layer of a trained Keras network costs in uint8.
+    """Measures what each layer of a trained Keras network costs in 8 bits.
 
     Args:
         model: as for `pipeline.analyze`.
         dataset: as for `pipeline.analyze`; calibration images are never scored.
-        config: of the analysis; there is one trial, and own errors are measured in any case.
+        config: of the analysis, in scheme uint8 or int8; there is one trial, and own errors are
+            measured in any case.
         out: the folder to write to, if any, by this process alone. A killed command goes on behind
             the last layer.
         progress: wraps long loops.
 
     Raises:
-        ValueError: another scheme than uint8, before any slow work; and whatever `analyze` raises.
+        ValueError: another scheme, before any slow work; and whatever `analyze` raises.
     """
     config = config or AnalysisConfig()
-    if config.scheme != OWN_RANGES:
-        raise ValueError(f"sensitivity is for scheme {OWN_RANGES!r}, received {config.scheme!r}")
+    if config.scheme not in OWN_RANGES:
+        raise ValueError(
+            f"sensitivity is for schemes {' and '.join(OWN_RANGES)}, received {config.scheme!r}"
+        )
     config = replace(config, trials=1, own_error=True)
-    original, dataset, config = assembly.checked(model, dataset, config)
+    original, dataset, config = assembly.checked(model, dataset, config, config.rounding)
     folded = replace(fold_batchnorm(original), float_layers=tuple(config.float_layers))
     config, _ = sanity.settled(folded, dataset, config)
     (drawn,) = disjoint_draws(dataset, config)
@@ -149,11 +153,12 @@ def sensitivity(
     classes = classifier(folded.graph, config.task) is not None and len(original.outputs) == 1
     labels = dataset.y_test[drawn.scored] if classes and dataset.y_test is not None else None
     sweep = Sweep(folded, calibration, scored, labels)
-    uint8 = steps.once("uint8", Score, partial(sweep.score, folded.float_layers))
+    quantized = steps.once("quantized", Score, partial(sweep.score, folded.float_layers))
     rows = [r for r in folded.graph.rows if r.has_kernel and r.name not in folded.float_layers]
     names = {row.name for row in folded.graph.rows}
     costs = []
-    for place, row in enumerate(progress(rows, "layers, in fp32 and alone in uint8", len(rows))):
+    told = f"layers, in fp32 and alone in {config.scheme}"
+    for place, row in enumerate(progress(rows, told, len(rows))):
 
         def cost(row: Any = row) -> LayerCost:
             in_fp32 = sweep.score((*folded.float_layers, row.name))
@@ -161,26 +166,26 @@ def sensitivity(
             return LayerCost(row.number, row.name, row.kind, in_fp32, alone)
 
         costs.append(steps.once(f"layer_{place}", LayerCost, cost))
-    gains = {one.layer: _gain(uint8, one.in_fp32) for one in costs}
+    gains = {one.layer: _gain(quantized, one.in_fp32) for one in costs}
     found = correlations(result.layers, gains) if len(gains) >= FEWEST else ()
     fp32 = Score(result.summary.fp32_accuracy if labels is not None else None, 0.0)
     yardstick = yardstick_of(folded.graph, config.task)
-    done = Sensitivity(fp32, uint8, tuple(costs), found, result, yardstick)
+    done = Sensitivity(fp32, quantized, tuple(costs), found, result, yardstick, config.scheme)
     if out is not None:
         write(done, out)
     steps.forget()
     return done
 
 
-def _gain(uint8: Score, in_fp32: Score) -> float:
+def _gain(quantized: Score, in_fp32: Score) -> float:
     """What a layer in fp32 wins: accuracy, or distance of the outputs where there is none."""
-    if in_fp32.accuracy is None or uint8.accuracy is None:
-        return uint8.qkl_div - in_fp32.qkl_div
-    return in_fp32.accuracy - uint8.accuracy
+    if in_fp32.accuracy is None or quantized.accuracy is None:
+        return quantized.qkl_div - in_fp32.qkl_div
+    return in_fp32.accuracy - quantized.accuracy
 
 
 class Sweep:
-    """Scores true uint8 networks in which some rows stay in fp32.
+    """Scores true 8-bit networks in which some rows stay in fp32.
 
     Args:
         folded: a folded network.
@@ -261,7 +266,7 @@ def rows_of(done: Sensitivity) -> list[dict[str, Any]]:
 
 
 def _points(done: Sensitivity, cost: LayerCost) -> dict[str, float]:
-    fp32, uint8 = done.fp32.accuracy, done.uint8.accuracy
+    fp32, uint8 = done.fp32.accuracy, done.quantized.accuracy
     in_fp32, alone = cost.in_fp32.accuracy, cost.alone.accuracy
     if fp32 is None or uint8 is None or in_fp32 is None or alone is None:
         return {}
@@ -283,7 +288,7 @@ def write(done: Sensitivity, out: Path) -> None:
     figures.save(figures.costs(rows, done.yardstick.name), out / "sensitivity.png")
     record = {
         "fp32": done.fp32,
-        "uint8": done.uint8,
+        done.scheme: done.quantized,
         "layers": rows,
         "correlations": done.correlations,
         "worth_fp32": done.worth_fp32,
@@ -297,10 +302,10 @@ def shown(done: Sensitivity) -> list[Table]:
     """The layers, and the correlations, for a terminal."""
     scores = ""
     if done.fp32.accuracy is not None:
-        scores = f"fp32 {tables.percent(done.fp32.accuracy)}, uint8 "
-        scores += f"{tables.percent(done.uint8.accuracy)}, "
+        scores = f"fp32 {tables.percent(done.fp32.accuracy)}, {done.scheme} "
+        scores += f"{tables.percent(done.quantized.accuracy)}, "
     layers = Table(
-        title=f"layers: {scores}{done.yardstick.name} {done.uint8.qkl_div:.3g}",
+        title=f"layers: {scores}{done.yardstick.name} {done.quantized.qkl_div:.3g}",
         title_justify="left",
     )
     rows = rows_of(done)
@@ -330,7 +335,9 @@ def next_step(done: Sensitivity) -> str:
             f"No layer alone takes {LEAST_GAIN:.0%} of the {done.yardstick.name} away: try "
             "`tfqdyn remedy --remedies=auto`."
         )
+    scheme = "" if done.scheme == UINT8 else f" --scheme={done.scheme}"
+    layers = ",".join(done.worth_fp32)
     return (
-        f"Next: `tfqdyn analyze --float_layers={','.join(done.worth_fp32)}` with the same model "
+        f"Next: `tfqdyn analyze{scheme} --float_layers={layers}` with the same model "
         "and data, or `tfqdyn remedy --remedies=mixed_precision`, which searches for the best set."
     )

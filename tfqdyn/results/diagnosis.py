@@ -138,7 +138,7 @@ def dead_variance(layers: Sequence[LayerResult]) -> Iterator[Finding]:
         if not dead or not alive:
             continue
         stretch = max(ranges[c] for c in dead) / max(max(alive), 1e-30)
-        if stretch <= 1.0 or _harmless(layer):
+        if stretch <= 1.0 or _harmless(layer) or _per_channel(layer):
             continue
         have, their = ("has", "its") if len(dead) == 1 else ("have", "their")
         loss = 20 * np.log10(stretch) + max(0.0, HEALTHY_DB - _own(layer))
@@ -157,7 +157,7 @@ def spanning_channel(layers: Sequence[LayerResult]) -> Iterator[Finding]:
         ranges = layer.channels.folded_weight_range
         if ranges is None or layer.folded_weights is None or not _weights_dominate(layer):
             continue
-        if _harmless(layer):
+        if _harmless(layer) or _per_channel(layer):
             continue
         living = [r for r in ranges if r > 0]
         middle = median(living) if living else 0.0
@@ -273,6 +273,11 @@ def inherited(layers: Sequence[LayerResult]) -> Iterator[Finding]:
                 "before it",
                 ("bias_correction",),
             )  # fmt: skip
+
+
+def _per_channel(layer: LayerResult) -> bool:
+    """Whether every channel's weights have a grid of their own: none stretches another's."""
+    return layer.kernel_grid is not None and len(layer.kernel_grid.scale) > 1
 
 
 def _source(layer: LayerResult, name: str) -> float:

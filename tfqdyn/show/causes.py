@@ -6,14 +6,14 @@ layers that add most error by estimate come last, and a line says what measuring
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.results import RunResult
 from tfqdyn.results.diagnosis import Finding, diagnose
 from tfqdyn.results.estimates import worst_layers
-from tfqdyn.schemes import OWN_RANGES
+from tfqdyn.schemes import INT8, OWN_RANGES, UINT8
 
 TITLES = {
     "dead_variance": "Dead channels stretch the weights' range",
@@ -150,7 +150,7 @@ def loses_nothing(result: RunResult) -> bool:
 def measured(result: RunResult) -> bool:
     """Whether the run measured own errors, or could not have (other schemes, given files)."""
     own = any(layer.own is not None for layer in result.layers)
-    return own or result.config.get("scheme") != OWN_RANGES
+    return own or result.config.get("scheme") not in OWN_RANGES
 
 
 def remedy_command(result: RunResult, remedy: str) -> str:
@@ -169,10 +169,14 @@ def own_error_command(result: RunResult) -> str:
 def _settings(result: RunResult) -> dict[str, Any]:
     """What the run was asked for beyond the defaults, as far as it decides figures."""
     config: Mapping[str, Any] = result.config
+    scheme = INT8 if config.get("scheme") == INT8 else UINT8
+    usual = {**vars(DEFAULTS), "calibrator": replace(DEFAULTS, scheme=scheme).rule.name}
     left_out = ("own_error", "scheme", "threads", "batch_size", "without", "mixed_bits")
     names = [f.name for f in fields(AnalysisConfig) if f.name not in left_out]
     names = [n for n in names if "bits" not in n and n != "per_channel" and n in config]
-    found = {n: config[n] for n in names if config[n] != getattr(DEFAULTS, n)}
+    found = {n: config[n] for n in names if config[n] != usual[n]}
+    if scheme == INT8:
+        found["scheme"] = scheme
     if found.get("percentile") == DEFAULTS.rule.percentile and "calibrator" not in found:
         del found["percentile"]  # the default, as the run found it out
     if "percentile" in found and not found["percentile"]:

@@ -17,7 +17,7 @@ from tfqdyn.network.lowering import elementwise, linear, spatial
 from tfqdyn.network.lowering.builder import Builder
 from tfqdyn.network.ops import takes
 from tfqdyn.network.trace import Call, UnsupportedModelError, trace
-from tfqdyn.schemes import OWN_RANGES, SCHEMES
+from tfqdyn.schemes import INT8, SCHEMES, UINT8
 
 IDENTITIES = {
     "Activation": "is linear",
@@ -41,13 +41,14 @@ AUGMENTATIONS = (
 """Layers that do nothing at inference. `RandomCrop` is none: it crops the centre then."""
 
 
-def lower(model: Any, scheme: str | None = OWN_RANGES) -> Graph:
+def lower(model: Any, scheme: str | None = UINT8) -> Graph:
     """The model as canonical nodes; its function is unchanged.
 
     Args:
         model: a functional or sequential model of Keras 3 or tf_keras, channels last, fixed input
             sizes.
-        scheme: one of `SCHEMES`, or `SIMULATED`, that must take every node; None for none.
+        scheme: one of `ops.OURS` that must take every node; None where TensorFlow's converter
+            decides, or nothing is made.
 
     Raises:
         UnsupportedModelError: names every layer that is not supported, and what is; or that the
@@ -85,10 +86,11 @@ def check_scheme(nodes: Iterable[Node], scheme: str | None) -> None:
             refused.setdefault(node.op, []).append(repr(node.source))
     if refused:
         lines = [f"{op}: layers {', '.join(sorted(set(names)))}" for op, names in refused.items()]
-        others = [name for name in SCHEMES if all(takes(name, op) for op in refused)]
+        others = [name for name in SCHEMES if name != UINT8]  # the converter's, of any op
+        ours = " with a calibrator, float layers, own errors or remedies" if scheme == INT8 else ""
         raise UnsupportedModelError(
-            f"scheme {scheme!r} does not take these layers; {', '.join(others)} may:\n"
-            + "\n".join(lines)
+            f"scheme {scheme!r}{ours} does not take these layers; {', '.join(others)} may"
+            f"{' without' if ours else ''}:\n" + "\n".join(lines)
         )
 
 
