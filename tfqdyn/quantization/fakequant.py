@@ -21,6 +21,7 @@ from tfqdyn.network.graph import Graph, Node
 from tfqdyn.network.ops import ACTIVATIONS
 from tfqdyn.network.resizing import resized
 from tfqdyn.numerics.grid import QuantParams, dequantize, from_range, quantize, symmetric
+from tfqdyn.quantization.sharing import with_shared
 from tfqdyn.tflite.provenance import LAYOUT, scope_of
 
 INPUT = "input"
@@ -53,7 +54,7 @@ def quantization_of(
         ranges: calibrated (minimum, maximum) of the inputs and of every row, by name.
         dtype: "uint8" or "int8".
     """
-    ranges = ranges if dtype == "uint8" else _with_shared(graph, ranges)
+    ranges = ranges if dtype == "uint8" else with_shared(graph, ranges)
     params = {name: from_range(*ranges[name], dtype) for name in graph.inputs}
     for row in graph.rows:
         op = graph.by_name[row.name].traits
@@ -62,27 +63,6 @@ def quantization_of(
         else:
             params[row.name] = from_range(*(op.fixed_range or ranges[row.name]), dtype)
     return params
-
-
-def _with_shared(
-    graph: Graph, ranges: Mapping[str, tuple[float, float]]
-) -> dict[str, tuple[float, float]]:
-    """The ranges, where ops that share one quantization with what they read have one for all.
-
-    It spans the calibrated ranges of all of them. TensorFlow's converter unites them too.
-    """
-    found = dict(ranges)
-    group: dict[str, set[str]] = {name: {name} for name in ranges}
-    for row in graph.rows:
-        op = graph.by_name[row.name].traits
-        tied = row.producers if op.shares else row.producers[:1] if op.inherits else ()
-        united = set().union(group[row.name], *(group[name] for name in tied))
-        group.update(dict.fromkeys(united, united))
-    for row in graph.rows:
-        if graph.by_name[row.name].traits.shares:
-            lows, highs = zip(*(ranges[name] for name in group[row.name]), strict=True)
-            found.update(dict.fromkeys(group[row.name], (min(lows), max(highs))))
-    return found
 
 
 def input_name(index: int) -> str:
