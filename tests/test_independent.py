@@ -25,7 +25,7 @@ TOLERANCES = {
 }  # fmt: skip
 """Relative; of all other figures `CLOSE`."""
 CLOSE = 1e-5
-ASIDE = {"flags", "reference", "operator", "metrics", "outputs", "wrong"}
+ASIDE = {"flags", "reference", "operator", "metrics", "outputs", "wrong", "deployed", "task"}
 """Words, places, and what has tests of its own; not figures of layers."""
 RUNS = [
     *(("uint8", name) for name in ("minmax", "percentile", "percentile_of_runs", "mse")),
