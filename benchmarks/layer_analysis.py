@@ -36,10 +36,12 @@ def main(argv: list[str]) -> None:
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from tfqdyn import datasets
+    from tfqdyn.config import AnalysisConfig
     from tfqdyn.measurement.capture import KerasActivations
     from tfqdyn.measurement.layerstats import HistogramConfig
     from tfqdyn.measurement.reference import Reference
     from tfqdyn.measurement.streaming import Trial, Workers, measure
+    from tfqdyn.measurement.tasks import plan_of
     from tfqdyn.network import modelfile
     from tfqdyn.network.folding import fold_batchnorm
     from tfqdyn.network.lowering import lower
@@ -58,10 +60,14 @@ def main(argv: list[str]) -> None:
     folded = fold_batchnorm(lower(model))
     graph = folded.graph
     rows = graph.rows
+    plan = plan_of(graph, datasets.Dataset("benchmark", images), AnalysisConfig())
     names = [graph.nodes[0].name, *(row.name for row in rows)]
-    run = KerasActivations(graph, [graph.nodes[0].name, *(row.output for row in rows)])
+    seen = [graph.nodes[0].name, *(row.output for row in rows)]
+    run = KerasActivations(graph, list(dict.fromkeys([*seen, *graph.outputs])))
     executor = ThreadPoolExecutor(_THREADS.value)
-    sites = calibrate(run, chunks[:4], 4 * batch, Calibrator(), 128, executor, names)
+    sites = calibrate(
+        lambda x: run(x)[: len(seen)], chunks[:4], 4 * batch, Calibrator(), 128, executor, names
+    )
     ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
     converted = to_tflite(graph, ranges)
     trial = Trial(folded, sites[1:], converted)
@@ -85,9 +91,9 @@ def main(argv: list[str]) -> None:
             del views
 
     def analysis() -> None:
-        reference = Reference(folded, rows, rows[-2].output, run)
         workers = Workers(executor, _THREADS.value)
-        measure(reference, [trial], len(rows) - 2, chunks, workers, HistogramConfig())
+        reference = Reference(folded, rows, plan, run)
+        measure(reference, [trial], plan, chunks, workers, HistogramConfig())
 
     parts = {"fp32 pass": fp32_pass, "interpreter pass": interpreter_pass, "analysis": analysis}
     for work in parts.values():

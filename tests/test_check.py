@@ -148,7 +148,8 @@ def test_the_documented_workflow_is_the_example_file() -> None:
     assert f"```yaml\n{example}```" in (docs / "pages" / "everyday.md").read_text()
     (line,) = [line for line in example.splitlines() if "tfqdyn check" in line]
     words = line.split("tfqdyn check ")[1].split()
-    assert parse(check_command.COMMAND.all_flags, words, "check")
+    values, _ = parse(check_command.COMMAND.all_flags, words, "check")
+    assert values["baseline"] == "runs/baseline"
 
 
 @pytest.mark.parametrize("scheme", ["int8", "float16"])

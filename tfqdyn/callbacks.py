@@ -95,7 +95,7 @@ class QuantizationMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Analyzes the network if it is time, and writes what it came to."""
         done = epoch + 1
-        if done % self._every and done != self.params.get("epochs"):
+        if done % self._every and done != (self.params or {}).get("epochs"):
             return
         if self._tables is None:
             paths = (self._folder / NETWORK, self._folder / LAYERS)

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from experiments import train
+from experiments.engine.image_sets import known
 from experiments.engine.jobs import Training
 from experiments.engine.store import Job
 from tfqdyn.network import sizes
@@ -65,7 +66,7 @@ def images_per_second(job: Training) -> float:
     data = job.images.load()
     images = min(BATCHES * job.recipe.batch_size, len(data.x_train))
     few = train.subset(data, images, job.initial.seed)
-    few = dataclasses.replace(few, x_test=few.x_test[:1], y_test=few.y_test[:1])
+    few = dataclasses.replace(few, x_test=few.x_test[:1], y_test=known(few.y_test)[:1])
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(Path(folder), checkpoints=(), dynamics_images=0)
         recipe = job.recipe.with_epochs(2)

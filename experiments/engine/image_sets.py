@@ -63,7 +63,7 @@ class TrainingImages:
         x, y = (data.x_test, data.y_test) if held else (data.x_train, data.y_train)
         first = len(x) - held if held else 0
         chosen = np.arange(first, min(first + self.monitored, len(x)))
-        return dataclasses.replace(data, x_test=x[chosen], y_test=_known(y)[chosen])
+        return dataclasses.replace(data, x_test=x[chosen], y_test=known(y)[chosen])
 
     def digest(self) -> str:
         """SHA-256 of images and labels, trained on and monitored; once a process."""
@@ -113,27 +113,30 @@ def _loaded(source: Source) -> Dataset:
         x_train=x[kept],
         y_train=y[kept],
         x_test=np.concatenate([tested, x[out]]),
-        y_test=np.concatenate([data.y_test, y[out]]),
+        y_test=np.concatenate([known(data.y_test), y[out]]),
     )
 
 
 @functools.cache
 def _digest_of_training(images: TrainingImages) -> str:
     data = images.load()
-    trained = digest_of(data.x_train, _known(data.y_train))
-    return hashlib.sha256(f"{trained} {digest_of(data.x_test, data.y_test)}".encode()).hexdigest()
+    trained = digest_of(data.x_train, known(data.y_train))
+    return hashlib.sha256(
+        f"{trained} {digest_of(data.x_test, known(data.y_test))}".encode()
+    ).hexdigest()
 
 
 @functools.cache
 def _digest_of_scored(images: ScoredImages) -> str:
     data = images.load()
-    scored = digest_of(data.x_test, data.y_test)
+    scored = digest_of(data.x_test, known(data.y_test))
     if data.x_train is None:
         return scored
-    calibrating = digest_of(data.x_train, _known(data.y_train))
+    calibrating = digest_of(data.x_train, known(data.y_train))
     return hashlib.sha256(f"{scored} {calibrating}".encode()).hexdigest()
 
 
-def _known(labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def known(labels: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Labels [N] of images that have them, as all of the works' do."""
     assert labels is not None, "images that are there have labels"
     return labels

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.engine.image_sets import known
 from tfqdyn import datasets
 from tfqdyn.datasets import Dataset
 
@@ -198,7 +199,7 @@ def split(data: Dataset) -> Dataset:
     return dataclasses.replace(
         data,
         x_train=data.x_test[calibrating],
-        y_train=data.y_test[calibrating],
+        y_train=known(data.y_test)[calibrating],
         x_test=data.x_test[scored],
-        y_test=data.y_test[scored],
+        y_test=known(data.y_test)[scored],
     )

@@ -74,7 +74,7 @@ def write(groups: Groups, claims: Sequence[Claim], to: Path, draw: bool = False)
         ValueError: no artifact is there.
     """
     names = [artifact.name for artifacts in groups.values() for artifact in artifacts]
-    notes = {scale: _notes(names, to / scale) for scale in reversed(SCALES)}
+    notes = {scale: _notes(names, to / scale) for scale in reversed(list(SCALES))}
     notes = {scale: of for scale, of in notes.items() if of}
     if not notes:
         raise ValueError(f"{to} holds no published artifact below {', '.join(SCALES)}")

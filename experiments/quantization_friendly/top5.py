@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from experiments.engine import imagenet
 from experiments.engine.artifact import Artifact, Row, Scope
+from experiments.engine.image_sets import known
 from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
@@ -103,7 +104,7 @@ class TopFive:
 
         folded, data = self.subject.folded(store), self.subject.dataset()
         config, split = fitted(self.config, data), calibration_split(data)
-        own, labels = "x_test", data.y_test
+        own, labels = "x_test", known(data.y_test)
         calibrating = data.y_train
         if calibrating is not None and self.wanted not in labels and self.wanted in calibrating:
             own, labels = "x_train", calibrating

@@ -43,7 +43,8 @@ def batches(size: int, labels: np.ndarray | None = Y) -> Iterator[Any]:
 
 
 def slices(*arrays: np.ndarray) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0])
+    (first, *others) = arrays
+    return tf.data.Dataset.from_tensor_slices(arrays if others else first)
 
 
 FORMS: dict[str, Callable[[], Any]] = {

@@ -105,7 +105,7 @@ def test_the_right_preprocessing_is_no_alarm_and_auto_finds_it() -> None:
 def test_an_untrained_network_is_told_what_else_may_be_wrong(tmp_path) -> None:
     keras.utils.set_random_seed(1)
     data = images(20)
-    result = pipeline.analyze(residual_net(), replace(data, y_test=data.y_test * 0 + 3), CONFIG)
+    result = pipeline.analyze(residual_net(), replace(data, y_test=np.full(20, 3)), CONFIG)
     (warning,) = result.warnings
     assert "No preprocessing does better on 20 images" in warning
     assert "do the labels number its classes" in warning

@@ -228,9 +228,8 @@ def test_trials_that_score_different_images_are_one_run() -> None:
         assert read(both).trials == (*read(one).trials, *read(two).trials)
     assert both.data.scored == tuple(tuple(indices.tolist()) for indices in scored)
     assert json.loads(both.to_json())["config"]["trials"] == 2
-    assert both.summary.fp32_accuracy == pytest.approx(
-        (20 * one.summary.fp32_accuracy + 22 * two.summary.fp32_accuracy) / 42
-    )
+    first_fp32, second_fp32 = (run.summary.fp32_accuracy or 0.0 for run in (one, two))
+    assert both.summary.fp32_accuracy == pytest.approx((20 * first_fp32 + 22 * second_fp32) / 42)
     first, second, joined = (r.layers[0] for r in (one, two, both))
     assert joined.rms**2 == pytest.approx((20 * first.rms**2 + 22 * second.rms**2) / 42)
     assert len(joined.quantization) == 2

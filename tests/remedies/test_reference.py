@@ -71,7 +71,7 @@ def quantized(folded: Folded) -> list[NDArray]:
     converted = to_tflite(folded.deployed, material.ranges(folded))
     (x,) = replace(material, indices=SCORED).chunks(folded.graph)
     codes = TfliteTensors(converted, len(x))(x)
-    params = [*(pair.params for pair in converted.pairs), converted.output_params]
+    params = [*(pair.params for pair in converted.pairs), *converted.output_grids]
     return [
         np.array(float(p.scale) * (c.astype(np.float64) - int(p.zero_point)))
         for c, p in zip(codes, params, strict=True)

@@ -124,8 +124,9 @@ def test_gains_and_their_correlations() -> None:
     sick, ward = faulty_networks.coarse(), faulty_networks.ward()
     labels = ward.logits(sick).argmax(axis=1)
     sweep = Sweep(sick, ward.material, ward.material, labels)
-    before = sweep.score(()).accuracy
-    gains = {n: sweep.score((n,)).accuracy - before for n in ("stem", "dw", "pw", "logits")}
+    before = sweep.score(()).accuracy or 0.0
+    alone = {n: sweep.score((n,)).accuracy or 0.0 for n in ("stem", "dw", "pw", "logits")}
+    gains = {name: accuracy - before for name, accuracy in alone.items()}
     assert gains["pw"] == max(gains.values()) >= 0
     layers = ward.result(sick).layers
     given = {"stem": 0.1, "dw": 0.3, "pw": 0.2, "logits": 0.0}

@@ -69,9 +69,8 @@ def settings_of(baseline: RunResult, threads: int) -> AnalysisConfig:
     if rule is not None and rule.percentile is None:
         given["percentile"] = None
     try:
-        return AnalysisConfig(
-            **{n: _setting(value) for n, value in given.items()} | {"threads": threads}
-        )
+        settings: dict[str, Any] = {name: _setting(value) for name, value in given.items()}
+        return AnalysisConfig(**{**settings, "threads": threads})
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"the baseline's settings are not those of this version ({error}); make a new baseline "
@@ -100,17 +99,17 @@ def cases(baseline: RunResult, result: RunResult, tolerance: float) -> tuple[Cas
             f"give the same --data (received {result.data.images} of {result.data.name!r}), or "
             "make a new baseline with `tfqdyn analyze`"
         )
-    of_outputs = (
+    outputs_before, outputs_now = (
         {output.name: output.sqnr_db for output in run.summary.outputs}
         for run in (baseline, result)
     )
-    of_layers = (
+    layers_before, layers_now = (
         {layer.name: layer.sqnr_pooled_db for layer in run.layers} for run in (baseline, result)
     )
     return (
         *_accuracy(baseline, result),
-        *_fallen("output", *of_outputs, tolerance),
-        *_fallen("layer", *of_layers, tolerance),
+        *_fallen("output", outputs_before, outputs_now, tolerance),
+        *_fallen("layer", layers_before, layers_now, tolerance),
     )
 
 

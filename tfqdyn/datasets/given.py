@@ -45,10 +45,10 @@ def given(data: Any, shapes: Mapping[str, tuple[int, ...]]) -> Dataset:
     elif isinstance(data, Mapping):
         found = _from_mapping(data, shapes)
     elif _is_pair(data) and all(_is_pair(part) for part in data):
-        (x_train, y_train), (x_test, y_test) = data
-        found = Dataset(NAME, *_split(x_test, y_test, shapes), *_split(x_train, y_train, shapes))
+        train, test = (_split(part[0], part[1], shapes) for part in data)
+        found = Dataset(NAME, test[0], test[1], train[0], train[1])
     elif _is_pair(data) and not _is_path(data[0]):
-        found = Dataset(NAME, *_split(*data, shapes))
+        found = Dataset(NAME, *_split(data[0], data[1], shapes))
     elif _streams(data):
         found = Dataset(NAME, *_collected(_samples(data), shapes))
     else:
