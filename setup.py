@@ -52,6 +52,7 @@ setup(
             "pandas>=3.1",
             "pyright>=1.1.390",
             "pytest>=8.0",
+            "pytest-xdist>=3.6",
             "ray>=2.40",
             "ruff>=0.9",
             "selenium>=4.20",

@@ -26,6 +26,8 @@ TITLES = {
     "inherited": "Errors inherited from the layers before",
 }
 """A fault of `diagnosis.RULES` as a heading."""
+GUESSED = "classification"
+"""The task that labels of classes are taken for where no flag says another."""
 WORST = "Layers that add most error of their own (estimated)"
 WOULD_ADD = (
     "--own_error measures in one more pass what each layer does wrong by itself: it also finds "
@@ -175,6 +177,8 @@ def _settings(result: RunResult) -> dict[str, Any]:
     names = [f.name for f in fields(AnalysisConfig) if f.name not in left_out]
     names = [n for n in names if "bits" not in n and n != "per_channel" and n in config]
     found = {n: config[n] for n in names if config[n] != usual[n]}
+    if found.get("task") in (None, GUESSED):
+        found.pop("task", None)
     if scheme == INT8:
         found["scheme"] = scheme
     if found.get("percentile") == DEFAULTS.rule.percentile and "calibrator" not in found:
