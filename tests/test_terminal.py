@@ -66,7 +66,8 @@ def test_stdout_holds_tables_and_stderr_nothing(name: str, files: Path) -> None:
     assert (done.returncode, complaints(done.stderr)) == (0, "")
     for title in TITLES[name]:
         assert title in done.stdout
-    assert not [noise for noise in NOISE if noise in done.stdout]
+    told = done.stdout.replace("WARNING: fp32 accuracy is", "")  # random labels: ours
+    assert not [noise for noise in NOISE if noise in told]
     assert "\x1b" not in done.stdout  # neither colours nor a cursor that moves
 
 

@@ -24,6 +24,7 @@ from tfqdyn.pipeline import analyze
 from tfqdyn.qat import Schedule, finetuning, qat
 from tfqdyn.remedies import course
 from tfqdyn.results import RunResult, layercsv
+from tfqdyn.results.modelexplorer import NODE_DATA
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=2, calibration_size=8)
 
@@ -269,6 +270,6 @@ def test_a_run_takes_an_earlier_runs_place_whole(data: Dataset, tmp_path: Path) 
     one = analyze(model, data, dataclasses.replace(CONFIG, trials=1))
     results.write(one, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
-        "results.json", "layers.csv", "trial_0.tflite",
+        "results.json", "layers.csv", "trial_0.tflite", *(data.file for data in NODE_DATA),
     }  # fmt: skip
     assert (tmp_path / "layers.csv").read_text() == layercsv.text(one.layers)
