@@ -21,7 +21,7 @@ def test_the_readme_is_short_and_its_two_lines_run_everything() -> None:
     assert len(README.splitlines()) < 180
     lines = re.findall(r"^python3 -m venv \.venv && .*$", README, re.M)
     last = [line.split(" && ")[-1] for line in lines]
-    assert last == [".venv/bin/tfqdyn demo", ".venv/bin/pytest"]
+    assert last == [".venv/bin/tfqdyn demo", ".venv/bin/pytest -n 2 --dist loadfile"]
 
 
 PAGES = ["README.md", *(f"docs/pages/{page.name}" for page in (ROOT / "docs/pages").glob("*.md"))]
