@@ -75,6 +75,22 @@ def spotter() -> keras.Model:
     return randomize(keras.Model(spectrogram, x, name="spotter"))
 
 
+def listener() -> keras.Model:
+    """A keyword spotter of 1-D convolutions: features [20, 6] in, scores out."""
+    keras.utils.set_random_seed(7)
+    x = features = keras.Input((20, 6), name="features")
+    x = k.Conv1D(8, 3, padding="causal", use_bias=False, name="stem")(x)
+    x = skip = k.ReLU(name="stem_relu")(k.BatchNormalization(name="stem_bn")(x))
+    x = k.Conv1D(8, 3, dilation_rate=2, padding="same", activation="relu", name="dilated")(x)
+    x = k.DepthwiseConv1D(3, padding="same", use_bias=False, name="dw")(x)
+    x = k.BatchNormalization(name="dw_bn")(x)
+    x = k.MaxPooling1D(2, name="pool")(k.ReLU(name="relu")(k.Add(name="add")([x, skip])))
+    x = k.SeparableConv1D(8, 3, strides=2, activation="relu", name="sep")(x)
+    x = k.GlobalAveragePooling1D(name="gap")(x)
+    x = k.Dense(5, activation="softmax", name="words")(x)
+    return randomize(keras.Model(features, x, name="listener"))
+
+
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:
     """Random uint8 images."""
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)

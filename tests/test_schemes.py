@@ -3,22 +3,28 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import task_networks
+import tensorflow as tf
 from conftest import images, randomize, residual_net
 
-from tfqdyn import pipeline, results
+from tfqdyn import console, pipeline, results
 from tfqdyn.commands import schemetable
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
 from tfqdyn.measurement.outputs import logits_node, outputs_of
+from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.rebuild import to_keras
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.results import RunResult, estimates, restore
 from tfqdyn.schemes import SCHEMES
 from tfqdyn.tflite.file import parse
+from tfqdyn.tflite.floatfile import FloatFile
 
 CONFIG = AnalysisConfig(preprocessing="tf", trials=1, calibration_size=8)
 
@@ -149,6 +155,41 @@ def test_converter_schemes_take_what_the_converter_takes(scheme: str) -> None:
     assert found.notes == (() if scheme in ("dynamic", "float16", "float32") else notes)
     if SCHEMES[scheme].integer:
         assert {row.name for row in found.layers if row.dtype == "float32"} == {"narrow_elu"}
+
+
+def sequences() -> Dataset:
+    """Data of `task_networks.listener`."""
+    x = np.random.default_rng(0).normal(size=(24, 20, 6)).astype(np.float32)
+    return Dataset("sequences", x[:12], np.arange(12) % 5, x[12:])
+
+
+@pytest.mark.parametrize("scheme", ["uint8", "int8", "int16x8", "float16", "simulated"])
+def test_layers_of_sequences_are_taken_by_every_scheme(scheme: str) -> None:
+    config = dataclasses.replace(CONFIG, preprocessing="none", scheme=scheme)
+    found = pipeline.analyze(task_networks.listener(), sequences(), config)
+    assert [(row.number, row.name, row.kind) for row in found.layers] == [
+        (1, "stem", "conv"), (2, "dilated", "conv"), (3, "dw", "depthwise"), (None, "add", "add"),
+        (None, "pool", "max_pool"), (4, "sep_depthwise", "depthwise"), (5, "sep", "pointwise"),
+        (None, "gap", "mean"), (6, "words", "dense"), (None, "words_softmax", "softmax"),
+    ]  # fmt: skip
+    assert not found.skipped
+    assert not found.notes or config.simulated
+    assert min(row.sqnr_db.mean for row in found.layers) > 20
+    if scheme == "uint8":
+        kinds = [op.kind for op in parse(found.tflite[0]).operators]
+        assert kinds.count("RESHAPE") == 1  # the image out of the sequence
+
+
+def test_a_float_file_of_sequences_has_the_rows_of_the_keras_model() -> None:
+    """ReLUs of dilated convolutions too, which such a file holds as three operators."""
+    model: Any = task_networks.listener()
+    with console.stderr_dropped():
+        content = bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    rows = FloatFile("listener", content).graph.rows
+    wanted = fold_batchnorm(lower(model)).graph.rows
+    assert [(r.number, r.kind, r.macs) for r in rows] == [
+        (r.number, r.kind, r.macs) for r in wanted
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["uint8", "int8", "simulated", "graph_transform_tool"])

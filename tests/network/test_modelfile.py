@@ -189,6 +189,10 @@ def test_a_sequential_model_without_an_input_layer(tmp_path: Path) -> None:
 
 
 KERNELS: dict[str, tuple[keras.layers.Layer, int]] = {
+    "Conv1D": (keras.layers.Conv1D(6, 3, groups=2, use_bias=False), 3 * 4 // 2 * 6),
+    "Conv1DTranspose": (keras.layers.Conv1DTranspose(6, 3, use_bias=False), 3 * 4 * 6),
+    "DepthwiseConv1D": (keras.layers.DepthwiseConv1D(3, use_bias=False), 3 * 4),
+    "SeparableConv1D": (keras.layers.SeparableConv1D(6, 3, use_bias=False), 3 * 4 + 4 * 6),
     "Conv2D": (keras.layers.Conv2D(6, (3, 2), groups=2, use_bias=False), 3 * 2 * 4 // 2 * 6),
     "Conv2DTranspose": (keras.layers.Conv2DTranspose(6, 3, use_bias=False), 3 * 3 * 4 * 6),
     "Dense": (keras.layers.Dense(5, use_bias=False), 4 * 5),
@@ -212,7 +216,8 @@ def test_a_layer_is_not_built_where_the_file_lacks_its_weights(
 ) -> None:
     layer, weights = KERNELS[name]
     layer = layer.from_config(layer.get_config())
-    model = keras.Sequential([keras.Input((8, 8, 4)), layer])
+    shape = (8, 4) if "1D" in name else (8, 8, 4)
+    model = keras.Sequential([keras.Input(shape), layer])
     if functional:
         model = keras.Model(model.inputs, layer(model.inputs[0]))
     assert model.count_params() == weights

@@ -12,7 +12,7 @@ Glossary of shapes
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -225,6 +225,17 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+
+def needed(nodes: Iterable[Node], outputs: Iterable[str]) -> tuple[Node, ...]:
+    """Inputs, and what outputs are computed from, in order."""
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(list(nodes)):
+        if node.name in wanted or node.op == "input":
+            wanted |= set(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
 
 
 def alike(first: Graph, second: Graph) -> bool:

@@ -33,6 +33,7 @@ class Op:
         inherits: whether TFLite's kernel needs one quantization for input and output.
         shares: whether TFLite's int8 kernel needs one quantization for all inputs and the output.
         picks: whether each output value is one of the values that it reads.
+        pointwise: whether every value is made of those at its own place, whatever the shape.
         fixed_range: the range of its output where TFLite fixes the scale.
         commutes: whether a positive factor a channel may stand before or behind it.
         keeps_mean: whether its output channels have the mean of its input channels.
@@ -51,6 +52,7 @@ class Op:
     inherits: bool = False
     shares: bool = False
     picks: bool = False
+    pointwise: bool = False
     fixed_range: tuple[float, float] | None = None
     commutes: bool = False
     keeps_mean: bool = False
@@ -70,13 +72,13 @@ _UNIT = (0.0, 255 / 256)
 
 def _activation(*parameters: str, operators: tuple[str, ...] = ()) -> Op:
     """Keras' activation of the op's name."""
-    return Op(operators, rounded=(), parameters=parameters)
+    return Op(operators, rounded=(), pointwise=True, parameters=parameters)
 
 
 OPS: Mapping[str, Op] = MappingProxyType(
     {
         "input": Op(),
-        "batch_norm": Op(),
+        "batch_norm": Op(pointwise=True),
         # layers with a kernel
         "conv": replace(
             _LAYER,
@@ -92,7 +94,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "transposed_conv": Op(
             ("TRANSPOSE_CONV",), kernel=LAYOUTS["transposed_conv"], numbered=True
         ),
-        "affine": Op(kernel=LAYOUTS["affine"], fuses_relu=True),
+        "affine": Op(kernel=LAYOUTS["affine"], pointwise=True, fuses_relu=True),
         # values that only move
         "pad": Op(moves="pads with zeros", commutes=True, keeps_mean=True),
         "crop": Op(moves="cuts the border off", commutes=True, keeps_mean=True),
@@ -102,32 +104,32 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "permute": Op(moves="only permutes the axes"),
         # of one input
         "average_pool": Op(("AVERAGE_POOL_2D",), inherits=True, commutes=True, keeps_mean=True),
-        "cap": Op(("MINIMUM",), inherits=True, commutes=True),
+        "cap": Op(("MINIMUM",), inherits=True, pointwise=True, commutes=True),
         "global_max": Op(("REDUCE_MAX", "MAX_POOL_2D"), inherits=True, picks=True, commutes=True),
-        "gelu": Op(("GELU",), parameters=("approximate",)),
-        "leaky_relu": Op(("LEAKY_RELU",), commutes=True),
+        "gelu": Op(("GELU",), pointwise=True, parameters=("approximate",)),
+        "leaky_relu": Op(("LEAKY_RELU",), pointwise=True, commutes=True),
         "log_softmax": Op(
             ("LOG_SOFTMAX",), fixed_range=(-255 / 16, 0.0), scores=True, parameters=()
         ),
         "max_pool": Op(("MAX_POOL_2D",), inherits=True, picks=True, commutes=True),
         "mean": Op(("MEAN", "AVERAGE_POOL_2D"), commutes=True, keeps_mean=True),
         "prelu": Op(("PRELU",)),
-        "relu": Op(commutes=True),
+        "relu": Op(pointwise=True, commutes=True),
         "resize": Op(("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), inherits=True, commutes=True),
-        "sigmoid": Op(("LOGISTIC",), fixed_range=_UNIT, scores=True),
+        "sigmoid": Op(("LOGISTIC",), pointwise=True, fixed_range=_UNIT, scores=True),
         "softmax": Op(("SOFTMAX",), fixed_range=_UNIT, scores=True),
-        "tanh": Op(("TANH",), fixed_range=(-1.0, 127 / 128)),
+        "tanh": Op(("TANH",), pointwise=True, fixed_range=(-1.0, 127 / 128)),
         "upsample": Op(
             ("RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), inherits=True, keeps_mean=True
         ),
         # of several inputs
-        "add": Op(("ADD",), fuses_relu=True),
+        "add": Op(("ADD",), pointwise=True, fuses_relu=True),
         "concatenate": Op(("CONCATENATION",), shares=True, picks=True, ordered=True),
-        "divide": Op(("DIV",), rounded=(), ordered=True),
-        "maximum": Op(("MAXIMUM",), shares=True, picks=True),
-        "minimum": Op(("MINIMUM",), shares=True, picks=True),
-        "multiply": Op(("MUL",), fuses_relu=True),
-        "subtract": Op(("SUB",), ordered=True),
+        "divide": Op(("DIV",), rounded=(), pointwise=True, ordered=True),
+        "maximum": Op(("MAXIMUM",), shares=True, picks=True, pointwise=True),
+        "minimum": Op(("MINIMUM",), shares=True, picks=True, pointwise=True),
+        "multiply": Op(("MUL",), pointwise=True, fuses_relu=True),
+        "subtract": Op(("SUB",), pointwise=True, ordered=True),
         # left to the converter
         "celu": _activation("alpha"),
         "elu": _activation("alpha", operators=("ELU",)),

@@ -14,6 +14,7 @@ from typing import Any
 
 KERNEL_CLASSES = (
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",

@@ -148,13 +148,17 @@ def _prelu(arguments: Mapping[str, Any], shape: Shape) -> int:
 
 WEIGHTS: dict[str, Callable[[Mapping[str, Any], Shape], int]] = {
     "BatchNormalization": lambda arguments, shape: 2 * _channels(arguments, shape),
+    "Conv1D": _conv,
+    "Conv1DTranspose": _conv,
     "Conv2D": _conv,
     "Conv2DTranspose": _conv,
     "Dense": lambda arguments, shape: _size(arguments, "units") * (shape[-1] or 1),
+    "DepthwiseConv1D": _depthwise,
     "DepthwiseConv2D": _depthwise,
     "LayerNormalization": _layer_norm,
     "LayerScale": lambda arguments, shape: _size(arguments, "projection_dim"),
     "PReLU": _prelu,
+    "SeparableConv1D": _separable,
     "SeparableConv2D": _separable,
 }
 """How many weights a layer has at least, by its arguments and the shape of its input."""

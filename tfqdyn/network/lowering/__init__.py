@@ -2,7 +2,8 @@
 
 Dropout and augmentation vanish (they do nothing at inference), a layer's own activation becomes a
 node, separable convolutions become their two convolutions, swish and the hard sigmoids their
-parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node.
+parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node. Layers of
+sequences are those of images of height 1.
 
 `LOWERINGS` is the list of what is supported: class name -> function; `ops.takes` says which
 scheme takes the nodes that they make.
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tfqdyn.network.graph import Graph, Node
+from tfqdyn.network.graph import Graph, Node, needed
 from tfqdyn.network.lowering import elementwise, linear, spatial
 from tfqdyn.network.lowering.builder import Builder
 from tfqdyn.network.ops import takes
@@ -26,6 +27,7 @@ IDENTITIES = {
     "GaussianDropout": "is off at inference",
     "GaussianNoise": "is off at inference",
     "Identity": "passes its input on",
+    "SpatialDropout1D": "is off at inference",
     "SpatialDropout2D": "is off at inference",
     "StochasticDepth": "is off at inference",
     "AlphaDropout": "is off at inference",
@@ -103,7 +105,7 @@ def _without_twins(
     """
     kept: dict[Any, Node] = {}
     merged: dict[str, str] = {}
-    for node in builder.nodes:
+    for node in needed(builder.nodes, outputs):
         node = replace(node, inputs=tuple(merged.get(i, i) for i in node.inputs))
         key = (node.op, node.inputs, repr(node.config), node.output_shape)
         alone = bool(node.weights) or not node.inputs
@@ -144,22 +146,29 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Activation": elementwise.activation,
     "Add": elementwise.merge("add"),
     "Average": elementwise.average,
+    "AveragePooling1D": spatial.pool("average_pool"),
     "AveragePooling2D": spatial.pool("average_pool"),
     "BatchNormalization": linear.batch_norm,
     "Celu": elementwise.keras_activation("celu"),
     "Concatenate": spatial.concatenate,
-    "Conv2D": linear.conv2d,
-    "Conv2DTranspose": linear.conv2d_transpose,
+    "Conv1D": linear.conv,
+    "Conv1DTranspose": linear.transposed_conv,
+    "Conv2D": linear.conv,
+    "Conv2DTranspose": linear.transposed_conv,
+    "Cropping1D": spatial.crop,
     "Cropping2D": spatial.crop,
     "CustomScaleLayer": elementwise.scaled_residual,
     "Dense": linear.dense,
-    "DepthwiseConv2D": linear.depthwise_conv2d,
+    "DepthwiseConv1D": linear.depthwise_conv,
+    "DepthwiseConv2D": linear.depthwise_conv,
     "Divide": elementwise.merge("divide"),
     "ELU": elementwise.keras_activation("elu"),
     "Elu": elementwise.keras_activation("elu"),
     "Flatten": spatial.reshape,
     "Gelu": elementwise.keras_activation("gelu"),
+    "GlobalAveragePooling1D": spatial.global_pool("mean"),
     "GlobalAveragePooling2D": spatial.global_pool("mean"),
+    "GlobalMaxPooling1D": spatial.global_pool("global_max"),
     "GlobalMaxPooling2D": spatial.global_pool("global_max"),
     "HardShrink": elementwise.keras_activation("hard_shrink"),
     "HardSigmoid": elementwise.named_activation("hard_sigmoid"),
@@ -170,6 +179,7 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "LeakyReLU": elementwise.leaky_relu,
     "LogSigmoid": elementwise.keras_activation("log_sigmoid"),
     "LogSoftmax": elementwise.named_activation("log_softmax"),
+    "MaxPooling1D": spatial.pool("max_pool"),
     "MaxPooling2D": spatial.pool("max_pool"),
     "Maximum": elementwise.merge("maximum"),
     "Minimum": elementwise.merge("minimum"),
@@ -184,7 +194,8 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Rescaling": linear.rescaling,
     "Reshape": spatial.reshape,
     "Selu": elementwise.keras_activation("selu"),
-    "SeparableConv2D": linear.separable_conv2d,
+    "SeparableConv1D": linear.separable_conv,
+    "SeparableConv2D": linear.separable_conv,
     "Sigmoid": elementwise.named_activation("sigmoid"),
     "Silu": elementwise.named_activation("silu"),
     "SoftShrink": elementwise.keras_activation("soft_shrink"),
@@ -196,7 +207,9 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Tanh": elementwise.named_activation("tanh"),
     "TanhShrink": elementwise.keras_activation("tanh_shrink"),
     "TrueDivide": elementwise.merge("divide"),
+    "UpSampling1D": spatial.upsampling,
     "UpSampling2D": spatial.upsampling,
+    "ZeroPadding1D": spatial.pad,
     "ZeroPadding2D": spatial.pad,
 }
 

@@ -1,4 +1,9 @@
-"""Collects canonical nodes while a model's calls are lowered one by one."""
+"""Collects canonical nodes while a model's calls are lowered one by one.
+
+What slides over sequences [T, C] does so over images of height 1, [1, T, C], as TFLite does. What
+follows it and works on every value alone does that to the image, so that batch norms are folded
+and ReLUs fused as with images; a reshape gives the sequence to whatever else reads it.
+"""
 
 import inspect
 from collections.abc import Mapping
@@ -38,6 +43,8 @@ class Builder:
         self.nodes: list[Node] = []
         self.skipped: dict[str, str] = {}
         self._value: dict[str, str] = {}
+        self._images: dict[str, str] = {}  # by sequence
+        self._from_images: set[str] = set()  # sequences that were made as images
         self._names: set[str] = set()
         self._call: Call
 
@@ -65,6 +72,12 @@ class Builder:
         **config: Any,
     ) -> str:
         """Adds a node of the current call; returns its name."""
+        if op in ops.OPS and ops.OPS[op].pointwise and self._from_images.issuperset(inputs):
+            read = tuple(self._images[value] for value in inputs)
+            wide = self.shape_of(read[0])
+            if all(self.shape_of(image) == wide for image in read):
+                made = self.node(op, read, name=name, shape=wide, weights=weights, **config)
+                return self.sequence(made)
         name = self._unique(name or self._call.name)
         self.nodes.append(
             Node(
@@ -79,6 +92,42 @@ class Builder:
             )
         )
         return name
+
+    def sliding(
+        self,
+        op: str,
+        value: str,
+        *,
+        name: str | None = None,
+        shape: tuple[int, ...] | None = None,
+        weights: Mapping[str, NDArray] | None = None,
+        **config: Any,
+    ) -> str:
+        """Adds a node that slides over an image [H, W, C], or over a sequence [T, C]."""
+        shape = self.shape if shape is None else shape
+        if len(shape) == 3:
+            return self.node(op, (value,), name=name, shape=shape, weights=weights, **config)
+        read = (self.image(value),)
+        made = self.node(op, read, name=name, shape=(1, *shape), weights=weights, **config)
+        return self.sequence(made)
+
+    def image(self, value: str) -> str:
+        """An image as it is, a sequence as an image of height 1."""
+        shape = self.shape_of(value)
+        if len(shape) == 3:
+            return value
+        if value not in self._images:
+            made = self.node("reshape", (value,), name=f"{value}_image", shape=(1, *shape))
+            self._images[value] = made
+        return self._images[value]
+
+    def sequence(self, image: str) -> str:
+        """An image of height 1 as a sequence."""
+        shape = self.shape_of(image)[1:]
+        made = self.node("reshape", (image,), name=f"{image}_sequence", shape=shape)
+        self._images[made] = image
+        self._from_images.add(made)
+        return made
 
     def _unique(self, name: str) -> str:
         candidate, n = name, 1

@@ -1,4 +1,7 @@
-"""Lowerings of layers with weights: convolutions, dense layers, and per-channel affine maps."""
+"""Lowerings of layers with weights: convolutions, dense layers, and per-channel affine maps.
+
+Convolutions of sequences are those of images of height 1, see `builder`.
+"""
 
 from typing import Any
 
@@ -14,67 +17,92 @@ def array_of(variable: Any) -> NDArray[np.float32]:
     return np.array(value, dtype=np.float32)
 
 
-def _linear(b: Builder, op: str, x: str, kernel: Any, layer: Any, **config: Any) -> str:
-    """A kernel node with a bias (zeros where the layer has none), then the layer's activation."""
-    weights = {"kernel": array_of(kernel)}
-    channels = b.shape[-1]
+def _with_bias(layer: Any, kernel: Any, channels: int) -> dict[str, NDArray[np.float32]]:
+    """A kernel, of sequences as one of images, and a bias: zeros where the layer has none."""
+    kernel = array_of(kernel)
     bias = layer.bias if layer.use_bias else np.zeros(channels)
-    weights["bias"] = array_of(bias)
-    return b.activated(b.node(op, (x,), weights=weights, **config), layer.activation)
+    return {"kernel": kernel[None] if kernel.ndim == 3 else kernel, "bias": array_of(bias)}
 
 
-def _spatial(layer: Any) -> dict[str, Any]:
-    return {
-        "strides": tuple(layer.strides),
-        "padding": layer.padding,
-        "dilation": tuple(layer.dilation_rate),
-    }
+def _convolved(b: Builder, op: str, x: str, kernel: Any, layer: Any, **config: Any) -> str:
+    """A convolution, then the layer's activation."""
+    weights = _with_bias(layer, kernel, b.shape[-1])
+    return b.activated(b.sliding(op, x, weights=weights, **config), layer.activation)
 
 
-def conv2d(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+def _spatial(b: Builder, x: str, layer: Any, depthwise: bool = False) -> tuple[str, dict[str, Any]]:
+    """What a layer's window slides over, zeros put in front for causal ones, and how it slides.
+
+    TensorFlow's depthwise convolution has one stride for both axes.
+    """
+    strides, dilation = tuple(layer.strides), wide(layer.dilation_rate)
+    if max(strides) > 1 and max(dilation) > 1:
+        raise UnsupportedModelError(
+            f"layer {layer.name!r}: strides {strides} with dilation {dilation} are not supported"
+        )
+    padding = layer.padding
+    if padding == "causal":
+        padding = "valid"
+        before = dilation[1] * (layer.kernel_size[0] - 1)
+        if before:
+            places, channels = b.shape_of(x)
+            x = b.sliding(
+                "pad", x, name=f"{layer.name}_pad", shape=(places + before, channels),
+                padding=((0, 0), (before, 0)),
+            )  # fmt: skip
+    strides = strides * 2 if depthwise and len(strides) == 1 else wide(strides)
+    return x, {"strides": strides, "padding": padding, "dilation": dilation}
+
+
+def wide(sizes: Any) -> tuple[int, int]:
+    """Sizes of a window over an image, or over a sequence as an image of height 1."""
+    height, width = (1, *sizes)[-2:]
+    return int(height), int(width)
+
+
+def conv(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
-    return _linear(
-        b, "conv", inputs[0], layer.kernel, layer, groups=layer.groups, **_spatial(layer)
-    )
+    x, how = _spatial(b, inputs[0], layer)
+    return _convolved(b, "conv", x, layer.kernel, layer, groups=layer.groups, **how)
 
 
-def depthwise_conv2d(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+def depthwise_conv(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
     kernel = getattr(layer, "depthwise_kernel", None)
-    return _linear(
-        b, "depthwise", inputs[0], layer.kernel if kernel is None else kernel, layer,
-        **_spatial(layer),
-    )  # fmt: skip
+    x, how = _spatial(b, inputs[0], layer, depthwise=True)
+    return _convolved(b, "depthwise", x, layer.kernel if kernel is None else kernel, layer, **how)
 
 
-def separable_conv2d(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+def separable_conv(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
     kernel = array_of(layer.depthwise_kernel)
+    kernel = kernel[None] if kernel.ndim == 3 else kernel
     channels = kernel.shape[2] * kernel.shape[3]
     weights = {"kernel": kernel, "bias": np.zeros(channels, np.float32)}
-    depthwise = b.node(
-        "depthwise", inputs, name=f"{call.name}_depthwise", shape=(*b.shape[:-1], channels),
-        weights=weights, **_spatial(layer),
+    x, how = _spatial(b, inputs[0], layer, depthwise=True)
+    depthwise = b.sliding(
+        "depthwise", x, name=f"{call.name}_depthwise", shape=(*b.shape[:-1], channels),
+        weights=weights, **how,
     )  # fmt: skip
     pointwise = {"strides": (1, 1), "padding": "valid", "dilation": (1, 1), "groups": 1}
-    return _linear(b, "conv", depthwise, layer.pointwise_kernel, layer, **pointwise)
+    return _convolved(b, "conv", depthwise, layer.pointwise_kernel, layer, **pointwise)
 
 
-def conv2d_transpose(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+def transposed_conv(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
-    if tuple(layer.dilation_rate) != (1, 1) or layer.output_padding is not None:
+    if set(wide(layer.dilation_rate)) != {1} or layer.output_padding is not None:
         raise UnsupportedModelError(
-            f"layer {call.name!r}: Conv2DTranspose with dilation or output_padding is not supported"
+            f"layer {call.name!r}: {call.kind} with dilation or output_padding is not supported"
         )
-    config = {"strides": tuple(layer.strides), "padding": layer.padding}
-    shape = b.shape_of(inputs[0])
-    return _linear(
-        b, "transposed_conv", inputs[0], layer.kernel, layer, input_shape=shape, **config
-    )
+    return _convolved(
+        b, "transposed_conv", inputs[0], layer.kernel, layer, strides=wide(layer.strides),
+        padding=layer.padding, input_shape=(1, *b.shape_of(inputs[0]))[-3:],
+    )  # fmt: skip
 
 
 def dense(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-    return _linear(b, "dense", inputs[0], call.layer.kernel, call.layer)
+    weights = _with_bias(call.layer, call.layer.kernel, b.shape[-1])
+    return b.activated(b.node("dense", inputs, weights=weights), call.layer.activation)
 
 
 def batch_norm(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:

@@ -1,8 +1,13 @@
-"""Lowerings of pooling, of concatenation, and of layers that only move values."""
+"""Lowerings of pooling, of concatenation, and of layers that only move values.
+
+Those of sequences are those of images of height 1, see `builder`.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 from tfqdyn.network.lowering.builder import Builder
+from tfqdyn.network.lowering.linear import wide
 from tfqdyn.network.trace import Call, UnsupportedModelError
 
 
@@ -14,43 +19,54 @@ def concatenate(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 def pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
     def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
         layer = call.layer
-        size, strides = tuple(layer.pool_size), tuple(layer.strides)
-        return b.node(op, inputs, pool_size=size, strides=strides, padding=layer.padding)
+        size, strides = wide(layer.pool_size), wide(layer.strides)
+        return b.sliding(op, inputs[0], pool_size=size, strides=strides, padding=layer.padding)
 
     return lowering
 
 
 def global_pool(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
     def lowering(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-        if b.shape_of(inputs[0])[:2] == (1, 1):  # of one pixel
+        read, keep = b.shape_of(inputs[0]), bool(call.layer.keepdims)
+        if set(read[:-1]) == {1}:  # of one pixel
             return b.node("reshape", inputs)
-        return b.node(op, inputs, keepdims=bool(call.layer.keepdims))
+        if len(read) == 2 and keep:
+            return b.sliding(op, inputs[0], keepdims=True)
+        return b.node(op, (b.image(inputs[0]),), keepdims=keep)
 
     return lowering
 
 
 def pad(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-    return b.node("pad", inputs, padding=tuple(map(tuple, call.layer.padding)))
+    return b.sliding("pad", inputs[0], padding=_both_axes(call.layer.padding))
+
+
+def _both_axes(ends: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(before, after) of height and width, of an image's or of a sequence's."""
+    if isinstance(ends[0], int):
+        return (0, 0), (ends[0], ends[1])
+    return (ends[0][0], ends[0][1]), (ends[1][0], ends[1][1])
 
 
 def pad_axes(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-    """`keras.ops.pad` with zeros, of an image's border and of channels."""
+    """`keras.ops.pad` with zeros, of an image's border or a sequence's ends, and of channels."""
     widths = [tuple(map(int, pair)) for pair in call.layer.pad_width]
     if call.layer.mode != "constant" or any(call.arguments[1:]) or len(widths) != len(b.shape) + 1:
         raise UnsupportedModelError(f"layer {call.name!r} pads with something else than zeros")
-    if any(map(any, widths[:-1])) and (len(widths) != 4 or any(widths[0])):
+    if any(map(any, widths[:-1])) and (len(widths) not in (3, 4) or any(widths[0])):
         raise UnsupportedModelError(f"layer {call.name!r} pads other axes than an image's")
     value, (before, after) = inputs[0], widths[-1]
     if any(map(any, widths[1:-1])):
         shape = (*b.shape[:-1], b.shape_of(value)[-1])
-        value = b.node("pad", (value,), shape=shape, padding=tuple(widths[1:3]))
+        ends = widths[1:3] if len(widths) == 4 else widths[1]
+        value = b.sliding("pad", value, shape=shape, padding=_both_axes(ends))
     if before or after:
         value = b.node("pad_channels", (value,), before=before, after=after)
     return value
 
 
 def crop(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
-    return b.node("crop", inputs, cropping=tuple(map(tuple, call.layer.cropping)))
+    return b.sliding("crop", inputs[0], cropping=_both_axes(call.layer.cropping))
 
 
 def reshape(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
@@ -63,9 +79,10 @@ def permute(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 
 def upsampling(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
-    if layer.interpolation not in ("nearest", "bilinear"):
+    interpolation = getattr(layer, "interpolation", "nearest")
+    if interpolation not in ("nearest", "bilinear"):
         raise UnsupportedModelError(
-            f"layer {call.name!r}: interpolation {layer.interpolation!r}; supported are nearest, "
-            "bilinear"
+            f"layer {call.name!r}: interpolation {interpolation!r}; supported are nearest, bilinear"
         )
-    return b.node("upsample", inputs, size=tuple(layer.size), interpolation=layer.interpolation)
+    size = (layer.size,) if isinstance(layer.size, int) else layer.size
+    return b.sliding("upsample", inputs[0], size=wide(size), interpolation=interpolation)

@@ -6,12 +6,12 @@ for the file says them. A file that takes one image at a time becomes a network 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tfqdyn.network.graph import Graph, Node
+from tfqdyn.network.graph import Graph, needed
 from tfqdyn.tflite.file import INDICES, Operator, TfliteFileError, TfliteModel, parse
 from tfqdyn.tflite.lowering import dilation, elementwise, linear, moving, pooling
 from tfqdyn.tflite.lowering.affine import without_maps
@@ -130,8 +130,7 @@ def lower(model: TfliteModel, name: str = "model") -> Lowered:
     if problems:
         raise TfliteFileError(_told(problems))
     outputs = _outputs(builder, model)
-    kept = _needed(builder.nodes, outputs)
-    nodes, now = without_maps(kept, outputs)
+    nodes, now = without_maps(needed(builder.nodes, outputs), outputs)
     outputs = tuple(now.get(name, name) for name in outputs)
     graph = Graph(name, nodes, builder.skipped, outputs)
     names = graph.by_name.keys()
@@ -217,14 +216,3 @@ def _outputs(b: FileBuilder, model: TfliteModel) -> tuple[str, ...]:
                 f"output {told} of the .tflite file has no axis of images ({HINT})"
             )
     return tuple(value.node for value in found if value is not None)
-
-
-def _needed(nodes: Iterable[Node], outputs: tuple[str, ...]) -> tuple[Node, ...]:
-    """Inputs, and what outputs are computed from, in order."""
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(list(nodes)):
-        if node.name in wanted or node.op == "input":
-            wanted |= set(node.inputs)
-            kept.append(node)
-    return tuple(reversed(kept))

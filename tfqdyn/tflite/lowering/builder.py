@@ -212,6 +212,10 @@ class FileBuilder:
         made = self.node("reshape", (value,), shape, suffix)
         return Value(made.node, batched)
 
+    def sequence(self, image: Value) -> Value:
+        """An image of height 1 as a sequence; its activation stays the image's."""
+        return Value(self._builder.sequence(image.node), image.batched)
+
     def give(self, op: Operator, value: Value, output: int = 0) -> None:
         """An operator's output is that value, after the activation that is fused into it.
 

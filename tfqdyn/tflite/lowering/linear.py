@@ -105,6 +105,8 @@ def _convolved(
         kind, (x,), shape, weights=weights, strides=strides, padding=padding, dilation=dilation,
         **config,
     )  # fmt: skip
+    if op.options.get(SEQUENCE) == 0:
+        return b.sequence(y)
     return b.reshaped(y, told, True, "_sequence")
 
 
