@@ -166,7 +166,31 @@ def begun(arch: str, scope: Scope) -> Subject | Missing:
 
 
 @dataclass(frozen=True)
-class SubjectAnalysis:
+class SubjectJob:
+    """What every job on one subject has.
+
+    Attributes:
+        subject: what the job looks at.
+    """
+
+    cpus: ClassVar[float] = 1
+    gpus: ClassVar[float] = 0
+
+    subject: Subject
+
+    @property
+    def label(self) -> str:
+        """The subject's."""
+        return self.subject.label
+
+    @property
+    def needs(self) -> tuple[Job, ...]:
+        """The subject's."""
+        return self.subject.needs
+
+
+@dataclass(frozen=True)
+class SubjectAnalysis(SubjectJob):
     """Analyzes a subject in 8 bits after remedies; calibration images are never scored.
 
     Result: `status` ("analyzed", or "not applicable" where a remedy refuses), `reason`, `summary`
@@ -182,9 +206,7 @@ class SubjectAnalysis:
 
     KIND: ClassVar[str] = "subjects"
     cpus: ClassVar[float] = 2
-    gpus: ClassVar[float] = 0
 
-    subject: Subject
     config: AnalysisConfig
     activation: str | None = None
     remedies: tuple[str, ...] = ()
@@ -193,11 +215,6 @@ class SubjectAnalysis:
     def label(self) -> str:
         """The subject's, and what was done to it."""
         return "-".join([self.subject.label, *filter(None, [self.activation]), *self.remedies])
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The subject's."""
-        return self.subject.needs
 
     @property
     def code(self) -> str:

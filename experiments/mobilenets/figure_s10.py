@@ -23,7 +23,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import Begun, Subject, config_of, fitted, subject
+from experiments.engine.subjects import Begun, Subject, SubjectJob, config_of, fitted, subject
 from experiments.evidence import missing_networks
 from experiments.mobilenets import imagenet_layers
 from tfqdyn.config import AnalysisConfig
@@ -38,7 +38,7 @@ AFTER = ("after_relu_range", "after_relu_precision")
 
 
 @dataclass(frozen=True)
-class BeforeRelu:
+class BeforeRelu(SubjectJob):
     """Calibrates a subject before and after its ReLUs; see `graph_transform_tool.Watched`.
 
     Result: `layers`, for every numbered layer `number`, `layer`, `kind`, and of `DRAWN` and `AFTER`
@@ -50,21 +50,8 @@ class BeforeRelu:
     """
 
     KIND: ClassVar[str] = "before_relu"
-    cpus: ClassVar[float] = 1
-    gpus: ClassVar[float] = 0
 
-    subject: Subject
     config: AnalysisConfig
-
-    @property
-    def label(self) -> str:
-        """The subject's."""
-        return self.subject.label
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The subject's."""
-        return self.subject.needs
 
     @property
     def code(self) -> str:

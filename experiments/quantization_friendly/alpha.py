@@ -29,7 +29,7 @@ from experiments.engine.artifact import Artifact, Row, Scope
 from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import SUBJECT_CODE, Subject, subject
+from experiments.engine.subjects import SUBJECT_CODE, Subject, SubjectJob, subject
 from experiments.evidence import display, missing_networks
 from tfqdyn.files import wholefiles
 from tfqdyn.show import figures
@@ -41,27 +41,13 @@ SHOWN = {0: "other channels", 1: "zero variance"}
 
 
 @dataclass(frozen=True)
-class Alphas:
+class Alphas(SubjectJob):
     """Reads alpha of every depthwise channel out of a network.
 
     Result: `layers` and `channels` found. File: `FILE`, the channels' rows.
     """
 
     KIND: ClassVar[str] = "alphas"
-    cpus: ClassVar[float] = 1
-    gpus: ClassVar[float] = 0
-
-    subject: Subject
-
-    @property
-    def label(self) -> str:
-        """The subject's."""
-        return self.subject.label
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The subject's."""
-        return self.subject.needs
 
     @property
     def code(self) -> str:

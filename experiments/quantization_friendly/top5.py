@@ -26,7 +26,14 @@ from experiments.engine.image_sets import known
 from experiments.engine.imagenet import Missing
 from experiments.engine.provenance import code_of
 from experiments.engine.store import Job, Store
-from experiments.engine.subjects import SUBJECT_CODE, Subject, config_of, fitted, subject
+from experiments.engine.subjects import (
+    SUBJECT_CODE,
+    Subject,
+    SubjectJob,
+    config_of,
+    fitted,
+    subject,
+)
 from experiments.evidence import missing_networks
 from experiments.quantization_friendly.handling import HANDLINGS
 from tfqdyn.config import AnalysisConfig
@@ -57,7 +64,7 @@ SHOWN = {"as it is": "uint8", "zero-variance handling": "uint8_handled"}
 
 
 @dataclass(frozen=True)
-class TopFive:
+class TopFive(SubjectJob):
     """Shows one image to a network in fp32 and in 8 bits.
 
     Result: `image` (its index among those), `label`, and `fp32` and `uint8`, each a list of `BEST`
@@ -73,9 +80,7 @@ class TopFive:
 
     KIND: ClassVar[str] = "top_five"
     cpus: ClassVar[float] = 2
-    gpus: ClassVar[float] = 0
 
-    subject: Subject
     config: AnalysisConfig
     remedies: tuple[str, ...]
     wanted: int
@@ -84,11 +89,6 @@ class TopFive:
     def label(self) -> str:
         """The subject's, and what was done to it."""
         return "-".join([self.subject.label, *self.remedies])
-
-    @property
-    def needs(self) -> tuple[Job, ...]:
-        """The subject's."""
-        return self.subject.needs
 
     @property
     def code(self) -> str:
