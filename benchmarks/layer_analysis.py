@@ -11,7 +11,7 @@ rounds of analysis / floor. Without --model, MobileNet-V1 with random weights on
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,8 +32,19 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"no arguments but flags, received {argv[1:]}")
     quiet_tensorflow()
+    parts = prepared()
+    for work in parts.values():
+        work()
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for _round in range(_ROUNDS.value):
+        for name, work in parts.items():
+            times[name].append(_seconds(work) * 1e3 / _IMAGES.value)
+    show(times)
+
+
+def prepared() -> dict[str, Callable[[], None]]:
+    """What is timed, by name: both passes of the floor, and the analysis of the same images."""
     import keras
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     from tfqdyn import datasets
     from tfqdyn.config import AnalysisConfig
@@ -58,50 +69,58 @@ def main(argv: list[str]) -> None:
         images = np.random.default_rng(0).integers(0, 256, (count, *model.input_shape[1:]))
     chunks = list(datasets.chunks(images, np.arange(count), batch, "tf"))
     folded = fold_batchnorm(lower(model))
-    graph = folded.graph
-    rows = graph.rows
+    graph, rows = folded.graph, folded.graph.rows
     plan = plan_of(graph, datasets.Dataset("benchmark", images), AnalysisConfig())
     names = [graph.nodes[0].name, *(row.name for row in rows)]
     seen = [graph.nodes[0].name, *(row.output for row in rows)]
     run = KerasActivations(graph, list(dict.fromkeys([*seen, *graph.outputs])))
-    executor = ThreadPoolExecutor(_THREADS.value)
+    workers = Workers(ThreadPoolExecutor(_THREADS.value), _THREADS.value)
     sites = calibrate(
-        lambda x: run(x)[: len(seen)], chunks[:4], 4 * batch, Calibrator(), 128, executor, names
-    )
+        lambda x: run(x)[: len(seen)], chunks[:4], 4 * batch, Calibrator(), 128,
+        workers.executor, names,
+    )  # fmt: skip
     ranges = {n: (s.low, s.high) for n, s in zip(names, sites, strict=True)}
-    converted = to_tflite(graph, ranges)
-    trial = Trial(folded, sites[1:], converted)
-    interpreter = Interpreter(
-        model_content=converted.content,
-        num_threads=_THREADS.value,
-        experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], chunks[0][0].shape)
-    interpreter.allocate_tensors()
+    trial = Trial(folded, sites[1:], to_tflite(graph, ranges))
 
     def fp32_pass() -> None:
         for chunk, _, _ in chunks:
             run(chunk)
 
-    def interpreter_pass() -> None:
-        for _chunk in chunks:
-            interpreter.invoke()
-            views = [interpreter.tensor(pair.tensor)() for pair in converted.pairs]
-            del views
-
     def analysis() -> None:
-        workers = Workers(executor, _THREADS.value)
         reference = Reference(folded, rows, plan, run)
         measure(reference, [trial], plan, chunks, workers, HistogramConfig())
 
-    parts = {"fp32 pass": fp32_pass, "interpreter pass": interpreter_pass, "analysis": analysis}
-    for work in parts.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in parts}
-    for _round in range(_ROUNDS.value):
-        for name, work in parts.items():
-            times[name].append(_seconds(work) * 1e3 / count)
+    return {
+        "fp32 pass": fp32_pass,
+        "interpreter pass": interpreter_pass(trial.deployed, chunks[0][0].shape, len(chunks)),
+        "analysis": analysis,
+    }
+
+
+def interpreter_pass(deployed: Any, shape: Sequence[int], chunks: int) -> Callable[[], None]:
+    """Runs a file as often as there are chunks, and looks at every paired tensor each time."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=deployed.content,
+        num_threads=_THREADS.value,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
+    interpreter.allocate_tensors()
+
+    def run() -> None:
+        for _chunk in range(chunks):
+            interpreter.invoke()
+            views = [interpreter.tensor(pair.tensor)() for pair in deployed.pairs]
+            del views
+
+    return run
+
+
+def show(times: Mapping[str, Sequence[float]]) -> None:
+    """Prints medians in milliseconds an image, and the analysis over its floor."""
     floor = [a + b for a, b in zip(times["fp32 pass"], times["interpreter pass"], strict=True)]
     ratios = [a / f for a, f in zip(times["analysis"], floor, strict=True)]
     print("| what | ms an image |\n|---|---|")
@@ -110,8 +129,8 @@ def main(argv: list[str]) -> None:
     print(f"| floor, their sum | {statistics.median(floor):.2f} |")
     print(f"| analysis | {statistics.median(times['analysis']):.2f} |")
     print(f"| analysis / floor | {statistics.median(ratios):.2f} |")
-    print(f"(batch {batch}, {count} images, {_ROUNDS.value} rounds, {_THREADS.value} threads; "
-          f"ratios {min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
+    print(f"(batch {_BATCH.value}, {_IMAGES.value} images, {_ROUNDS.value} rounds, "
+          f"{_THREADS.value} threads; ratios {min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
 
 
 def _seconds(work: Callable[[], None]) -> float:
