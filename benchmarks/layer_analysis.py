@@ -4,7 +4,7 @@
 
 The floor is one fp32 forward pass that returns all layer outputs and one pass of a two-threaded
 interpreter that reads every tensor, neither copied. The analysis is everything that
-`streaming.measure` does with the same images: both passes, and all statistics of all layers and
+`streaming.Comparison` does with the same images: both passes, and all statistics of all layers and
 channels. Rounds alternate; the table gives medians in milliseconds an image, and the median over
 rounds of analysis / floor. Without --model, MobileNet-V1 with random weights on random images.
 """
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     show(times)
 
 
-def prepared() -> dict[str, Callable[[], None]]:
+def prepared() -> dict[str, Callable[[], object]]:
     """What is timed, by name: both passes of the floor, and the analysis of the same images."""
     import keras
 
@@ -50,8 +50,9 @@ def prepared() -> dict[str, Callable[[], None]]:
     from tfqdyn.config import AnalysisConfig
     from tfqdyn.measurement.capture import KerasActivations
     from tfqdyn.measurement.layerstats import HistogramConfig
+    from tfqdyn.measurement.measured import Trial
     from tfqdyn.measurement.reference import Reference
-    from tfqdyn.measurement.streaming import Trial, Workers, measure
+    from tfqdyn.measurement.streaming import Comparison, Workers
     from tfqdyn.measurement.tasks import plan_of
     from tfqdyn.network import modelfile
     from tfqdyn.network.folding import fold_batchnorm
@@ -86,14 +87,14 @@ def prepared() -> dict[str, Callable[[], None]]:
         for chunk, _, _ in chunks:
             run(chunk)
 
-    def analysis() -> None:
-        reference = Reference(folded, rows, plan, run)
-        measure(reference, [trial], plan, chunks, workers, HistogramConfig())
+    comparison = Comparison(
+        Reference(folded, rows, plan, run), [trial], plan, workers, HistogramConfig()
+    )
 
     return {
         "fp32 pass": fp32_pass,
         "interpreter pass": interpreter_pass(trial.deployed, chunks[0][0].shape, len(chunks)),
-        "analysis": analysis,
+        "analysis": lambda: comparison.over(chunks),
     }
 
 
@@ -133,7 +134,7 @@ def show(times: Mapping[str, Sequence[float]]) -> None:
           f"{_THREADS.value} threads; ratios {min(ratios):.2f} to {max(ratios):.2f})")  # fmt: skip
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -17,9 +17,9 @@ from tfqdyn.measurement import sampling, sanity
 from tfqdyn.measurement.asdeployed import answered
 from tfqdyn.measurement.assembly import checked, data_of
 from tfqdyn.measurement.bench import Bench, learned
+from tfqdyn.measurement.measured import Trial
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.runs import Part, assemble
-from tfqdyn.measurement.streaming import Trial
 from tfqdyn.measurement.tasks import plan_of, settled
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.quantization.conversion import adopt, check_layers
@@ -131,8 +131,8 @@ def measure_draws(
             if config.own_error:
                 cut.append(OwnTrial.of(folded.deployed, sites, kept[k], config.scheme))
         plan = plan_of(networks[0].graph, dataset, config)
-        measured = bench.compare(trials, dataset.x_test, scored, plan)
-        own = bench.own_errors(cut, dataset.x_test, scored)
+        measured = bench.comparison(trials, plan)(dataset.x_test, scored)
+        own = bench.own_comparison(cut)(dataset.x_test, scored)
     graph = networks[0].graph
     classifies = plan.main is not None and len(graph.inputs) == len(graph.outputs) == 1
     made = [trial.deployed.file for trial in trials if classifies]

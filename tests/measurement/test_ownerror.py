@@ -11,14 +11,14 @@ from conftest import images
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.measurement.capture import KerasActivations
-from tfqdyn.measurement.ownerror import SOURCES, OwnSums
+from tfqdyn.measurement.ownsums import OwnSums
 from tfqdyn.network.folding import Folded
 from tfqdyn.network.graph import Graph
 from tfqdyn.numerics.grid import dequantize, quantize
 from tfqdyn.pipeline import analyze
 from tfqdyn.quantization.fakequant import kernel_params, quantization_of
 from tfqdyn.quantization.stepwise import StepwiseNetwork, steps_of
-from tfqdyn.results import LayerResult, layercsv
+from tfqdyn.results import SOURCES, LayerResult, layercsv
 
 
 def rows(folded: Folded) -> dict[str, LayerResult]:

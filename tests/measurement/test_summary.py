@@ -12,8 +12,8 @@ from rich.console import Console
 from tfqdyn import results
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.measurement import summary
+from tfqdyn.measurement.measured import Measured
 from tfqdyn.measurement.outputs import Output, OutputSums
-from tfqdyn.measurement.streaming import Measured
 from tfqdyn.measurement.tasks import Plan
 from tfqdyn.numerics import paired
 from tfqdyn.pipeline import analyze

@@ -13,7 +13,7 @@ from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import DataError, Dataset
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
-from tfqdyn.measurement.ownerror import OwnSums
+from tfqdyn.measurement.ownsums import OwnSums
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError

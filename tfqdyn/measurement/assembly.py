@@ -16,7 +16,7 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import tasks
 from tfqdyn.measurement.layerstats import PairSums, ValueSums, WeightStats, weight_stats
-from tfqdyn.measurement.streaming import Measured, Trial
+from tfqdyn.measurement.measured import Measured, Trial
 from tfqdyn.network.folding import BatchNorm, Folded
 from tfqdyn.network.graph import Graph, LayerNode
 from tfqdyn.numerics import metrics

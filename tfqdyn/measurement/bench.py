@@ -1,9 +1,10 @@
 """Passes over images: one network in fp32, chunks that fit into memory, threads, progress."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from tfqdyn import datasets
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.console import Progress, silent
+from tfqdyn.measurement import sampling
 from tfqdyn.measurement.capture import KerasActivations
 from tfqdyn.measurement.layerstats import HistogramConfig
-from tfqdyn.measurement.ownerror import OwnSums, OwnTrial, measure_own
+from tfqdyn.measurement.measured import Measured, Trial
+from tfqdyn.measurement.ownerror import OwnComparison, OwnTrial
+from tfqdyn.measurement.ownsums import OwnSums, merged
 from tfqdyn.measurement.reference import Reference
 from tfqdyn.measurement.sampling import SCORED_BYTES, chunking
-from tfqdyn.measurement.streaming import Activations, Measured, Trial, Workers, measure
+from tfqdyn.measurement.streaming import Activations, Comparison, Workers
 from tfqdyn.measurement.tasks import Plan
 from tfqdyn.network.graph import Graph
 from tfqdyn.quantization.calibration import SiteRange, calibrate
@@ -71,34 +75,61 @@ class Bench:
         """Gives the same images, one in a chunk."""
         return partial(datasets.chunks, images, indices, 1, self._config.preprocessing)
 
-    def compare(
-        self, trials: Sequence[Trial], images: Any, indices: NDArray[np.int64], plan: Plan
-    ) -> Measured:
-        """Every trial's rows and outputs against the fp32 network that the user gave."""
-        config, rows = self._config, trials[0].deployed.rows
-        return measure(
-            Reference(trials[0].folded, rows, plan, self._run),
-            trials,
-            plan,
-            self._stream(images, indices, "compare layers", self._larger),
-            self._workers,
-            HistogramConfig(config.bins, config.epsilon),
-        )
+    def comparison(self, trials: Sequence[Trial], plan: Plan) -> Callable[..., Measured]:
+        """Holds every trial's rows and outputs against the fp32 network that the user gave.
 
-    def own_errors(
-        self, trials: Sequence[OwnTrial], images: Any, indices: NDArray[np.int64]
-    ) -> list[list[OwnSums]]:
-        """Every trial's own errors, row by row; nothing where there are no trials."""
-        if not trials:
-            return []
-        chunks = self._stream(images, indices, "own errors", self._chunk)
-        return measure_own(self._rows, self._graph, trials, chunks, self._workers)
+        Args:
+            trials: of one fp32 network.
+            plan: what is measured of the outputs.
+
+        Returns:
+            What takes images, and indices of those that are scored; it keeps interpreters.
+        """
+        config, rows = self._config, trials[0].deployed.rows
+        reference = Reference(trials[0].folded, rows, plan, self._run)
+        histograms = HistogramConfig(config.bins, config.epsilon)
+        over = Comparison(reference, trials, plan, self._workers, histograms).over
+
+        def compare(images: Any, indices: NDArray[np.int64]) -> Measured:
+            blocks = self._blocks(images, indices, "compare layers", self._larger)
+            return reduce(Measured.merge, map(over, blocks))
+
+        return compare
+
+    def own_comparison(self, trials: Sequence[OwnTrial]) -> Callable[..., list[list[OwnSums]]]:
+        """Every trial's own errors, row by row; nothing where there are no trials.
+
+        Returns:
+            What takes images, and indices of those that are scored; it keeps interpreters.
+        """
+        over = OwnComparison(self._rows, self._graph, trials, self._workers).over
+
+        def compare(images: Any, indices: NDArray[np.int64]) -> list[list[OwnSums]]:
+            blocks = self._blocks(images, indices, "own errors", self._chunk)
+            return reduce(merged, map(over, blocks))
+
+        return compare if trials else lambda *_: []
 
     def _stream(
         self, images: Any, indices: NDArray[np.int64], what: str, size: int
     ) -> Iterable[Any]:
-        chunks = datasets.chunks(images, indices, size, self._config.preprocessing)
-        return self._progress(chunks, what, math.ceil(len(indices) / size))
+        (chunks,) = self._cut(images, [indices], what, size)
+        return chunks
+
+    def _blocks(
+        self, images: Any, indices: NDArray[np.int64], what: str, size: int
+    ) -> Iterator[Iterable[Any]]:
+        return self._cut(images, sampling.blocks(indices), what, size)
+
+    def _cut(
+        self, images: Any, blocks: Sequence[NDArray[np.int64]], what: str, size: int
+    ) -> Iterator[Iterable[Any]]:
+        """The chunks of one block after the other; progress is over all."""
+        mode = self._config.preprocessing
+        of_each = [math.ceil(len(block) / size) for block in blocks]
+        chunks = chain.from_iterable(datasets.chunks(images, b, size, mode) for b in blocks)
+        told = iter(self._progress(chunks, what, sum(of_each)))
+        return (islice(told, count) for count in of_each)
 
 
 def learned(

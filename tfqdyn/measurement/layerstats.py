@@ -5,6 +5,7 @@ the fp32 tensor alone; `WeightStats` a kernel. All sums are float64 and additive
 in order, and averages never averaged.
 """
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -169,6 +170,13 @@ class PairSums:
             self.channels, self.totals, self.p_counts, self.q_counts,
         )  # fmt: skip
         refuse_non_finite(broken)
+
+    def merge(self, other: "PairSums") -> "PairSums":
+        """The sums over both sets of images, of one layer under one calibration."""
+        merged = copy.copy(self)
+        for name in ("channels", "totals", "p_counts", "q_counts"):
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        return merged
 
     @property
     def elements(self) -> int:

@@ -103,6 +103,14 @@ class OutputSums:
             self.changed += int((best[0] != best[1]).sum())
             self.answers += len(best[0])
 
+    def merge(self, other: "OutputSums") -> "OutputSums":
+        """The sums over both sets of images."""
+        merged = OutputSums(self.output)
+        for name in ("error", "signal", "values", "answers", "changed", "divergence", "compared"):
+            setattr(merged, name, getattr(self, name) + getattr(other, name))
+        merged.largest = max(self.largest, other.largest)
+        return merged
+
     def _best(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         scores = values.reshape(-1, self.output.width)
         return two_classes(scores, self.output.threshold).argmax(axis=1)

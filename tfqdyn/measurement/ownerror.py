@@ -28,11 +28,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tfqdyn.measurement.capture import CutTensors
-from tfqdyn.measurement.layerstats import mean_decibels, pooled_decibels
+from tfqdyn.measurement.ownsums import OwnSums
 from tfqdyn.measurement.streaming import Activations, Chunk, Workers
 from tfqdyn.network.graph import Graph, Node
-from tfqdyn.numerics import loops, metrics
-from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError, refuse_non_finite
+from tfqdyn.numerics import loops
+from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.numerics.grid import LIMITS, QuantParams
 from tfqdyn.numerics.layouts import STORED
 from tfqdyn.quantization import fakequant
@@ -40,7 +40,6 @@ from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.quantization.converted import Converted
 from tfqdyn.quantization.cutting import CutModel, to_cut_tflite
 from tfqdyn.quantization.stepwise import Step, steps_of
-from tfqdyn.results import SOURCES, LayerResult, OwnError, spread
 from tfqdyn.schemes import UINT8
 from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.pairs import LayerPair
@@ -66,98 +65,56 @@ class OwnTrial:
         return cls(graph, to_cut_tflite(graph, ranges, float_layers, scheme))
 
 
-class OwnSums:
-    """Running sums of one row under one trial."""
+class OwnComparison:
+    """Own error and sources of every row, for every trial, over one block after another.
 
-    def __init__(self, params: QuantParams | None, channels: int) -> None:
-        self._scale, self._zero = 1.0, 0.0
-        if params is not None:
-            self._scale, self._zero = float(params.scale), float(params.zero_point)
-        self.channels = np.zeros((2, channels))
-        self.totals = np.zeros(len(loops.TOTALS))
-        self.values = 0
-        self.saturated = 0
-        self.sources: dict[str, float] = dict.fromkeys(SOURCES, 0.0)
-
-    def add(self, x: NDArray[np.float32], q: NDArray) -> None:
-        """Adds fp32 activations [N, ..., C] and the op's codes (or values) of the same size.
-
-        Raises:
-            NonFiniteError: a value is NaN or infinite; the sums are of no use then.
-        """
-        width = self.channels.shape[1]
-        shape = (len(x), x[0].size // width, width)
-        broken = loops.compare_own(
-            x.reshape(shape), q.reshape(shape), self._scale, self._zero, self.channels, self.totals
-        )
-        refuse_non_finite(broken)
-        self.values += x.size
-
-    @property
-    def qmse(self) -> float:
-        """Mean squared own error."""
-        _, square = self.channels
-        return float(square.sum() / self.values)
-
-    @property
-    def sqnr_db(self) -> float:
-        """Mean of the images' own SQNR in dB, see `layerstats.mean_decibels`."""
-        return mean_decibels(self.totals)
-
-    @property
-    def sqnr_pooled_db(self) -> float:
-        """Own SQNR in dB of the sums over all images."""
-        return pooled_decibels(self.totals)
-
-    @property
-    def bias_share(self) -> float:
-        """Share of the squared error that shifting channels would remove, in [0, 1]."""
-        shift, square = self.channels
-        per_channel = self.values / len(shift)
-        return float((shift**2).sum() / per_channel / square.sum()) if square.sum() else 0.0
-
-    @property
-    def source_sqnr_db(self) -> dict[str, float]:
-        """Pooled SQNR in dB of each source alone."""
-        signal = self.totals[loops.SIGNAL]
-        return {name: float(metrics.decibels(signal, e)) for name, e in self.sources.items()}
-
-
-def measure_own(
-    activations: Activations,
-    graph: Graph,
-    trials: Sequence[OwnTrial],
-    chunks: Iterable[Chunk],
-    workers: Workers,
-) -> list[list[OwnSums]]:
-    """Own error and sources of every row, for every trial, in one pass over the images.
+    Interpreters are made when the first chunk comes, and kept.
 
     Args:
         activations: gives the fp32 inputs, and the output of every row, for a chunk of images.
         graph: the fp32 network.
         trials: what it was converted to.
-        chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
-
-    Raises:
-        OverflowedError: an op gives NaN or infinity.
     """
-    steps = [step for step in steps_of(graph) if step.row is not None]
-    names = [*graph.inputs, *(step.node.name for step in steps)]
-    sums = [
-        [OwnSums(p.params, p.row.output_shape[-1]) for p in trial.cut.converted.pairs]
-        for trial in trials
-    ]
-    networks: list[list[CutTensors]] = []
-    for images, indices, _ in chunks:
-        values = dict(zip(names, activations(images), strict=True))
-        size = len(images) // workers.parts
-        if not networks:
-            networks = [[CutTensors(t.cut, size) for _ in range(workers.parts)] for t in trials]
-        for trial, cut, own in zip(trials, networks, sums, strict=True):
-            _add(values, names[len(graph.inputs) :], cut, own, indices, workers.executor)
-            _add_sources(values, graph, steps, trial, own, len(indices))
-    return sums
+
+    def __init__(
+        self, activations: Activations, graph: Graph, trials: Sequence[OwnTrial], workers: Workers
+    ) -> None:
+        self._activations, self._graph = activations, graph
+        self._trials, self._workers = trials, workers
+        self._steps = [step for step in steps_of(graph) if step.row is not None]
+        self._names = [*graph.inputs, *(step.node.name for step in self._steps)]
+        self._networks: list[list[CutTensors]] = []
+
+    def over(self, chunks: Iterable[Chunk]) -> list[list[OwnSums]]:
+        """The sums of every trial's rows, in one pass over a block.
+
+        Args:
+            chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts`
+                divides, and the same for every block.
+
+        Raises:
+            OverflowedError: an op gives NaN or infinity.
+        """
+        sums = [
+            [OwnSums(p.params, p.row.output_shape[-1]) for p in trial.cut.converted.pairs]
+            for trial in self._trials
+        ]
+        rows = self._names[len(self._graph.inputs) :]
+        for images, indices, _ in chunks:
+            values = dict(zip(self._names, self._activations(images), strict=True))
+            networks = self._of_size(len(images) // self._workers.parts)
+            for trial, cut, own in zip(self._trials, networks, sums, strict=True):
+                _add(values, rows, cut, own, indices, self._workers.executor)
+                _add_sources(values, self._graph, self._steps, trial, own, len(indices))
+        return sums
+
+    def _of_size(self, size: int) -> list[list[CutTensors]]:
+        """Every trial's interpreters, one for each part of a chunk."""
+        parts = range(self._workers.parts)
+        if not self._networks:
+            self._networks = [[CutTensors(t.cut, size) for _ in parts] for t in self._trials]
+        return self._networks
 
 
 def _add(
@@ -318,26 +275,3 @@ def _saturation(
     largest = np.abs(codes - zero).sum(axis=(0, 1, 2)) * 255 + bias
     top = LIMITS["int32"][1]
     return (top * unit).astype(np.float32) if (largest > top).any() else None
-
-
-def with_own(
-    layers: Sequence[LayerResult], sums: Sequence[Sequence[OwnSums]]
-) -> tuple[LayerResult, ...]:
-    """The rows with what tells own from inherited error."""
-    found = []
-    for i, layer in enumerate(layers):
-        own = [trial[i] for trial in sums]
-        by_source = [s.source_sqnr_db for s in own]
-        inherited = [q - s.qmse for q, s in zip(layer.qmse.trials, own, strict=True)]
-        error = OwnError(
-            qmse=spread([s.qmse for s in own]),
-            sqnr_db=spread([s.sqnr_db for s in own]),
-            sqnr_pooled_db=spread([s.sqnr_pooled_db for s in own]),
-            sqnr_infinite=spread([int(s.totals[loops.INFINITE]) for s in own]),
-            inherited_qmse=spread(inherited),
-            bias_share=spread([s.bias_share for s in own]),
-            source_sqnr_db={n: spread([b[n] for b in by_source]) for n in SOURCES},
-            saturated_share=sum(s.saturated for s in own) / sum(s.values for s in own),
-        )
-        found.append(replace(layer, own=error))
-    return tuple(found)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tfqdyn.datasets import Batch
 from tfqdyn.measurement.capture import KerasActivations
-from tfqdyn.measurement.streaming import Fp32
+from tfqdyn.measurement.measured import Fp32
 from tfqdyn.measurement.tasks import Plan
 from tfqdyn.network.folding import ORIGINAL, REMEDIED, Folded
 from tfqdyn.network.graph import LayerNode

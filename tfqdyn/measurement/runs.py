@@ -11,9 +11,9 @@ from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import assembly, summary
 from tfqdyn.measurement.asdeployed import Answered, deployed_kernels, notes_of
-from tfqdyn.measurement.ownerror import OwnSums, with_own
+from tfqdyn.measurement.measured import Measured
+from tfqdyn.measurement.ownsums import OwnSums, with_own
 from tfqdyn.measurement.sampling import calibration_split
-from tfqdyn.measurement.streaming import Measured
 from tfqdyn.measurement.tasks import CLASSIFICATION
 from tfqdyn.network.folding import REMEDIED
 from tfqdyn.results import DataRecord, DeployedKernels, RunResult

@@ -21,6 +21,8 @@ CHUNK_BYTES = 64 * 2**20
 """How many bytes of fp32 activations one chunk of images may take."""
 SCORED_BYTES = 3 * CHUNK_BYTES // 2
 """The same for images that are scored; conversion is over then."""
+BLOCK = 1000
+"""Scored images whose sums are kept apart from others', then merged."""
 SCORED = 2**32 - 1
 """The number of the trial that draws the scored images: one that no calibration has."""
 
@@ -61,6 +63,11 @@ def scored_images(dataset: Dataset, config: AnalysisConfig) -> NDArray[np.int64]
     if config.max_images is None or config.max_images >= available:
         return np.arange(available)
     return draw(available, config.max_images, config.seed, SCORED)
+
+
+def blocks(scored: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Indices of scored images, cut into blocks of `BLOCK`; the last one may be smaller."""
+    return [scored[start : start + BLOCK] for start in range(0, len(scored), BLOCK)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,9 @@
 A chunk of images goes through Keras once and, cut into one part a thread, through every trial's
 interpreters; then layers are compared in parallel, each by one thread, images in order. So
 memory holds one chunk, and figures depend neither on the chunk's size nor on the threads.
+
+Images come in blocks (`sampling.blocks`), each of which is summed up by itself; blocks are merged
+in their order. So figures do not depend on who sums up which block, either.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,38 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.datasets import Inputs
-from tfqdyn.measurement.gauges import Gauge
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
+from tfqdyn.measurement.measured import Fp32, Measured, Trial
 from tfqdyn.measurement.outputs import OutputSums, real
 from tfqdyn.measurement.tasks import Plan
-from tfqdyn.network.folding import Folded
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
-from tfqdyn.quantization.calibration import SiteRange
-from tfqdyn.quantization.deployed import Deployed, Run
+from tfqdyn.quantization.deployed import Run
 
 Activations = Callable[[Any], list[NDArray[np.float32]]]
 """fp32 values of sites for a chunk of images, a `datasets.Batch`."""
 Chunk = tuple[Any, NDArray[np.int64], list[bytes]]
 """As `datasets.chunks` yields them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Fp32:
-    """fp32 values of a chunk of images.
-
-    Attributes:
-        rows: of every row [N, ...], what its quantized values are held against.
-        outputs: of the network that the user gave, [N, ...] each.
-        logits: what class scores among them are made of, else the outputs themselves.
-        changed_logits: of the plan's main output in the network as remedies or training left it
-            [N, ...]; None where that is still the one given.
-    """
-
-    rows: list[NDArray[np.float32]]
-    outputs: list[NDArray[np.float32]]
-    logits: list[NDArray[np.float32]]
-    changed_logits: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,96 +39,80 @@ class Workers:
     parts: int
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """One calibration draw: the network, ranges of its sites, and what is deployed of it.
+class Comparison:
+    """The fp32 network held against every trial's quantized one, over one block after another.
 
-    Attributes:
-        folded: the network in fp32.
-        sites: the range of every deployed row.
-        deployed: the network with these ranges.
-    """
-
-    folded: Folded
-    sites: Sequence[SiteRange]
-    deployed: Deployed
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What the pass came to: trials that score the same images.
-
-    Attributes:
-        trials: what was run.
-        scored: positions of the images in their source, [N].
-        values: for every row the description of its fp32 activations.
-        pairs: for every trial and row the comparison.
-        plan: what was measured of the outputs.
-        outputs: for every trial and output the comparison.
-        logits: fp32 logits [N, K], float32, of the main output of the network that the user gave;
-            None, like the next three, where no output is one.
-        changed_logits: of the network as remedies or training left it [N, K]; None also where that
-            is still the one given.
-        quantized_logits: for every trial the dequantized logits [N, K].
-        scores: for every trial the deployed model's output codes [N, K].
-        gauges: of the fp32 network, then of every trial's, what `Plan.gauges` makes.
-        powers: for every input the mean square of every preprocessed image [N].
-        digests: SHA-256 of every image.
-    """
-
-    trials: Sequence[Trial]
-    scored: NDArray[np.int64]
-    values: Sequence[ValueSums]
-    pairs: Sequence[Sequence[PairSums]]
-    plan: Plan
-    outputs: Sequence[Sequence[OutputSums]]
-    logits: NDArray[np.float32] | None
-    changed_logits: NDArray[np.float32] | None
-    quantized_logits: Sequence[NDArray[np.float64]]
-    scores: Sequence[NDArray]
-    gauges: Sequence[Sequence[Gauge]]
-    powers: Sequence[NDArray[np.float64]]
-    digests: Sequence[bytes]
-
-
-def measure(
-    reference: Callable[[Any], Fp32],
-    trials: Sequence[Trial],
-    plan: Plan,
-    chunks: Iterable[Chunk],
-    workers: Workers,
-    config: HistogramConfig,
-) -> Measured:
-    """Runs every chunk through all networks and compares all layers.
+    Interpreters are made when the first chunk comes, and kept.
 
     Args:
         reference: gives the fp32 values for a chunk of images.
         trials: at least one; of the same rows.
         plan: what is measured of the outputs.
-        chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts` divides.
         workers: what runs interpreters and comparisons.
         config: bins and epsilon of the histograms.
 
     Raises:
-        OverflowedError: values of a row are NaN or infinite; the first such row is named.
         ValueError: the file holds no tensor of the main output's logits.
     """
-    comparison = _Comparison(trials, plan, workers, config)
-    for images, indices, digests in chunks:
-        comparison.add(reference(images), comparison.run(images), indices)
-        comparison.add_images(images, len(indices), digests)
-    return comparison.measured()
-
-
-class _Comparison:
-    """The running state of `measure`."""
 
     def __init__(
-        self, trials: Sequence[Trial], plan: Plan, workers: Workers, config: HistogramConfig
+        self,
+        reference: Callable[[Any], Fp32],
+        trials: Sequence[Trial],
+        plan: Plan,
+        workers: Workers,
+        config: HistogramConfig,
+    ) -> None:
+        self._reference, self._trials, self._plan = reference, trials, plan
+        self._workers, self._config = workers, config
+        self._logits_rows = logits_rows(plan, [row.name for row in trials[0].deployed.rows])
+        self._networks: list[list[Run]] = []
+
+    def over(self, chunks: Iterable[Chunk]) -> Measured:
+        """Runs every chunk of a block through all networks and compares all layers.
+
+        Args:
+            chunks: as `datasets.chunks` yields them; all of one size, which `workers.parts`
+                divides, and the same for every block.
+
+        Raises:
+            OverflowedError: values of a row are NaN or infinite; the first such row is named.
+        """
+        sums = _Sums(self._trials, self._plan, self._logits_rows, self._workers, self._config)
+        for images, indices, digests in chunks:
+            sums.add(self._reference(images), self._run(images), indices)
+            sums.add_images(images, len(indices), digests)
+        return sums.measured()
+
+    def _run(self, images: Any) -> list[list[list[NDArray]]]:
+        """What every trial's interpreters hold after a chunk: by trial, part, and row or output."""
+        count = len(images) // self._workers.parts
+        parts = [images[k * count : (k + 1) * count] for k in range(self._workers.parts)]
+        if not self._networks:
+            size = len(parts[0])
+            self._networks = [[t.deployed.runner(size) for _ in parts] for t in self._trials]
+        submit = self._workers.executor.submit
+        jobs = [
+            [submit(network, part) for network, part in zip(networks, parts, strict=True)]
+            for networks in self._networks
+        ]
+        return [[job.result() for job in row] for row in jobs]
+
+
+class _Sums:
+    """What one block comes to."""
+
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        plan: Plan,
+        logits: Sequence[int | None],
+        workers: Workers,
+        config: HistogramConfig,
     ) -> None:
         self._trials, self._plan, self._workers = trials, plan, workers
         rows = trials[0].deployed.rows
-        self._logits_rows = logits_rows(plan, [row.name for row in rows])
+        self._logits_rows = logits
         self._names = [row.name for row in rows]
         self.values = [ValueSums() for _ in rows]
         self.pairs = [
@@ -164,21 +131,6 @@ class _Comparison:
         self._scores: list[list[NDArray]] = [[] for _ in trials]
         self.outputs = [[OutputSums(output) for output in plan.outputs] for _ in trials]
         self.gauges = [plan.gauges() for _ in range(1 + len(trials))]
-        self._networks: list[list[Run]] = []
-
-    def run(self, images: Any) -> list[list[list[NDArray]]]:
-        """What every trial's interpreters hold after a chunk: by trial, part, and row or output."""
-        count = len(images) // self._workers.parts
-        parts = [images[k * count : (k + 1) * count] for k in range(self._workers.parts)]
-        if not self._networks:
-            size = len(parts[0])
-            self._networks = [[t.deployed.runner(size) for _ in parts] for t in self._trials]
-        submit = self._workers.executor.submit
-        jobs = [
-            [submit(network, part) for network, part in zip(networks, parts, strict=True)]
-            for networks in self._networks
-        ]
-        return [[job.result() for job in row] for row in jobs]
 
     def add(
         self,

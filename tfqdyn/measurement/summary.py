@@ -7,8 +7,8 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.measurement.measured import Measured
 from tfqdyn.measurement.outputs import Output, results_of
-from tfqdyn.measurement.streaming import Measured
 from tfqdyn.measurement.tasks import CLASSIFICATION
 from tfqdyn.numerics import classification, paired
 from tfqdyn.numerics.classification import two_classes
