@@ -156,7 +156,7 @@ def test_the_users_own_metric(own: str) -> None:
     [
         ("psnr", "must be package.module:function, received 'psnr'"),
         ("no_such_module_at_all:f", "cannot be imported: ModuleNotFoundError"),
-        ("own_metrics_of_a_test:nothing", "cannot be imported: AttributeError"),
+        ("own_metrics_of_a_test:nothing", "own_metrics_of_a_test has no 'nothing'"),
         ("own_metrics_of_a_test:value", "must be a function, it is int"),
         ("own_metrics_of_a_test:fails", r"failed: KeyError: 'boxes' .*points \(12, 4\)"),
         ("own_metrics_of_a_test:text", "must give a number or a dict of numbers, it gave str"),

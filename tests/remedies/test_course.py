@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import faulty_networks
 import keras
@@ -95,9 +96,33 @@ def test_auto_follows_the_diagnosis_and_stops(tmp_path) -> None:
     assert qkl[-1] < 0.5 * qkl[0]
     (record,) = json.loads((tmp_path / "choices.json").read_text())
     assert record["remedies"] == kept
+    assert record["attempts"][0]["qkl_div"] == list(choice.attempts[0].distance)
     assert findings_table(done).row_count >= 1
     assert attempts_table(done.choices).row_count == len(choice.attempts)
     assert named(done.stages[0]).model.name == "0_none"
+
+
+def test_auto_judges_networks_without_classes_by_their_outputs(tmp_path: Path) -> None:
+    """The sick network as an encoder of images, which has neither labels nor scores."""
+    sick = faulty_networks.dead_model()
+    head = keras.layers.Conv2D(3, 1, name="image")
+    model = keras.Model(sick.inputs, head(sick.get_layer("pw_relu").output))
+    data = Dataset("images", faulty_networks.photographs())
+    done = remedy(model, data, config=replace(CONFIG, trials=1), out=tmp_path)
+    (choice,) = done.choices
+    assert choice.remedies[0] == "zero_variance"
+    assert {attempt.yardstick.name for attempt in choice.attempts} == {"output noise over signal"}
+    sqnr = [stage.result.summary.outputs[0].sqnr_db.mean for stage in done.stages]
+    assert sqnr[-1] > sqnr[0] + 6
+    before, after = choice.attempts[0].distance
+    assert -10 * np.log10(before) == pytest.approx(sqnr[0], abs=2)  # of other images
+    assert -10 * np.log10(after) == pytest.approx(sqnr[1], abs=2)
+    for attempt in choice.attempts:
+        assert attempt.kept == (attempt.distance[1] <= 0.9 * attempt.distance[0])
+    (record,) = json.loads((tmp_path / "choices.json").read_text())
+    tried = record["attempts"][0]
+    assert (tried["yardstick"], tried["noise"]) == ("output noise over signal", [before, after])
+    assert "output noise over signal" in str(attempts_table(done.choices).columns[1].header)
 
 
 def test_every_trial_chooses_on_its_own_images() -> None:
@@ -114,7 +139,7 @@ def test_every_trial_chooses_on_its_own_images() -> None:
             assert scored == own.scored.tolist()
             assert not set(scored) & set(choice.held_out)
     assert done.choices[0].held_out != done.choices[1].held_out
-    assert done.choices[0].attempts[0].qkl_div != done.choices[1].attempts[0].qkl_div
+    assert done.choices[0].attempts[0].distance != done.choices[1].attempts[0].distance
 
 
 def chosen(monkeypatch: pytest.MonkeyPatch, *courses: tuple[str, ...]) -> None:

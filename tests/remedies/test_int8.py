@@ -127,7 +127,7 @@ def test_the_choice_of_remedies_and_sensitivity(tmp_path: Path) -> None:
     assert len(done.choices) == 1
     found = sensitivity(residual_net(), data, config, tmp_path)
     record = json.loads((tmp_path / "sensitivity.json").read_text())
-    assert record["int8"]["qkl_div"] == found.quantized.qkl_div
+    assert record["int8"]["qkl_div"] == found.quantized.distance
     assert len(record["layers"]) == 5
 
 

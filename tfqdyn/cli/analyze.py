@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tfqdyn.cli import inputs
 from tfqdyn.cli.command import Command, Given, Outcome
-from tfqdyn.cli.flags import Flag
+from tfqdyn.cli.flags import Flag, UsageError
 from tfqdyn.console import progress_bar, stage
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ def run(given: Given) -> Outcome:
     from tfqdyn.show import causes, figures, tables
 
     paths = {name: str(given[name]) for name in ("model", "data", "out")}
+    if given["import"]:
+        paths["import"] = ",".join(given["import"])
     result = replace(result, paths=paths)
     stage("write the report")
     results.write(result, given.out)
@@ -41,6 +43,9 @@ def run(given: Given) -> Outcome:
 def _files(given: Given) -> "RunResult":
     """The analysis of a float .tflite file and a quantized one; TensorFlow is not loaded."""
     config = inputs.config_of(given)
+    if given["import"]:
+        raise UsageError("--import registers layers of a .keras or .h5 file; two .tflite files "
+                         "need none")  # fmt: skip
     stage("read the files and the data")
     from tfqdyn import datasets, filepair
     from tfqdyn.tflite.file import read

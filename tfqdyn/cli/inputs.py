@@ -34,6 +34,14 @@ DATA = Flag(
 )  # fmt: skip
 
 
+IMPORT = Flag(
+    "import", tuple, (),
+    "Modules that register layers of your own with Keras, as Python imports them, from the current "
+    "folder too. Their code is run.",
+    FILES, "MODULE,...",
+)  # fmt: skip
+
+
 def _kind(setting: dataclasses.Field) -> type:
     """The type of a field's flag; of an optional field the type that it may have."""
     kind: Any = setting.type
@@ -57,7 +65,7 @@ def _settings() -> tuple[Flag, ...]:
 
 SETTINGS = _settings()
 """A flag for every field of `AnalysisConfig`, with its default."""
-ANALYSIS = (MODEL, DATA, OUT, *SETTINGS)
+ANALYSIS = (MODEL, DATA, OUT, IMPORT, *SETTINGS)
 """What a command takes that analyzes a model."""
 
 
@@ -93,14 +101,14 @@ def read(given: Given, **changed: Any) -> tuple[Any, "Dataset", AnalysisConfig]:
 
     Raises:
         UsageError: the configuration is refused.
-        ValueError: model or data are.
+        ValueError: model, data or a module to import are.
     """
     config = config_of(given, **changed)
     stage("read model and data")
     start_tensorflow(given)
     from tfqdyn import datasets, modelsource
 
-    model = modelsource.load(given["model"])
+    model = modelsource.load(given["model"], given["import"])
     shape = getattr(model, "input_shape", None)  # models that are not built have none
     size = shape[1:3] if isinstance(shape, tuple) and len(shape) == 4 else None
     size = None if size is None or None in size else size

@@ -31,7 +31,7 @@ def module_named(name: str, flag: str) -> ModuleType:
         sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         raise UserCodeError(
             f"--{flag}={name} cannot be imported: {type(error).__name__}: {error}"
         ) from error

@@ -10,17 +10,14 @@ References
     `r2_score`.
 """
 
-import importlib
 import numbers
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.datasets import DataError
+from tfqdyn.files.usercode import function_named
 from tfqdyn.numerics.classification import two_classes
 
 IGNORED = 255
@@ -214,30 +211,10 @@ def _is_number(value: Any) -> bool:
 
 
 def function_of(name: str) -> Callable[..., Any]:
-    """The function that "package.module:function" names, from the current folder too.
-
-    Importing it runs the module's code: that is what the user asks for by naming it.
+    """The user's function that `--metric` names.
 
     Raises:
-        DataError: there is no such module or function, or the module fails.
+        UserCodeError: see `usercode.function_named`.
     """
-    module, colon, function = name.partition(":")
-    if not module or not colon or not function:
-        raise DataError(
-            f"--metric must be package.module:function, received {name!r}; for example "
-            "my_metrics:mean_average_precision for a function of my_metrics.py in this folder"
-        )
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module)
-        for part in function.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # whatever the user's module raises
-        raise DataError(
-            f"--metric={name} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    if not callable(found):
-        raise DataError(f"--metric={name} must be a function, it is {type(found).__name__}")
-    return found
+    example = "my_metrics:mean_average_precision for a function of my_metrics.py in this folder"
+    return function_named(name, "metric", example)

@@ -12,7 +12,9 @@ tf_keras, which the analysis takes as it is.
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,12 +26,18 @@ from tfqdyn.network import weightfile
 from tfqdyn.network.description import Builder, Network, read
 from tfqdyn.network.description import ModelFileError as ModelFileError
 
+SUFFIXES = (".keras", ".h5", ".hdf5")
 WEIGHTS = "model.weights.h5"
 """The weights in a `.keras` archive."""
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, registered: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """The model in a file, for inference: without initializers, regularizers and the like.
+
+    Args:
+        path: a `.keras` or `.h5` file.
+        registered: classes of layers that are not Keras' own, by the names under which they are
+            registered with it; their code runs if the file names them.
 
     Returns:
         A Keras 3 model; a tf_keras one where Keras 3 refuses the layers of an `.h5` file.
@@ -42,18 +50,19 @@ def load(path: str | Path) -> Any:
     path = Path(path)
     if not path.exists():
         raise ModelFileError(f"model {str(path)!r} does not exist")
-    if path.suffix not in (".keras", ".h5", ".hdf5") or not path.is_file():
+    if path.suffix not in SUFFIXES or not path.is_file():
         raise ModelFileError(
             f"expected a .keras or .h5 file, a float .tflite file or the folder of a SavedModel, "
             f"received {str(path)!r}; save the model with model.save('name.keras')"
         )
-    model = _from_archive(path) if path.suffix == ".keras" else _from_h5(path)
+    read_file = _from_archive if path.suffix == ".keras" else _from_h5
+    model = read_file(path, registered)
     _check_weights(model)
     return model
 
 
-def _from_archive(path: Path) -> Any:
-    network, size = _described(path)
+def _from_archive(path: Path, registered: Mapping[str, Any]) -> Any:
+    network, size = _described(path, registered)
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
@@ -64,14 +73,14 @@ def _from_archive(path: Path) -> Any:
         import keras  # heavy; the checks above need no Keras
 
         try:
-            return _filled(network, keras, size, weights)
+            return _filled(Builder(keras, size, registered), network, weights)
         except ModelFileError:
             raise
         except Exception as error:  # Keras raises many kinds for what it cannot build
             raise ModelFileError(f"Keras cannot read {path}: {brief(error)}") from error
 
 
-def _described(path: Path) -> tuple[Network, int]:
+def _described(path: Path, registered: Mapping[str, Any]) -> tuple[Network, int]:
     """What an archive describes, and how many bytes of weights it holds."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -86,10 +95,10 @@ def _described(path: Path) -> tuple[Network, int]:
             description = archive.read(config)
     except ZIP_ERRORS as error:
         raise ModelFileError(f"{path} is not a readable .keras file: {brief(error)}") from error
-    return _network(path, description), weights.file_size
+    return _network(path, description, registered), weights.file_size
 
 
-def _from_h5(path: Path) -> Any:
+def _from_h5(path: Path, registered: Mapping[str, Any]) -> Any:
     found = _contents(path, str(path))
     if found.description is None:
         raise ModelFileError(
@@ -100,11 +109,11 @@ def _from_h5(path: Path) -> Any:
             f"{path} holds a model, but Keras reads only weights from files of such names; rename "
             "it to end in .h5 alone"
         )
-    network = _network(path, found.description)
+    network = _network(path, found.description, registered)
     import keras
 
     try:
-        return _filled(network, keras, found.size, path)
+        return _filled(Builder(keras, found.size, registered), network, path)
     except ModelFileError:
         raise
     except Exception as error:
@@ -112,7 +121,7 @@ def _from_h5(path: Path) -> Any:
     import tf_keras  # only what Keras 3 refuses needs it
 
     try:
-        return _filled(network, tf_keras, found.size, path)
+        return _filled(Builder(tf_keras, found.size, registered), network, path)
     except ModelFileError:
         raise
     except Exception as error:
@@ -121,14 +130,14 @@ def _from_h5(path: Path) -> Any:
         ) from error
 
 
-def _network(path: Path, description: str | bytes) -> Network:
+def _network(path: Path, description: str | bytes, registered: Mapping[str, Any]) -> Network:
     try:
         record = json.loads(description)
     except (ValueError, RecursionError) as error:
         raise ModelFileError(
             f"the description of the model in {path} is no JSON: {brief(error)}"
         ) from error
-    return read(record)
+    return read(record, registered)
 
 
 def _contents(path: Path, what: str) -> weightfile.Contents:
@@ -138,9 +147,9 @@ def _contents(path: Path, what: str) -> weightfile.Contents:
         raise ModelFileError(f"{what} is not a readable .h5 file: {brief(error)}") from error
 
 
-def _filled(network: Network, library: Any, size: int, weights: Path) -> Any:
-    """The network as a model of `keras` or `tf_keras`, with the weights of a file."""
-    model = Builder(library, size).model(network)
+def _filled(builder: Builder, network: Network, weights: Path) -> Any:
+    """The network as a model, with the weights of a file."""
+    model = builder.model(network)
     model.load_weights(weights)
     return model
 

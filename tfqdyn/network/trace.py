@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tfqdyn.network.opening import OpeningError, is_users, name_within, opened
+
 KERNEL_CLASSES = (
     "Conv1D",
     "Conv1DTranspose",
@@ -49,6 +51,8 @@ class Call:
         arguments: positional, then keyword arguments: constants, `Slot`s, and lists of them.
         output_shape: without the batch axis; None where a size is not fixed.
         shared: whether the layer is called more than once.
+        owner: the layer of the user's own that the call is inside of; "" for none.
+        problem: why a layer of the user's own could not be followed; "" for all others.
     """
 
     name: str
@@ -57,6 +61,13 @@ class Call:
     arguments: tuple[Any, ...]
     output_shape: tuple[int | None, ...]
     shared: bool = False
+    owner: str = ""
+    problem: str = ""
+
+    @property
+    def source(self) -> str:
+        """The name that the user knows: of the layer, or of the one that holds it."""
+        return self.owner or str(self.layer.name)
 
     @property
     def kind(self) -> str:
@@ -118,7 +129,7 @@ def trace(model: Any) -> Traced:
     given = getattr(model, "_outputs_struct", None)
     keys = {id(t): str(key) for key, t in given.items()} if isinstance(given, Mapping) else {}
     names = tuple(
-        keys.get(id(tensor), str(calls[place].call.layer.name))
+        str(keys.get(id(tensor), calls[place].call.source))
         for tensor, place in zip(outputs, places, strict=True)
     )
     return Traced(named, tuple(by_place[place] for place in places), names)
@@ -142,8 +153,13 @@ def _ends(model: Any) -> tuple[list[Any], list[Any]]:
     return list(inputs), list(outputs)
 
 
-def _replay(model: Any, sources: list[int], calls: list[_Collected]) -> list[int]:
-    """Appends the calls of `model`, called on `sources`; returns the places of its outputs."""
+def _replay(
+    model: Any, sources: list[int], calls: list[_Collected], within: tuple[str, str] = ("", "")
+) -> list[int]:
+    """Appends the calls of `model`, called on `sources`; returns the places of its outputs.
+
+    `within` has the user's layer that the model is, and what names in it begin with.
+    """
     inputs, outputs = _ends(model)
     known = {id(tensor): index for tensor, index in zip(inputs, sources, strict=True)}
     graph = getattr(model, "_functional", None) or model
@@ -154,10 +170,14 @@ def _replay(model: Any, sources: list[int], calls: list[_Collected]) -> list[int
             if not arriving:
                 continue
             feeds = [known[id(tensor)] for tensor in arriving]
+            name = name_within(within[1], layer) if within[0] else layer.name
             if is_model(layer):
-                produced = _replay(layer, feeds, calls)
+                produced = _replay(layer, feeds, calls, within)
+            elif is_users(layer):
+                produced = _opened(name, node, arriving, feeds, calls, within[0] or layer.name)
             else:
-                produced = [_append(layer, node, arriving, feeds, leaving, calls)]
+                call = Call(name, layer, (), (), (), owner=within[0])
+                produced = [_append(call, node, arriving, feeds, leaving, calls)]
             known.update({id(t): i for t, i in zip(leaving, produced, strict=True)})
     return [known[id(tensor)] for tensor in outputs]
 
@@ -169,9 +189,23 @@ def _node_parts(node: Any) -> tuple[Any, list[Any], list[Any]]:
     return node.layer, list(node.keras_inputs), _tensors(node.outputs)
 
 
+def _opened(
+    name: str, node: Any, arriving: list, feeds: list[int], calls: list[_Collected], owner: str
+) -> list[int]:
+    """The calls inside a layer of the user's own; the layer itself, where it has a problem."""
+    layer, _, leaving = _node_parts(node)
+    try:
+        model = opened(layer, arriving, node.arguments.args, node.arguments.kwargs)
+    except OpeningError as error:
+        call = Call(name, layer, (), (), (), owner=owner, problem=str(error))
+        return [_append(call, node, arriving, feeds, leaving, calls)]
+    return _replay(model, feeds, calls, (owner, name))
+
+
 def _append(
-    layer: Any, node: Any, arriving: list, feeds: list[int], leaving: list, calls: list[_Collected]
+    call: Call, node: Any, arriving: list, feeds: list[int], leaving: list, calls: list[_Collected]
 ) -> int:
+    layer = call.layer
     if len(leaving) != 1:
         raise UnsupportedModelError(
             f"layer {layer.name!r} ({type(layer).__name__}) has {len(leaving)} outputs; only "
@@ -184,7 +218,8 @@ def _append(
     slots = {id(tensor): Slot(i) for i, tensor in enumerate(arriving)}
     arguments = tuple(_with_slots(a, slots) for a in (*args, *kwargs.values()))
     shape = tuple(leaving[0].shape)[1:]
-    calls.append(_Collected(Call(layer.name, layer, (), arguments, shape), tuple(feeds)))
+    call = replace(call, arguments=arguments, output_shape=shape)
+    calls.append(_Collected(call, tuple(feeds)))
     return len(calls) - 1
 
 

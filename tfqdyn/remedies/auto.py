@@ -9,8 +9,9 @@ spread over draws includes the choice.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from tfqdyn.network.folding import Folded
 from tfqdyn.pipeline import measure_draws
 from tfqdyn.remedies.catalogue import REMEDIES
 from tfqdyn.remedies.images import CalibrationImages
-from tfqdyn.remedies.judging import QKL_DIV, yardstick_of
+from tfqdyn.remedies.judging import QKL_DIV, Yardstick, yardstick_of
 from tfqdyn.remedies.mixed_precision import output_distance
 from tfqdyn.remedies.record import RemedyError
 from tfqdyn.results.diagnosis import Finding, diagnose
@@ -38,16 +39,28 @@ NEVER_AUTO: tuple[str, ...] = ("mixed_precision", "equalization_relu")
 class Attempt:
     """A remedy that was tried: because of which finding, and what became of it.
 
-    `qkl_div` is the distance of the outputs on held-out images before and after, by `yardstick`:
-    the output QKL-Div of classifiers; `kept` whether it stayed.
+    `distance` is that of the outputs on held-out images before and after, by `yardstick`; `kept`
+    whether it stayed.
     """
 
     remedy: str
     because: str
-    qkl_div: tuple[float, float]
+    distance: tuple[float, float]
     kept: bool
     note: str = ""
-    yardstick: str = QKL_DIV.name
+    yardstick: Yardstick = QKL_DIV
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For `choices.json`, the distance by what it is: "qkl_div" or "noise"."""
+        return {
+            "remedy": self.remedy,
+            "because": self.because,
+            self.yardstick.short: self.distance,
+            "kept": self.kept,
+            "note": self.note,
+            "yardstick": self.yardstick.name,
+        }
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,11 @@ class Choice:
     attempts: tuple[Attempt, ...]
     findings: tuple[Finding, ...]
     held_out: tuple[int, ...]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For `choices.json`."""
+        return {**asdict(self), "attempts": [attempt.record for attempt in self.attempts]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +128,7 @@ def choose(
         found = steps.once(f"{name}_{remedy}", _Tried, trial)
         attempts.append(found.attempt)
         if found.folded is not None:
-            current, before, findings = found.folded, found.attempt.qkl_div[1], found.findings
+            current, before, findings = found.folded, found.attempt.distance[1], found.findings
     kept = tuple(attempt.remedy for attempt in attempts if attempt.kept)
     return Choice(kept, tuple(attempts), first, tuple(held_out.indices.tolist()))
 
@@ -124,7 +142,7 @@ def _try(
     judge: "_Judge",
 ) -> _Tried:
     """Fits a remedy and judges it; `before` is the distance of the network as it is."""
-    nothing = Attempt(remedy, because.text, (before, before), False, yardstick=judge.yardstick.name)
+    nothing = Attempt(remedy, because.text, (before, before), False, yardstick=judge.yardstick)
     try:
         remedied = REMEDIES[remedy](current, fitting)
     except RemedyError as error:
@@ -133,8 +151,8 @@ def _try(
         return _Tried(replace(nothing, note="no change"))
     after = judge.distance(remedied.folded)
     if not after <= (1.0 - LEAST_GAIN) * before:
-        return _Tried(replace(nothing, qkl_div=(before, after)))
-    kept = replace(nothing, qkl_div=(before, after), kept=True)
+        return _Tried(replace(nothing, distance=(before, after)))
+    kept = replace(nothing, distance=(before, after), kept=True)
     findings = () if after <= judge.yardstick.good_enough else judge.findings(remedied.folded)
     return _Tried(kept, remedied.folded, findings)
 

@@ -37,6 +37,11 @@ class Yardstick:
     tolerance: float
     good_enough: float
 
+    @property
+    def short(self) -> str:
+        """The key without what it is of: "qkl_div"."""
+        return self.key.removeprefix("output_")
+
 
 QKL_DIV = Yardstick("output QKL-Div", "nats of QKL-Div", "output_qkl_div", 0.01, 0.002)
 NOISE = Yardstick("output noise over signal", "of their signal", "output_noise", 0.001, 0.0001)

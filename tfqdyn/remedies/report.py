@@ -32,10 +32,10 @@ def findings_table(treatment: Treatment, count: int = MOST_FINDINGS) -> Table:
 
 
 def attempts_table(choices: Sequence[Choice]) -> Table:
-    """What `auto` tried on images that it held out: a row a remedy, medians over the trials."""
+    """What `auto` tried on images that it held out: one row per remedy, medians over the trials."""
     table = Table(title="tried on held-out images", title_justify="left")
     table.add_column("remedy")
-    named = {attempt.yardstick for choice in choices for attempt in choice.attempts}
+    named = {attempt.yardstick.name for choice in choices for attempt in choice.attempts}
     table.add_column(", ".join(sorted(named)) or "distance of outputs", justify="right")
     table.add_column("kept")
     table.add_column("because of", overflow="fold")
@@ -43,7 +43,7 @@ def attempts_table(choices: Sequence[Choice]) -> Table:
     for attempt in (attempt for choice in choices for attempt in choice.attempts):
         tried.setdefault(attempt.remedy, []).append(attempt)
     for remedy, attempts in tried.items():
-        before, after = (median(attempt.qkl_div[i] for attempt in attempts) for i in (0, 1))
+        before, after = (median(attempt.distance[i] for attempt in attempts) for i in (0, 1))
         verdict = _verdict(attempts, len(choices))
         table.add_row(remedy, f"{before:.3g} to {after:.3g}", verdict, attempts[0].because)
     return table

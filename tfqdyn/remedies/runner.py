@@ -97,7 +97,7 @@ def remedy(
         if out is not None and not stages:
             wholefiles.prepare(out, RESULTS)
             if choices:
-                _write_json(out / "choices.json", [asdict(choice) for choice in choices])
+                _write_json(out / "choices.json", [choice.record for choice in choices])
         stages.append(stage)
         if out is not None:
             _write_stage(stage, stages[0], out)

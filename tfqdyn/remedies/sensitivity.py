@@ -55,12 +55,12 @@ class Score:
 
     Attributes:
         accuracy: top-1, a fraction of 1; None without labels of classes.
-        qkl_div: distance of the outputs from fp32: output QKL-Div in nats of classifiers, else
-            noise over signal (`judging`).
+        distance: of the outputs from fp32, by the run's yardstick (`judging`): output QKL-Div in
+            nats of classifiers, else noise over signal.
     """
 
     accuracy: float | None
-    qkl_div: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ class Sensitivity:
     @property
     def worth_fp32(self) -> tuple[str, ...]:
         """The layers, at most `MOST_LAYERS`, that take `LEAST_GAIN` of the distance away alone."""
-        if not self.quantized.qkl_div > 0:
+        if not self.quantized.distance > 0:
             return ()
-        good = (1.0 - LEAST_GAIN) * self.quantized.qkl_div
-        found = [cost for cost in self.costs if cost.in_fp32.qkl_div <= good]
-        found.sort(key=lambda cost: cost.in_fp32.qkl_div)
+        good = (1.0 - LEAST_GAIN) * self.quantized.distance
+        found = [cost for cost in self.costs if cost.in_fp32.distance <= good]
+        found.sort(key=lambda cost: cost.in_fp32.distance)
         return tuple(cost.layer for cost in found[:MOST_LAYERS])
 
 
@@ -180,7 +180,7 @@ def sensitivity(
 def _gain(quantized: Score, in_fp32: Score) -> float:
     """What a layer in fp32 wins: accuracy, or distance of the outputs where there is none."""
     if in_fp32.accuracy is None or quantized.accuracy is None:
-        return quantized.qkl_div - in_fp32.qkl_div
+        return quantized.distance - in_fp32.distance
     return in_fp32.accuracy - quantized.accuracy
 
 
@@ -251,15 +251,15 @@ def rows_of(done: Sensitivity) -> list[dict[str, Any]]:
     Points are left out where there is no accuracy; of networks that are no classifiers the
     distances are "noise_in_fp32" and "noise_alone".
     """
-    what = done.yardstick.key.removeprefix("output_")
+    what = done.yardstick.short
     return [
         {
             "number": cost.number,
             "name": cost.layer,
             "kind": cost.kind,
             **_points(done, cost),
-            f"{what}_in_fp32": cost.in_fp32.qkl_div,
-            f"{what}_alone": cost.alone.qkl_div,
+            f"{what}_in_fp32": cost.in_fp32.distance,
+            f"{what}_alone": cost.alone.distance,
         }
         for cost in done.costs
     ]
@@ -276,6 +276,11 @@ def _points(done: Sensitivity, cost: LayerCost) -> dict[str, float]:
     }
 
 
+def _score(done: Sensitivity, score: Score) -> dict[str, float | None]:
+    """A score for `sensitivity.json`, the distance by what it is: "qkl_div" or "noise"."""
+    return {"accuracy": score.accuracy, done.yardstick.short: score.distance}
+
+
 def write(done: Sensitivity, out: Path) -> None:
     """Writes the command's files; `sensitivity.json` comes last."""
     rows = rows_of(done)
@@ -287,8 +292,8 @@ def write(done: Sensitivity, out: Path) -> None:
     wholefiles.write(out / "sensitivity.csv", text.getvalue().encode())
     figures.save(figures.costs(rows, done.yardstick.name), out / "sensitivity.png")
     record = {
-        "fp32": done.fp32,
-        done.scheme: done.quantized,
+        "fp32": _score(done, done.fp32),
+        done.scheme: _score(done, done.quantized),
         "layers": rows,
         "correlations": done.correlations,
         "worth_fp32": done.worth_fp32,
@@ -305,7 +310,7 @@ def shown(done: Sensitivity) -> list[Table]:
         scores = f"fp32 {tables.percent(done.fp32.accuracy)}, {done.scheme} "
         scores += f"{tables.percent(done.quantized.accuracy)}, "
     layers = Table(
-        title=f"layers: {scores}{done.yardstick.name} {done.quantized.qkl_div:.3g}",
+        title=f"layers: {scores}{done.yardstick.name} {done.quantized.distance:.3g}",
         title_justify="left",
     )
     rows = rows_of(done)

@@ -16,7 +16,8 @@ class RunResult:
     """Everything about one analysis.
 
     `tflite` holds every trial's converted model, `warnings` what forbids conclusions from the run,
-    and `paths` the "model", "data" and "out" of the command line that asked for it, if one did.
+    and `paths` the "model", "data", "out" and, if given, "import" of the command line that asked
+    for it, if one did.
     """
 
     config: Mapping[str, Any]

@@ -192,7 +192,7 @@ def _command(name: str, result: RunResult, flags: Mapping[str, Any], suffix: str
     paths = result.paths
     if not {"model", "data", "out"} <= set(paths):
         return ""
-    words = [f"--model={paths['model']}", f"--data={paths['data']}"]
+    words = [f"--{name}={paths[name]}" for name in ("model", "data", "import") if name in paths]
     for flag, value in flags.items():
         if value is True:
             words.append(f"--{flag}")

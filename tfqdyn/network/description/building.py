@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tfqdyn.network.description.records import Layer, Network, Output, outputs_in, with_outputs
@@ -17,10 +18,14 @@ class Builder:
     Args:
         library: `keras` or `tf_keras`.
         size: bytes of weights in the file.
+        registered: classes of the user's own, by the names that layers have of them.
     """
 
-    def __init__(self, library: Any, size: int) -> None:
+    def __init__(
+        self, library: Any, size: int, registered: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self._library = library
+        self._registered = registered
         self._room = size // SMALLEST_WEIGHT
         self._size = size
         self._shared: dict[int, Any] = {}
@@ -80,6 +85,8 @@ class Builder:
                 dtype=arguments.get("dtype"),
                 name=layer.name,
             )
+        elif layer.registered is not None:
+            made = self._registered[layer.registered].from_config(arguments)
         elif self._library.__name__ == "keras":
             entry = {"module": layer.module, "class_name": layer.kind, "config": arguments}
             made = self._library.saving.deserialize_keras_object({**entry, "registered_name": None})
@@ -92,7 +99,8 @@ class Builder:
 
     def _take(self, layer: Layer, shape: tuple[int | None, ...]) -> None:
         """Before a layer is built for inputs of a shape: that the file holds its weights."""
-        needed = WEIGHTS.get(layer.kind, lambda arguments, shape: 0)(layer.arguments, shape)
+        rule = None if layer.registered else WEIGHTS.get(layer.kind)
+        needed = rule(layer.arguments, shape) if rule else 0
         self._room -= needed
         if self._room < 0:
             raise ModelFileError(

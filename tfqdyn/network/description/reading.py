@@ -9,7 +9,7 @@ without modules), and Keras 3's of `.keras` files.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,18 +52,20 @@ _DTYPES = frozenset(
 )  # fmt: skip
 
 
-def read(description: Any) -> Network:
+def read(description: Any, registered: Collection[str] = ()) -> Network:
     """Reads the description of a model.
 
     Args:
         description: what `json.loads` gives.
+        registered: layers of the user's own that may be made, by the names under which they are
+            registered with Keras.
 
     Raises:
         UnsupportedModelError: it names code that is not Keras' own, or what the analysis does not
             cover; all of it is listed.
         ModelFileError: it is no description of a model, or contradicts itself.
     """
-    reader = _Reader()
+    reader = _Reader(registered)
     try:
         layer = reader.layer(mapping(description, "the description of a model"))
     except RecursionError:
@@ -72,7 +74,8 @@ def read(description: Any) -> Network:
         raise UnsupportedModelError(
             "the model file names code that is not Keras' own, which is not run: "
             + ", ".join(sorted(set(reader.foreign)))
-            + "; rebuild the model from standard layers, or export it where its code is "
+            + "; name the module that registers them with Keras (--import=package.module), rebuild "
+            "the model from standard layers, or export it where its code is "
             "(model.export('folder')) and analyze that folder"
         )
     if reader.unsupported:
@@ -87,7 +90,8 @@ def read(description: Any) -> Network:
 class _Reader:
     """Reads entries; collects what is foreign or not supported, so that all of it is listed."""
 
-    def __init__(self) -> None:
+    def __init__(self, registered: Collection[str]) -> None:
+        self._registered = registered
         self.foreign: list[str] = []
         self.unsupported: list[str] = []
 
@@ -102,6 +106,12 @@ class _Reader:
         name = text(given, "the name of a layer")
         number = entry.get("shared_object_id")
         layer = Layer(name, kind, shared=number if isinstance(number, int) else None)
+        known = entry.get("registered_name") or kind
+        if known in self._registered:
+            config = mapping(config, f"the config of {name!r}")
+            return replace(
+                layer, module="", arguments=self._arguments(config, name, kind), registered=known
+            )
         foreign = _foreign(entry, kind)
         if foreign:
             self.foreign.append(foreign)

@@ -21,7 +21,9 @@ class Output:
 class Layer:
     """A layer; `network` is what it holds if it is a model itself, else None.
 
-    `module` is where Keras 3 finds the class. Layers of one `shared` number are one layer.
+    `module` is where Keras 3 finds the class; `registered` is the name under which a class of the
+    user's own is registered with Keras, None for Keras' own. Layers of one `shared` number are one
+    layer.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Layer:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     network: "Network | None" = None
     shared: int | None = None
+    registered: str | None = None
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,12 @@ def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
     layer = call.layer
     if not call.inputs:
         return b.node("input", ())
+    if call.problem:
+        raise UnsupportedModelError(
+            f"layer {call.name!r} ({kind}) is not Keras' own, and what it calls cannot be "
+            f"followed: {call.problem}; write it with keras.layers and keras.ops, or export the "
+            "model (model.export('folder')) and analyze that folder"
+        )
     if getattr(layer, "data_format", None) == "channels_first":
         raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is channels_first; use NHWC")
     linear = kind == "Activation" and getattr(layer.activation, "__name__", "") == "linear"

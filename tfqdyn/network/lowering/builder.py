@@ -87,7 +87,7 @@ class Builder:
                 output_shape=tuple(shape if shape is not None else self.shape),
                 config=config,
                 weights=weights or {},
-                source=self._call.layer.name,
+                source=self._call.source,
                 shared=self._call.shared,
             )
         )
