@@ -91,6 +91,20 @@ def listener() -> keras.Model:
     return randomize(keras.Model(features, x, name="listener"))
 
 
+def transformer(norms: bool = True) -> keras.Model:
+    """One block on four patches of an image: attention and a GELU, normalized or not."""
+    keras.utils.set_random_seed(8)
+    x = image = keras.Input((4, 4, 3), name="image")
+    x = skip = k.Dense(8, name="embed")(k.Reshape((4, 12), name="patches")(x))
+    x = k.LayerNormalization(epsilon=1e-6, name="norm")(x) if norms else x
+    x = skip = k.Add(name="add")([skip, k.MultiHeadAttention(2, 4, name="mha")(x, x)])
+    x = k.LayerNormalization(epsilon=1e-6, name="norm_2")(x) if norms else x
+    x = k.Dense(8, name="narrow")(k.Dense(16, activation="gelu", name="wide")(x))
+    x = k.GlobalAveragePooling1D(name="gap")(k.Add(name="add_2")([skip, x]))
+    x = k.Dense(4, activation="softmax", name="head")(x)
+    return randomize(keras.Model(image, x, name="transformer"))
+
+
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:
     """Random uint8 images."""
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)

@@ -192,6 +192,46 @@ def test_a_float_file_of_sequences_has_the_rows_of_the_keras_model() -> None:
     ]
 
 
+TRANSFORMER = [
+    "embed", "norm", "mha_query", "mha_key", "mha_value", "mha_scores", "mha_scale", "mha_softmax",
+    "mha_context", "mha", "add", "norm_2", "wide", "wide_gelu", "narrow", "add_2", "gap", "head",
+    "head_softmax",
+]  # fmt: skip
+PLAIN = [name for name in TRANSFORMER if "norm" not in name]
+"""The same without normalizations."""
+PATCHES = images(12, size=4)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "float16", "simulated", "graph_transform_tool"])
+def test_a_transformer_has_a_row_for_each_part(scheme: str) -> None:
+    config = dataclasses.replace(CONFIG, scheme=scheme)
+    found = pipeline.analyze(task_networks.transformer(), PATCHES, config)
+    assert [row.name for row in found.layers] == TRANSFORMER
+    assert not found.skipped
+    worst = min(row.sqnr_db.mean for row in found.layers)
+    assert worst > {"int8": 15, "float16": 55, "simulated": 15, "graph_transform_tool": 8}[scheme]
+    if scheme == "int8":
+        assert {row.dtype for row in found.layers} == {"int8"}
+        note = "2 layers run in fp32 in part, for TFLite has no integer NEG: norm, norm_2"
+        assert found.notes == (note,)
+
+
+def test_int8_on_ranges_of_ours_takes_products_of_two_values() -> None:
+    config = dataclasses.replace(CONFIG, scheme="int8", calibrator="mse", own_error=True)
+    found = pipeline.analyze(task_networks.transformer(norms=False), PATCHES, config)
+    assert [row.name for row in found.layers] == PLAIN
+    assert {row.dtype for row in found.layers} == {"int8"}
+    assert min(row.sqnr_db.mean for row in found.layers) > 20
+    assert min(row.own.sqnr_db.mean for row in found.layers if row.own) > 25
+    with pytest.raises(UnsupportedModelError, match=r"'int8' with a calibrator.*\nlayer_norm"):
+        pipeline.analyze(task_networks.transformer(), PATCHES, config)
+
+
+def test_products_of_two_values_are_refused_in_uint8() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"simulated.* may:\nmatmul: layers 'mha'"):
+        lower(task_networks.transformer(norms=False), "uint8")
+
+
 @pytest.mark.parametrize("scheme", ["uint8", "int8", "simulated", "graph_transform_tool"])
 def test_gelu_is_taken_by_every_scheme(scheme: str) -> None:
     """Exact in the stem, by tanh behind it."""

@@ -115,14 +115,18 @@ def test_operations_that_the_converter_alone_takes_compute_the_same() -> None:
 
 
 def test_what_a_scheme_does_not_take_is_named_with_the_schemes_that_do() -> None:
-    model = image_model(k.LayerNormalization(name="a"), k.Conv2D(2, 1, activation="elu", name="b"))
-    for scheme in ("uint8", "simulated"):
+    norm = k.LayerNormalization(name="a")
+    both = image_model(norm, k.Conv2D(2, 1, activation="elu", name="b"))
+    others = "int8, int8_per_tensor, int16x8, dynamic, float16, float32"
+    simulations = f"{others}, simulated, graph_transform_tool"
+    for model, scheme, named in (
+        (both, "uint8", f"{others} may:\nlayer_norm: layers 'a'\nelu: layers 'b'"),
+        (both, "simulated", f"{others} may:\nelu: layers 'b'"),
+        (image_model(norm), "uint8", f"{simulations} may:\nlayer_norm: layers 'a'"),
+    ):
         with pytest.raises(UnsupportedModelError) as error:
             lower(model, scheme)
-        assert str(error.value) == (
-            f"scheme {scheme!r} does not take these layers; int8, int8_per_tensor, int16x8, "
-            "dynamic, float16, float32 may:\nlayer_norm: layers 'a'\nelu: layers 'b'"
-        )
+        assert str(error.value) == f"scheme {scheme!r} does not take these layers; {named}"
 
 
 def test_every_op_is_rounded_here_or_by_the_converter() -> None:

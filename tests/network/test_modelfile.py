@@ -197,6 +197,7 @@ KERNELS: dict[str, tuple[keras.layers.Layer, int]] = {
     "Conv2DTranspose": (keras.layers.Conv2DTranspose(6, 3, use_bias=False), 3 * 3 * 4 * 6),
     "Dense": (keras.layers.Dense(5, use_bias=False), 4 * 5),
     "DepthwiseConv2D": (keras.layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False), 72),
+    "EinsumDense": (keras.layers.EinsumDense("abcd,def->abcef", (8, 8, 5, 2)), 4 * 5 * 2),
     "LayerNormalization": (keras.layers.LayerNormalization(axis=[1, 3]), 2 * 8 * 4),
     "LayerNormalization without offset": (keras.layers.LayerNormalization(center=False), 4),
     "PReLU": (keras.layers.PReLU(shared_axes=[1, 2]), 4),
@@ -247,6 +248,19 @@ def test_huge_layers_are_refused_before_they_are_built(tmp_path: Path) -> None:
         tmp_path / "m.keras", lambda m: m["config"]["layers"][-1]["config"].update(units=10**8)
     )
     with pytest.raises(ModelFileError, match=r"'logits' \(Dense\) needs 1,600,000,000 weights"):
+        modelfile.load(tmp_path / "m.keras")
+
+
+def test_huge_attention_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    """4 channels: query 4 x 10^8 x 2, output 10^8 x 2 x 4, and 10^8 x 2 for key and value each."""
+    inputs = keras.Input((5, 4))
+    attention = keras.layers.MultiHeadAttention(3, 2, name="mha")
+    keras.Model(inputs, attention(inputs, inputs)).save(tmp_path / "m.keras")
+    rewritten(
+        tmp_path / "m.keras",
+        lambda m: m["config"]["layers"][-1]["config"].update(num_heads=10**8),
+    )
+    with pytest.raises(ModelFileError, match=r"'mha' .* needs 2,000,000,000 weights"):
         modelfile.load(tmp_path / "m.keras")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tfqdyn.numerics.layouts import LAYOUTS, Layout
-from tfqdyn.schemes import OWN_RANGES, WITHOUT_FILE
+from tfqdyn.schemes import INT8, OWN_RANGES, WITHOUT_FILE
 
 OURS = (*OWN_RANGES, *WITHOUT_FILE)
 """Schemes whose rounding is tfqdyn's, and not the converter's."""
@@ -126,6 +126,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "add": Op(("ADD",), pointwise=True, fuses_relu=True),
         "concatenate": Op(("CONCATENATION",), shares=True, picks=True, ordered=True),
         "divide": Op(("DIV",), rounded=(), pointwise=True, ordered=True),
+        "matmul": Op(("BATCH_MATMUL",), rounded=(INT8, *WITHOUT_FILE), ordered=True),
         "maximum": Op(("MAXIMUM",), shares=True, picks=True, pointwise=True),
         "minimum": Op(("MINIMUM",), shares=True, picks=True, pointwise=True),
         "multiply": Op(("MUL",), pointwise=True, fuses_relu=True),
@@ -136,7 +137,7 @@ OPS: Mapping[str, Op] = MappingProxyType(
         "exponential": _activation(operators=("EXP",)),
         "hard_shrink": _activation("threshold"),
         "hard_tanh": _activation(),
-        "layer_norm": Op(rounded=()),
+        "layer_norm": Op(rounded=WITHOUT_FILE),
         "log_sigmoid": _activation(),
         "mish": _activation(),
         "selu": _activation(),

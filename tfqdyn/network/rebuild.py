@@ -121,6 +121,10 @@ def _divide(node: Node, library: Any) -> Callable[[Any], Any]:
     return lambda pair: pair[0] / pair[1]
 
 
+def _matmul(node: Node, library: Any) -> Callable[[Any], Any]:
+    return lambda pair: pair[0] @ pair[1]
+
+
 def _activation(node: Node, library: Any) -> Any:
     function = library.activations.get(node.op)
     activation = partial(function, **node.config) if node.config else function
@@ -167,6 +171,7 @@ _LAYERS: dict[str, Callable[[Node, Any], Any]] = {
     "global_max": _pool("GlobalMaxPooling2D"),
     "layer_norm": lambda n, k: k.layers.LayerNormalization(name=name_of(n), **n.config),
     "leaky_relu": lambda n, k: k.layers.LeakyReLU(n.config["alpha"], name=name_of(n)),
+    "matmul": _matmul,
     "max_pool": _pool("MaxPooling2D"),
     "maximum": _plain("Maximum"),
     "mean": _pool("GlobalAveragePooling2D"),

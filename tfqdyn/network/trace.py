@@ -24,6 +24,7 @@ KERNEL_CLASSES = (
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "EinsumDense",
+    "MultiHeadAttention",
     "SeparableConv1D",
     "SeparableConv2D",
 )
@@ -49,6 +50,7 @@ class Call:
         layer: the Keras layer or operation.
         inputs: names of the calls whose outputs it reads; empty for the model's input.
         arguments: positional, then keyword arguments: constants, `Slot`s, and lists of them.
+        keywords: names of the keyword arguments, the last of `arguments`.
         output_shape: without the batch axis; None where a size is not fixed.
         shared: whether the layer is called more than once.
         owner: the layer of the user's own that the call is inside of; "" for none.
@@ -61,6 +63,7 @@ class Call:
     arguments: tuple[Any, ...]
     output_shape: tuple[int | None, ...]
     shared: bool = False
+    keywords: tuple[str, ...] = ()
     owner: str = ""
     problem: str = ""
 
@@ -218,7 +221,7 @@ def _append(
     slots = {id(tensor): Slot(i) for i, tensor in enumerate(arriving)}
     arguments = tuple(_with_slots(a, slots) for a in (*args, *kwargs.values()))
     shape = tuple(leaving[0].shape)[1:]
-    call = replace(call, arguments=arguments, output_shape=shape)
+    call = replace(call, arguments=arguments, keywords=tuple(map(str, kwargs)), output_shape=shape)
     calls.append(_Collected(call, tuple(feeds)))
     return len(calls) - 1
 

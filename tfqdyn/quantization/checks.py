@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.network.graph import Graph
-from tfqdyn.network.ops import OPS
+from tfqdyn.network.ops import OPS, takes
 from tfqdyn.numerics.grid import QuantParams, quantize, symmetric
 from tfqdyn.numerics.layouts import STORED
-from tfqdyn.schemes import Scheme
+from tfqdyn.schemes import INT8, Scheme
 from tfqdyn.tflite.dataflow import real_values
 from tfqdyn.tflite.file import INDICES, Tensor, TfliteFileError, TfliteModel
 from tfqdyn.tflite.pairs import LayerPair
@@ -138,7 +138,7 @@ def left_in_floats(
     kinds: set[str] = set()
     layers: dict[str, None] = {}
     for op in model.operators:
-        rows = [r for r in made_of.get(op.index, ()) if not graph.by_name[r].traits.rounded]
+        rows = [r for r in made_of.get(op.index, ()) if not takes(INT8, graph.by_name[r].op)]
         floats = {t for t in (*op.inputs, *op.outputs) if model.tensors[t].dtype == "float32"}
         if scheme.integer and rows and floats:
             tensors |= floats

@@ -10,6 +10,7 @@ An affine op runs as a 1x1 depthwise convolution: one integer op with an int32 o
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import keras
@@ -215,14 +216,13 @@ def _transposed_conv(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _dense(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    flat = x if len(x.shape) == 2 else tf.reshape(x, (-1, x.shape[-1]))
-    y = tf.nn.bias_add(tf.matmul(flat, kernel), _bias_of(node))
-    return y if len(x.shape) == 2 else tf.reshape(y, (-1, *node.output_shape))
+    return tf.nn.bias_add(tf.matmul(x, kernel), _bias_of(node))
 
 
 def _affine(node: Node, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     channels = node.output_shape[-1]
-    image = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
+    places = prod(node.output_shape[:-1])
+    image = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, places, channels))
     filters = tf.reshape(kernel, (1, 1, channels, 1))
     y = tf.nn.depthwise_conv2d(image, filters, (1, 1, 1, 1), "VALID")
     y = tf.nn.bias_add(y, _bias_of(node))
@@ -283,6 +283,14 @@ def _permute(node: Node, x: tf.Tensor) -> tf.Tensor:
     return tf.transpose(x, (0, *node.config["dims"]))
 
 
+def _layer_norm(node: Node, x: tf.Tensor) -> tf.Tensor:
+    axes = node.config["axis"]
+    mean, variance = tf.nn.moments(x, axes, keepdims=True)
+    sizes = [n if axis in (0, *axes) else 1 for axis, n in enumerate((1, *node.output_shape))]
+    gamma, beta = (tf.constant(node.weights[r].reshape(sizes)) for r in ("gamma", "beta"))
+    return (x - mean) * tf.math.rsqrt(variance + node.config["epsilon"]) * gamma + beta
+
+
 def _activation(node: Node, x: tf.Tensor) -> tf.Tensor:
     function: Any = keras.activations.get(node.op)
     return function(x, **node.config)
@@ -317,7 +325,9 @@ _EMITTERS: dict[str, Callable[..., Any]] = {
     "concatenate": lambda node, *values: tf.concat(values, node.config["axis"]),
     "crop": _crop,
     "global_max": _reduce(tf.reduce_max),
+    "layer_norm": _layer_norm,
     "leaky_relu": lambda node, x: tf.nn.leaky_relu(x, node.config["alpha"]),
+    "matmul": lambda node, a, b: tf.matmul(a, b),
     "max_pool": _pool(tf.nn.max_pool2d),
     "maximum": lambda node, a, b: tf.maximum(a, b),
     "mean": _reduce(tf.reduce_mean),

@@ -141,6 +141,28 @@ def _separable(arguments: Mapping[str, Any], shape: Shape) -> int:
     return _depthwise(arguments, shape) + middle * _size(arguments, "filters")
 
 
+def _einsum_dense(arguments: Mapping[str, Any], shape: Shape) -> int:
+    """By the letters of the kernel: sizes of what it reads, and of what it gives."""
+    equation = str(arguments.get("equation", "")).replace(" ", "").replace("->", ",").split(",")
+    if len(equation) != 3:
+        return 0
+    left, right, out = (part.split("...")[-1] for part in equation)
+    given = arguments.get("output_shape")
+    made = given if isinstance(given, list) else [given]
+    named = [n for n in made if isinstance(n, int) and 0 < n <= LARGEST]
+    sizes = dict(zip(reversed(out), reversed(named))) | dict(zip(reversed(left), reversed(shape)))
+    return math.prod(sizes.get(letter) or 1 for letter in right)
+
+
+def _attention(arguments: Mapping[str, Any], shape: Shape) -> int:
+    """The kernels of query and output, and of a key and a value of one channel at least."""
+    heads, key = _size(arguments, "num_heads"), _size(arguments, "key_dim")
+    value = _size(arguments, "value_dim") if arguments.get("value_dim") else key
+    given = arguments.get("output_shape")
+    out = _size(arguments, "output_shape") if given else shape[-1] or 1
+    return heads * (key * (shape[-1] or 1) + value * out + key + value)
+
+
 def _layer_norm(arguments: Mapping[str, Any], shape: Shape) -> int:
     given = arguments.get("axis", -1)
     axes = given if isinstance(given, list) else [given]
@@ -163,8 +185,10 @@ WEIGHTS: dict[str, Callable[[Mapping[str, Any], Shape], int]] = {
     "Dense": lambda arguments, shape: _size(arguments, "units") * (shape[-1] or 1),
     "DepthwiseConv1D": _depthwise,
     "DepthwiseConv2D": _depthwise,
+    "EinsumDense": _einsum_dense,
     "LayerNormalization": _layer_norm,
     "LayerScale": lambda arguments, shape: _size(arguments, "projection_dim"),
+    "MultiHeadAttention": _attention,
     "PReLU": _prelu,
     "SeparableConv1D": _separable,
     "SeparableConv2D": _separable,

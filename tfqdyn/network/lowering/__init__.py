@@ -3,7 +3,7 @@
 Dropout and augmentation vanish (they do nothing at inference), a layer's own activation becomes a
 node, separable convolutions become their two convolutions, swish and the hard sigmoids their
 parts, `Rescaling`, `Normalization` and arithmetic with constants an affine node. Layers of
-sequences are those of images of height 1.
+sequences are those of images of height 1, attention its projections, products and softmax.
 
 `LOWERINGS` is the list of what is supported: class name -> function; `ops.takes` says which
 scheme takes the nodes that they make.
@@ -14,11 +14,11 @@ from dataclasses import replace
 from typing import Any
 
 from tfqdyn.network.graph import Graph, Node, needed
-from tfqdyn.network.lowering import elementwise, linear, spatial
+from tfqdyn.network.lowering import attention, elementwise, linear, spatial
 from tfqdyn.network.lowering.builder import Builder
 from tfqdyn.network.ops import takes
 from tfqdyn.network.trace import Call, UnsupportedModelError, trace
-from tfqdyn.schemes import INT8, SCHEMES, UINT8
+from tfqdyn.schemes import INT8, SCHEMES, UINT8, WITHOUT_FILE
 
 IDENTITIES = {
     "Activation": "is linear",
@@ -89,6 +89,7 @@ def check_scheme(nodes: Iterable[Node], scheme: str | None) -> None:
     if refused:
         lines = [f"{op}: layers {', '.join(sorted(set(names)))}" for op, names in refused.items()]
         others = [name for name in SCHEMES if name != UINT8]  # the converter's, of any op
+        others += [o for o in WITHOUT_FILE if all(takes(o, op) for op in refused)]
         ours = " with a calibrator, float layers, own errors or remedies" if scheme == INT8 else ""
         raise UnsupportedModelError(
             f"scheme {scheme!r}{ours} does not take these layers; {', '.join(others)} may"
@@ -151,6 +152,7 @@ def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Activation": elementwise.activation,
     "Add": elementwise.merge("add"),
+    "Attention": attention.attention,
     "Average": elementwise.average,
     "AveragePooling1D": spatial.pool("average_pool"),
     "AveragePooling2D": spatial.pool("average_pool"),
@@ -167,9 +169,13 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Dense": linear.dense,
     "DepthwiseConv1D": linear.depthwise_conv,
     "DepthwiseConv2D": linear.depthwise_conv,
+    "Dot": attention.dot,
     "Divide": elementwise.merge("divide"),
     "ELU": elementwise.keras_activation("elu"),
+    "Einsum": attention.einsum,
+    "EinsumDense": attention.einsum_dense,
     "Elu": elementwise.keras_activation("elu"),
+    "ExpandDims": spatial.reshape,
     "Flatten": spatial.reshape,
     "Gelu": elementwise.keras_activation("gelu"),
     "GlobalAveragePooling1D": spatial.global_pool("mean"),
@@ -185,10 +191,12 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "LeakyReLU": elementwise.leaky_relu,
     "LogSigmoid": elementwise.keras_activation("log_sigmoid"),
     "LogSoftmax": elementwise.named_activation("log_softmax"),
+    "Matmul": attention.matmul,
     "MaxPooling1D": spatial.pool("max_pool"),
     "MaxPooling2D": spatial.pool("max_pool"),
     "Maximum": elementwise.merge("maximum"),
     "Minimum": elementwise.merge("minimum"),
+    "MultiHeadAttention": attention.multi_head_attention,
     "Multiply": elementwise.merge("multiply"),
     "Normalization": linear.normalization,
     "PReLU": elementwise.prelu,
@@ -208,10 +216,13 @@ LOWERINGS: dict[str, Callable[[Builder, Call, tuple[str, ...]], str]] = {
     "Softmax": elementwise.named_activation("softmax"),
     "Softplus": elementwise.keras_activation("softplus"),
     "Softsign": elementwise.keras_activation("softsign"),
+    "Squeeze": spatial.reshape,
     "Squareplus": elementwise.keras_activation("squareplus"),
     "Subtract": elementwise.merge("subtract"),
+    "Swapaxes": spatial.swap_axes,
     "Tanh": elementwise.named_activation("tanh"),
     "TanhShrink": elementwise.keras_activation("tanh_shrink"),
+    "Transpose": spatial.transpose,
     "TrueDivide": elementwise.merge("divide"),
     "UpSampling1D": spatial.upsampling,
     "UpSampling2D": spatial.upsampling,

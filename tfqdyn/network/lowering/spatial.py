@@ -4,6 +4,7 @@ Those of sequences are those of images of height 1, see `builder`.
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 from tfqdyn.network.lowering.builder import Builder
@@ -70,7 +71,31 @@ def crop(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
 
 
 def reshape(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    if prod(b.shape) != prod(b.shape_of(inputs[0])):
+        raise UnsupportedModelError(f"layer {call.name!r} ({call.kind}) moves the axis of images")
     return b.node("reshape", inputs)
+
+
+def transpose(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    """`keras.ops.transpose` of all axes but that of images."""
+    axes = call.layer.axes
+    return _permuted(b, call, inputs, [] if axes is None else [int(axis) for axis in axes])
+
+
+def swap_axes(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
+    """`keras.ops.swapaxes`."""
+    rank = len(b.shape) + 1
+    order = list(range(rank))
+    one, other = call.layer.axis1 % rank, call.layer.axis2 % rank
+    order[one], order[other] = other, one
+    return _permuted(b, call, inputs, order)
+
+
+def _permuted(b: Builder, call: Call, inputs: tuple[str, ...], order: list[int]) -> str:
+    order = [axis % len(order) for axis in order]
+    if order[:1] != [0]:
+        raise UnsupportedModelError(f"layer {call.name!r} ({call.kind}) moves the axis of images")
+    return b.node("permute", inputs, dims=tuple(order[1:]))
 
 
 def permute(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
