@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from typing import Any
 
 from rich import progress as bars
@@ -42,9 +43,13 @@ def progress_bar(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
 
 
 def if_watched(items: Iterable[Any], what: str, total: int) -> Iterator[Any]:
-    """Yields the items behind a progress bar in a terminal or a notebook; silently elsewhere."""
+    """Yields the items behind a progress bar in a terminal or a notebook; silently elsewhere.
+
+    A notebook draws bars with ipywidgets; without that package it has none.
+    """
     console = Console(stderr=True)
-    if not (console.is_terminal or console.is_jupyter):
+    drawn = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    if not drawn:
         yield from items
         return
     columns = (

@@ -5,14 +5,18 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from built import SIZE, STEP, Builder, chain, codes_feed, in_process, with_bias_moved
 
-from tfqdyn import cli
+from tfqdyn import cli, datasets
+from tfqdyn.commands import kernels
+from tfqdyn.config import AnalysisConfig
 from tfqdyn.engines import calls
+from tfqdyn.report import kernelspage
 from tfqdyn.tflite.file import parse
 
 IMAGES = 3
@@ -89,6 +93,27 @@ def test_names_are_text_in_the_page(files: Path) -> None:
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;" in page
     assert "<script" not in page
+
+
+def test_the_page_says_once_what_an_engine_refuses(files: Path) -> None:
+    data, out = datasets.load(str(files / "d.npz")), files / "out"
+    engines = ("builtin", "reference")
+    record = kernels.kernels(files / "m.tflite", data, engines, [], AnalysisConfig(), 0, out)
+    _, other = record.engines
+    no = [
+        replace(f, chained=None, alone=None, cause="", refused="no such") for f in other.operators
+    ]
+    several = replace(other, refused="it cannot", operators=tuple(no), kinds=())
+    page = kernelspage.render(replace(record, engines=(record.engines[0], several)))
+    assert page.count("no such") == 1
+    assert "reference refuses 4 of 4 operators alone (0, 1, 2, 3): no such" in page
+    assert "No engine but builtin ran an operator." in page
+    assert "<svg" not in page
+    one = replace(other, operators=(*other.operators[:3], no[3]))
+    page = kernelspage.render(replace(record, engines=(record.engines[0], one)))
+    assert "reference refuses 1 of 4 operators alone (3): no such" in page
+    assert page.count("<svg") == 1
+    assert page.count('<tr><td class="num">') == 3
 
 
 BAD = {

@@ -99,7 +99,7 @@ def test_tables_tell_the_loss_from_the_absolute_decrease() -> None:
     [
         (0.9, 0.86, (1.0, 7.0), "costs 4.0 points of accuracy (95 % interval 1.0 to 7.0 points)"),
         (0.8, 0.9, (-15.0, -5.0), "gains 10.0 points of accuracy (95 % interval 5.0 to 15.0"),
-        (0.8, 0.8, (-1.0, 1.0), "costs nothing of accuracy (95 % interval \N{MINUS SIGN}1.0 to"),
+        (0.8, 0.8, (-1.0, 1.0), "costs no accuracy (95 % interval \N{MINUS SIGN}1.0 to"),
     ],
 )
 def test_the_headline_says_what_is_known(

@@ -340,3 +340,25 @@ def test_compare_names_what_is_wrong(
 def test_compare_needs_a_folder_to_write_to(folders: Path, capfd: pytest.CaptureFixture) -> None:
     assert compare(f"{folders}/a") == 2
     assert capfd.readouterr().err.startswith("tfqdyn: --out is missing. ")
+
+
+def test_several_runs_are_told_apart_in_the_first_sentence_and_the_worst_is_open(
+    page: Page,
+) -> None:
+    def scoring(accuracy: float, **more: object) -> RunResult:
+        of = replace(analyzed().summary, fp32_accuracy=0.9, quantized_accuracy=spread([accuracy]))
+        return replace(analyzed(), summary=replace(of, **more), warnings=())
+
+    runs = {"healthy": scoring(0.85), "planted": scoring(0.125), "cured": scoring(0.875)}
+    text, _ = page(**runs)
+    assert "uint8 accuracy of 3 runs: healthy 85.00 %, planted 12.50 %, cured 87.50 %" in text
+    assert "(fp32 90.00 %)." in text
+    opened = re.findall(r'<details class="run" (open)?>\s*<summary>.*?</span>(\w+)</summary>', text)
+    assert [name for is_open, name in opened if is_open] == ["planted", "planted"]
+    many = {**runs, "d": scoring(0.5, fp32_accuracy=0.75), "e": scoring(0.625)}
+    text, _ = page(**many)
+    assert "of 5 runs: healthy 85.00 %, best cured 87.50 % (fp32 75.00 % to 90.00 %)." in text
+    none = scoring(0.5, fp32_accuracy=None, quantized_accuracy=None)
+    text, _ = page(**{**runs, "unlabeled": none})
+    decibels = summary.short(none.summary.outputs[0].sqnr_db.mean)
+    assert f"SQNR of the outputs of 4 runs: healthy {decibels} dB; " in text

@@ -1,14 +1,16 @@
 """A run as people want it: loaded by its folder, as a data frame, in a notebook."""
 
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from reported import HOSTILE, analyzed, renamed
 
 import tfqdyn
-from tfqdyn import results
+from tfqdyn import console, results
 
 
 @pytest.mark.parametrize("as_given", [str, Path])
@@ -44,6 +46,44 @@ def test_a_notebook_shows_summary_and_warnings_as_text() -> None:
     text = result._repr_html_()
     assert "<script>" not in text
     assert "It &lt;guesses&gt;." in text
-    assert f"{result.summary.fp32_accuracy:.2%}" in text
+    assert f"{100 * (result.summary.fp32_accuracy or 0):.2f} %" in text
     lowest = min(result.layers, key=lambda layer: layer.sqnr_pooled_db.mean)
     assert f"<td>{lowest.sqnr_pooled_db.mean:.1f}</td>" in text
+
+
+def test_pythons_prompt_shows_one_line() -> None:
+    result = analyzed()
+    line = repr(result)
+    assert line.startswith(f"<RunResult of {result.model.name}: images {result.data.images}, fp32")
+    assert line.endswith(f", {len(result.layers)} layers>")
+    accuracy = 100 * result.summary.quantized_accuracy.mean
+    assert f", uint8 accuracy {accuracy:.2f} %, output QKL-Div " in line
+    assert len(line) < 200
+    alarmed = repr(replace(result, warnings=("It guesses.",)))
+    assert alarmed.endswith(", warning: It guesses.>")
+    outputs = replace(result.summary, fp32_accuracy=None, quantized_accuracy=None, qkl_div=None)
+    (output,) = outputs.outputs
+    expected = f", output {output.name} {output.sqnr_db.mean:.1f} dB, "
+    assert expected in repr(replace(result, summary=outputs))
+
+
+def test_notebooks_have_bars_only_where_something_draws_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+
+    class Bars(contextlib.nullcontext):
+        def __init__(self, *columns: object, **how: object) -> None:
+            super().__init__(self)
+
+        def track(self, items: list[int], total: int, description: str) -> list[int]:
+            drawn.append(description)
+            return items
+
+    notebook = SimpleNamespace(is_jupyter=True, is_terminal=True)
+    monkeypatch.setattr(console, "Console", lambda **how: notebook)
+    monkeypatch.setattr(console.bars, "Progress", Bars)
+    for found, expected in ((None, []), (object(), ["loop"])):
+        monkeypatch.setattr(console, "find_spec", lambda name, found=found: found)
+        assert list(console.if_watched([1, 2], "loop", 2)) == [1, 2]
+        assert drawn == expected

@@ -4,11 +4,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from tfqdyn.files import wholefiles
-from tfqdyn.report.page import ASSETS
+from tfqdyn.report.templates import joined, template
 from tfqdyn.results.kernelrecords import (
     CONTEXT,
     INHERITED,
@@ -60,28 +57,41 @@ def write_page(record: KernelsRecord, path: Path) -> None:
 
 def render(record: KernelsRecord) -> str:
     """The page's text."""
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     others = [engine for engine in record.engines if engine.name != record.base]
-    return environment.get_template("kernels.html").render(
+    ran = [engine for engine in others if any(map(_compared, engine.operators))]
+    shown = [engine for engine in record.engines if engine in ran or engine.name == record.base]
+    return template("kernels.html").render(
         record=record,
         headline=headline(record),
         words=words,
-        others=others,
-        kinds=words.by_kind(others),
-        charts=[(engine, bars(record, engine)) for engine in others if engine.operators],
+        others=ran,
+        shown=shown,
+        kinds=words.by_kind(ran),
+        refusals=[text for engine in record.engines for text in refusals(record, engine)],
+        charts=[(engine, bars(record, engine)) for engine in ran],
         width=WIDTH,
         height=HEIGHT,
         rows=[
-            (operator, [_cell(_figures(engine, operator.index)) for engine in record.engines])
+            (operator, [_cell(_figures(engine, operator.index)) for engine in shown])
             for operator in record.operators
-            if any(_compared(_figures(engine, operator.index)) for engine in record.engines)
+            if any(_compared(_figures(engine, operator.index)) for engine in ran)
         ],
-        style=Markup((ASSETS / "page.css").read_text()),
+        style=joined("page.css", "kernels.css"),
         version=record.versions.get("tfqdyn", ""),
     )
+
+
+def refusals(record: KernelsRecord, engine: EngineRecord) -> list[str]:
+    """What an engine says of operators alone that it refuses, once for all of which it says it."""
+    said: dict[str, list[int]] = {}
+    for figures in engine.operators:
+        if figures.refused:
+            said.setdefault(figures.refused, []).append(figures.index)
+    return [
+        f"{engine.name} refuses {len(places)} of {len(record.operators)} operators alone "
+        f"({', '.join(map(str, places))}): {reason}"
+        for reason, places in said.items()
+    ]
 
 
 def headline(record: KernelsRecord) -> str:
@@ -112,10 +122,8 @@ def bars(record: KernelsRecord, engine: EngineRecord) -> list[Bar]:
     found = []
     for position, figures in enumerate(rows):
         operator, cell = record.operators[figures.index], _cell(figures)
-        title = (
-            f"{operator.index} {operator.kind} {operator.name}: whole file {cell.chained}, "
-            f"from equal inputs {cell.alone} {cell.cause}"
-        )
+        what = f"{operator.index} {operator.kind} {words.tensor(operator)}"
+        title = f"{what}: whole file {cell.chained}, from equal inputs {cell.alone} {cell.cause}"
         heights = (_height(figures.chained), _height(figures.alone))
         found.append(Bar(position * width, max(width - 1, width / 2), *heights, title.strip()))
     return found
@@ -133,7 +141,7 @@ def _figures(engine: EngineRecord, index: int) -> OpFigures | None:
 
 
 def _compared(figures: OpFigures | None) -> bool:
-    return figures is not None and any((figures.chained, figures.alone, figures.refused))
+    return figures is not None and any((figures.chained, figures.alone))
 
 
 def _cell(figures: OpFigures | None) -> OpCell:
@@ -146,5 +154,5 @@ def _cell(figures: OpFigures | None) -> OpCell:
         words.steps(figures.chained if figures.alone is None else figures.alone),
         WORDS.get(figures.cause, "cannot be told"),
         words.milliseconds(figures.milliseconds),
-        figures.refused or note,
+        "refused" if figures.refused else note,
     )

@@ -1,13 +1,11 @@
 """Everything -> one HTML file."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from tfqdyn.files import wholefiles
 from tfqdyn.report import blockrows, summary
@@ -16,10 +14,10 @@ from tfqdyn.report.charts import specifications
 from tfqdyn.report.inputs import Result, Run, named_runs
 from tfqdyn.report.layers import COLUMNS, layer_records
 from tfqdyn.report.panels import groups
+from tfqdyn.report.templates import joined, template
 from tfqdyn.results.layervalues import LAYER_VALUES
 from tfqdyn.show import causes
 
-ASSETS = Path(__file__).with_name("assets")
 SCRIPTS = ("page.js", "chart.js", "layerwise.js", "table.js", "channels.js", "start.js")
 """Our script's files in their order; the page holds them as one."""
 
@@ -45,12 +43,7 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
     """The page's text."""
     found = [causes.causes(run.result) for run in runs]
     networks = dict.fromkeys(run.result.model.name for run in runs)
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html").render(
+    return template("page.html").render(
         title=title or ", ".join(networks),
         headline=summary.headline(runs, found),
         runs=runs,
@@ -61,18 +54,14 @@ def render(runs: Sequence[Run], title: str | None = None) -> str:
         all_well=[causes.ALL_WELL if causes.loses_nothing(r.result) else "" for r in runs],
         more=[_more(run) for run in runs],
         data=_script_data(_data(runs)),
-        style=Markup((ASSETS / "page.css").read_text()),
-        script=Markup("\n".join((ASSETS / name).read_text() for name in SCRIPTS)),
+        style=joined("page.css"),
+        script=joined(*SCRIPTS),
         vega=Markup(vega()),
         unlike=_unlike(runs),
+        worst=summary.worst(runs),
         blocks=[blockrows.of_run(run, place) for place, run in enumerate(runs)],
         version=runs[0].result.versions.get("tfqdyn", ""),
     )
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken behind its underscores and slashes."""
-    return Markup(re.sub(r"([_/])(?=.)", r"\1<wbr>", str(escape(name))))
 
 
 def _more(run: Run) -> tuple[str, str]:

@@ -44,6 +44,8 @@ class Strip:
 
 
 LOST = "accuracy lost, points"
+MOST_TOLD = 4
+"""Runs whose accuracies the headline names one by one."""
 
 
 def _on_xnnpack(summary: Summary) -> Value:
@@ -196,21 +198,32 @@ def headline(runs: Sequence[Run], found: Sequence[Sequence[Cause]]) -> str:
         sentence = f"{scheme_of(runs)} {_told(runs[0].result.summary)}."
         cause = next((c.remarks[0].text for c in found[0] if c.title != WORST), "")
         return f"{sentence} First in the diagnosis: {cause}." if cause else sentence
-    first, scored = runs[0], [(run, strip(run.result.summary)) for run in runs]
-    accuracies = [(run, accuracy) for run, accuracy in scored if accuracy is not None]
-    if len(accuracies) < len(runs):
-        closest = min(runs, key=lambda run: run.result.summary.distance)
-        return (
-            f"Outputs of {len(runs)} runs: {first.name} {_outputs(first.result.summary)}; closest "
-            f"to fp32 {closest.name}, {_outputs(closest.result.summary)}."
-        )
-    best, _ = max(accuracies, key=lambda pair: pair[1].quantized)
-    return (
-        f"{scheme_of(runs)} accuracy of {len(runs)} runs: {first.name} "
-        f"{percent(first.result.summary.quantized_accuracy)}, best {best.name} "
-        f"{percent(best.result.summary.quantized_accuracy)} "
-        f"(fp32 {percent(best.result.summary.fp32_accuracy)})."
-    )
+    of_outputs = any(run.result.summary.quantized_accuracy is None for run in runs)
+    told = [f"{run.name} {_short(run.result.summary, of_outputs)}" for run in runs]
+    if len(runs) > MOST_TOLD:
+        places = range(len(runs))
+        best = min(places, key=lambda place: _badness(runs[place].result.summary))
+        told = [told[0], f"best {told[best]}"]
+    if of_outputs:
+        return f"SQNR of the outputs of {len(runs)} runs: {'; '.join(told)}."
+    accuracies = sorted(run.result.summary.fp32_accuracy or 0.0 for run in runs)
+    fp32 = " to ".join(dict.fromkeys(percent(accuracies[end]) for end in (0, -1)))
+    return f"{scheme_of(runs)} accuracy of {len(runs)} runs: {', '.join(told)} (fp32 {fp32})."
+
+
+def _short(summary: Summary, of_outputs: bool) -> str:
+    return _outputs(summary) if of_outputs else percent(summary.quantized_accuracy)
+
+
+def _badness(summary: Summary) -> float:
+    """0 is best: what is wrong of the answers, or the distance of the outputs without labels."""
+    accuracy = summary.quantized_accuracy
+    return summary.distance if accuracy is None else 1.0 - accuracy.mean
+
+
+def worst(runs: Sequence[Run]) -> int:
+    """The place of the run that quantization does most to; the first of several."""
+    return max(range(len(runs)), key=lambda place: _badness(runs[place].result.summary))
 
 
 def _told(summary: Summary) -> str:
@@ -235,14 +248,14 @@ def _cost(summary: Summary) -> str:
     assert summary.fp32_accuracy is not None
     assert summary.quantized_accuracy is not None
     lost = 100 * (summary.fp32_accuracy - summary.quantized_accuracy.mean)
-    what = f"costs {lost:.1f} points" if lost > 0 else f"gains {-lost:.1f} points"
+    what = f"{'costs' if lost > 0 else 'gains'} {abs(lost):.1f} points of accuracy"
     if abs(lost) < 0.05:
-        what = "costs nothing"
+        what = "costs no accuracy"
     if summary.loss is None:
-        return f"{what} of accuracy"
+        return what
     ends = [end if lost > 0 else -end for end in summary.loss.interval]
     low, high = (f"{end:.1f}".replace("-", MINUS) for end in sorted(ends))
-    return f"{what} of accuracy (95 % interval {low} to {high} points)"
+    return f"{what} (95 % interval {low} to {high} points)"
 
 
 def setup(runs: Sequence[Run]) -> tuple[Row, ...]:

@@ -11,7 +11,7 @@ from tfqdyn.results.records import SCHEMA, DataRecord, LayerResult, ModelRecord
 from tfqdyn.results.summaries import Summary
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """Everything about one analysis.
 
@@ -31,7 +31,7 @@ class RunResult:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict)
-    tflite: tuple[bytes, ...] = field(default=(), repr=False)
+    tflite: tuple[bytes, ...] = ()
 
     @property
     def trials(self) -> int:
@@ -54,6 +54,9 @@ class RunResult:
             ImportError: pandas is not installed.
         """
         return shown.to_dataframe(self.layers)
+
+    def __repr__(self) -> str:
+        return shown.to_line(self)
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""

@@ -25,19 +25,35 @@ def to_dataframe(layers: Sequence[LayerResult]) -> Any:
     return pandas.DataFrame(rows, columns=layercsv.columns(rows))
 
 
-def to_html(result: Any) -> str:
-    """The summary and the layers of lowest SQNR of a `RunResult` as HTML, names escaped."""
+def facts(result: Any) -> list[tuple[str, str]]:
+    """The figures of a `RunResult` that are shown first: what each is, and the figure."""
     summary = result.summary
-    head = [("network", result.model.name), ("images", f"{result.data.images:,}")]
+    found = [("network", result.model.name), ("images", f"{result.data.images:,}")]
     if summary.fp32_accuracy is not None:
-        head.append(("fp32 accuracy", f"{summary.fp32_accuracy:.2%}"))
+        found.append(("fp32 accuracy", f"{100 * summary.fp32_accuracy:.2f} %"))
     if summary.quantized_accuracy is not None:
         scheme = str(result.config.get("scheme", "quantized"))
-        head.append((f"{scheme} accuracy", f"{summary.quantized_accuracy.mean:.2%}"))
+        found.append((f"{scheme} accuracy", f"{100 * summary.quantized_accuracy.mean:.2f} %"))
     if summary.qkl_div is not None:
-        head.append(("output QKL-Div", f"{summary.qkl_div.mean:.3g}"))
+        found.append(("output QKL-Div", f"{summary.qkl_div.mean:.3g}"))
+    if summary.fp32_accuracy is None:
+        found += [(f"output {o.name}", f"{o.sqnr_db.mean:.1f} dB") for o in summary.outputs]
+    return found
+
+
+def to_line(result: Any) -> str:
+    """A `RunResult` in one line, for Python's prompt."""
+    (_, name), *figures = facts(result)
+    told = ", ".join(f"{what} {figure}" for what, figure in figures)
+    alarm = f", warning: {result.warnings[0]}" if result.warnings else ""
+    return f"<RunResult of {name}: {told}, {len(result.layers)} layers{alarm}>"
+
+
+def to_html(result: Any) -> str:
+    """The summary and the layers of lowest SQNR of a `RunResult` as HTML, names escaped."""
     alarms = "".join(f"<p><strong>Warning: {escape(w)}</strong></p>" for w in result.warnings)
-    facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in head)
+    told = facts(result)
+    head = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in told)
     worst = sorted(result.layers, key=lambda layer: layer.sqnr_pooled_db.mean)[:MOST_ROWS]
     titles = "".join(f"<th>{t}</th>" for t in ("no.", "layer", "kind", "SQNR in dB", "QMSE"))
     rows = "".join(
@@ -48,6 +64,6 @@ def to_html(result: Any) -> str:
     )
     count = f"<p>The {len(worst)} of {len(result.layers)} layers with the lowest SQNR:</p>"
     return (
-        f"{alarms}<table>{facts}</table>{count}"
+        f"{alarms}<table>{head}</table>{count}"
         f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
     )

@@ -11,6 +11,7 @@ from tfqdyn.results.kernelrecords import (
     Counted,
     EngineRecord,
     KernelsRecord,
+    OpRecord,
 )
 
 NONE = "-"
@@ -44,6 +45,11 @@ def milliseconds(value: float | None) -> str:
     return NONE if value is None else f"{float(f'{value:.3g}'):,g}"
 
 
+def tensor(operator: OpRecord) -> str:
+    """The name of an operator's output; of names that a converter joined by ";" the first."""
+    return operator.name.partition(";")[0]
+
+
 def first(record: KernelsRecord, engine: EngineRecord) -> str:
     """The first operator that diverges, and whose doing that is, in words."""
     if engine.refused is not None:
@@ -54,7 +60,7 @@ def first(record: KernelsRecord, engine: EngineRecord) -> str:
         return "none"
     operator = record.operators[engine.first]
     why = CAUSES.get(engine.first_cause, "whose doing it is cannot be told")
-    return f"{operator.index} {operator.kind} {operator.name} ({why})"
+    return f"{operator.index} {operator.kind} {tensor(operator)} ({why})"
 
 
 def accuracy(engine: EngineRecord) -> str:
