@@ -80,20 +80,20 @@ class AnalysisConfig:
     percentile: float | None = field(
         default=None,
         metadata={
-            HELP: "What the percentile calibrators cut at each end, in percent; by default 1 of "
-            "values, 5 of images' extrema."
+            HELP: "Percent that the percentile calibrators cut off at each end; by default 1 (of "
+            "values), or 5 (of images' extrema)."
         },
     )
-    calibration_size: int = field(default=64, metadata={HELP: "Images in a calibration draw."})
+    calibration_size: int = field(default=64, metadata={HELP: "Images per calibration draw."})
     trials: int = field(default=5, metadata={HELP: "How many calibration draws."})
     max_images: int | None = field(
         default=None, metadata={HELP: "Score at most this many test images; by default all."}
     )
-    batch_size: int = field(default=50, metadata={HELP: "Most images in one forward pass."})
-    threads: int = field(default=2, metadata={HELP: "Threads."})
+    batch_size: int = field(default=50, metadata={HELP: "The most images in one forward pass."})
+    threads: int = field(default=2, metadata={HELP: "Threads to compute with."})
     seed: int = field(default=0, metadata={HELP: "Seeds the draws of images."})
     bins: int = field(default=128, metadata={HELP: "Bins of the layers' histograms."})
-    epsilon: float = field(default=1e-9, metadata={HELP: "What each bin's probability gains."})
+    epsilon: float = field(default=1e-9, metadata={HELP: "Added to each bin's probability."})
     float_layers: tuple[str, ...] = field(default=(), metadata={HELP: "Layers that stay in fp32."})
     own_error: bool = field(
         default=False, metadata={HELP: "Measure each layer's own error and its sources too."}
@@ -109,20 +109,20 @@ class AnalysisConfig:
     mixed_bits: int = field(
         default=0,
         metadata={
-            HELP: "Simulated: bits that a depthwise layer gains, group convolutions in part."
+            HELP: "Simulated: extra bits for depthwise layers; group convolutions get some of them."
         },
     )
     without: tuple[str, ...] = field(
         default=(),
         metadata={
-            HELP: f"{GRAPH_TRANSFORM_TOOL}: which of its deviations from TFLite to leave out."
+            HELP: f"{GRAPH_TRANSFORM_TOOL}: its deviations from TFLite that are to be left out."
         },
     )
     task: str | None = field(
         default=None,
         metadata={
-            HELP: f"What labels are held against outputs as: {', '.join(TASKS)}; KIND:OUTPUT "
-            "for one of several outputs. By default as shapes and labels tell."
+            HELP: f"What the labels are for: {', '.join(TASKS)}; KIND:OUTPUT for one of several "
+            "outputs. By default guessed from the shapes, and reported."
         },
     )
     metric: str | None = field(

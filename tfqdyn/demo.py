@@ -1,4 +1,4 @@
-"""What happened to MobileNet-V1, told on a small network in two minutes; nothing is downloaded.
+"""What happened to MobileNet-V1, told on a small network in about a minute; nothing is downloaded.
 
     OUT/healthy.keras   a depthwise separable network, trained on scikit-learn's digits
     OUT/planted.keras   the same fp32 function with the fault of the published MobileNet-V1

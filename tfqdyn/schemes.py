@@ -34,11 +34,13 @@ class Scheme:
 
 
 SCHEMES = {
-    "uint8": Scheme("uint8", "uint8", False, True, "asymmetric, one scale a tensor"),
+    "uint8": Scheme("uint8", "uint8", False, True, "asymmetric, one scale per tensor"),
     "int8": Scheme(
-        "int8", "int8", True, True, "TFLite's default: symmetric weights, one scale a channel"
+        "int8", "int8", True, True, "TFLite's default: symmetric weights, one scale per channel"
     ),
-    "int8_per_tensor": Scheme("int8", "int8", False, True, "symmetric weights, one scale a tensor"),
+    "int8_per_tensor": Scheme(
+        "int8", "int8", False, True, "symmetric weights, one scale per tensor"
+    ),
     "int16x8": Scheme("int16", "int8", True, True, "symmetric activations in 16 bits"),
     "dynamic": Scheme(
         "float32", "int8", True, False, "weights in 8 bits, activations rounded as they come"

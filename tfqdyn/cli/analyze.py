@@ -78,8 +78,8 @@ and prints the summary and the layers to look at first.
 
 Writes report.html (open it in a browser), results.json (every figure), layers.csv (one row per
 layer), layers.png, and every trial's .tflite file. With --tflite it analyzes a file that some
-other tool made of the model, instead of converting; --model may be the float .tflite file that it
-was made of then, whatever its operators are. --scheme=simulated with --weight_bits and
+other tool made of the model, instead of converting; then --model may also be the float .tflite
+file that it was made from, whatever its operators are. --scheme=simulated with --weight_bits and
 --activation_bits analyzes other bit widths, without a file.
 """,
     "tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=runs/net",

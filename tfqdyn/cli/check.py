@@ -52,7 +52,7 @@ run can be the next baseline.
         Flag("baseline", str, None, "Folder of the run that this one must not be worse than.",
              inputs.FILES, "DIR", required=True),
         *OWN,
-        Flag("tolerance", float, 1.0, "Decibels that an SQNR may fall besides its spread.",
+        Flag("tolerance", float, 1.0, "Decibels by which an SQNR may fall beyond its spread.",
              "What fails"),
         THREADS,
     ),

@@ -44,7 +44,7 @@ COMMAND = Command(
     """
 Trains a small depthwise separable network on scikit-learn's digits and analyzes it, plants the
 fault of the published MobileNet-V1 without changing what the network computes in fp32, shows why
-it collapses in 8 bits, and cures it. Takes about two minutes on two cores. Writes report.html over
+it collapses in 8 bits, and cures it. Takes about a minute on two cores. Writes report.html over
 the three networks, the networks themselves, and what `analyze` and `remedy` write of them.
 """,
     "tfqdyn demo --out=runs/demo",
@@ -53,7 +53,7 @@ the three networks, the networks themselves, and what `analyze` and `remedy` wri
         Flag("epochs", int, 10, "Passes over the 1,438 training images.", "Training"),
         Flag("trials", int, 3, "How many calibration draws.", "Analysis"),
         Flag("seed", int, 0, "Seeds training, planting and draws.", "Analysis"),
-        Flag("threads", int, 2, "Threads.", "Analysis"),
+        Flag("threads", int, 2, "Threads to compute with.", "Analysis"),
     ),
     run,
 )

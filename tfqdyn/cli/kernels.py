@@ -43,7 +43,7 @@ Runs a .tflite file on the same codes in several engines, each in a process of i
 file as applications run it, the whole file with every tensor kept, and every operator alone, from
 what the first engine's operator read. Prints what differs, the first operator that does, and
 whether that is its own doing; accuracy where there are labels. --dump adds tensors that a device
-wrote. An engine that refuses the file, or crashes on it, gives a row that says so.
+wrote. An engine that refuses the file, or crashes on it, gets a row that says so.
 
 Writes kernels.html, kernels.json, kernels.csv, and inputs_0.npy, ...: what all engines read, for
 a device to read the same.

@@ -57,7 +57,7 @@ and needs {INSTALL}.
 """,
     "tfqdyn show runs/net",
     (
-        Flag("port", int, 8080, "Of the local server; the next free one, by default."),
+        Flag("port", int, 8080, "Port of the local server; if it is taken, the next free one."),
         Flag("open", bool, True, "Open the browser."),
     ),
     run,

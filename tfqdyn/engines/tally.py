@@ -92,7 +92,7 @@ class Tally:
             return ()
         return (
             f"Operators that compute something else alone than in the file: {', '.join(odd)}; of "
-            "them, own and inherited differences cannot be told apart.",
+            "them, own and inherited differences cannot be distinguished.",
         )
 
     def _add(self, sums: Sums, base: Values, other: Values) -> None:

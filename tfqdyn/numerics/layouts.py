@@ -57,7 +57,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "affine": Layout("K"),
     }
 )
-"""Of Keras' kernels, by the op of `network.ops`; affine ops multiply with one number a channel."""
+"""Of Keras' kernels, by the op of `network.ops`; affine ops multiply by one number per channel."""
 STORED: Mapping[str, Layout] = MappingProxyType(
     {
         "CONV_2D": Layout("KHWI"),

@@ -58,7 +58,7 @@ class Trained:
     """What quantization-aware training came to.
 
     Attributes:
-        history: a record an epoch.
+        history: one record per epoch.
         tflite: the converted file.
         before: analysis of the network as it came.
         after: analysis of the trained one.

@@ -42,7 +42,7 @@ class UntrainableError(ValueError):
 
 
 def twin(graph: Graph, outputs: list[str] | None = None) -> Any:
-    """The tf_keras model of a graph, folded or not; shared layers become one layer a call."""
+    """The tf_keras model of a graph, folded or not; shared layers become one layer per call."""
     return to_keras(graph, outputs, tf_keras)
 
 

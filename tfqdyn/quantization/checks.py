@@ -166,7 +166,7 @@ def _kernel_problems(model: TfliteModel, pair: LayerPair, scheme: Scheme) -> lis
         return []
     problems = []
     if scheme.calibrated and not scheme.per_channel and kernel.params.axis is not None:
-        problems.append(f"layer {pair.row.name!r}: weights have a scale a channel")
+        problems.append(f"layer {pair.row.name!r}: weights have one scale per channel")
     if scheme.per_channel and (kernel.params.zero_point != 0).any():
         problems.append(f"layer {pair.row.name!r}: weights are not symmetric")
     return problems

@@ -1,6 +1,6 @@
 """The command `sensitivity`: what each layer costs, left in fp32 alone and quantized alone.
 
-OUT/sensitivity.csv    a line a layer with a kernel
+OUT/sensitivity.csv    one line per layer with a kernel
 OUT/sensitivity.json   the same, the scores of the whole network, and the correlations
 OUT/sensitivity.png    points and output QKL-Div against the layer
 

@@ -152,7 +152,7 @@ def _cell(figures: OpFigures | None) -> OpCell:
         words.share(figures.chained),
         words.share(figures.alone),
         words.steps(figures.chained if figures.alone is None else figures.alone),
-        WORDS.get(figures.cause, "cannot be told"),
+        WORDS.get(figures.cause, "unknown"),
         words.milliseconds(figures.milliseconds),
         "refused" if figures.refused else note,
     )

@@ -27,7 +27,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of the summary over all runs: its heading, and a cell a run."""
+    """One figure of the summary over all runs: its heading, and one cell per run."""
 
     heading: str
     cells: tuple[Cell, ...]

@@ -59,7 +59,7 @@ class OpFigures:
         cause: "" where nothing differs; "own" where the operator differs from equal inputs,
             "inherited" where only its inputs make it differ, "context" where the engine computes
             something else in the whole file than alone although the inputs are equal, "unknown"
-            where that cannot be told.
+            where that cannot be found out.
         milliseconds: median time of one run of the operator alone; None where it did not run.
         delegated: whether a delegate (XNNPACK) took it; None where the engine has none.
         refused: what the engine says of the operator alone, if it refuses it.

@@ -214,7 +214,7 @@ def history(
 def dynamics(
     rows: Sequence[Mapping[str, Any]], column: str = "weight_range", ax: Axes | None = None
 ) -> Axes:
-    """A column of a training's `dynamics.csv` over its epochs: a line a layer, later ones lighter.
+    """A column of a training's `dynamics.csv` over epochs: one line per layer, later ones lighter.
 
     The bar beside the axes tells the layers' numbers.
     """

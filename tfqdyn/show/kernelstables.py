@@ -20,7 +20,7 @@ CAUSES = {
     INHERITED: "inherited: from equal inputs it does not differ",
     CONTEXT: "not the operator's: alone, from equal inputs, it does not differ like that",
 }
-"""What a cause means; any other cannot be told."""
+"""What a cause means; any other is unknown."""
 
 
 def share(counted: Counted | None) -> str:
@@ -59,7 +59,7 @@ def first(record: KernelsRecord, engine: EngineRecord) -> str:
     if engine.first is None:
         return "none"
     operator = record.operators[engine.first]
-    why = CAUSES.get(engine.first_cause, "whose doing it is cannot be told")
+    why = CAUSES.get(engine.first_cause, "why is unknown")
     return f"{operator.index} {operator.kind} {tensor(operator)} ({why})"
 
 

@@ -1,7 +1,8 @@
 """Which input and which output of a .tflite file is which of a network's.
 
-Inputs are told by their shapes; among several of one shape by their names, and what does not pair
-(`pairing`) is not it. Outputs are told by the layers that make them, else by their order.
+Inputs are recognized by their shapes; among several of one shape by their names, and what does not
+pair (`pairing`) is not it. Outputs are recognized by the layers that make them, else by their
+order.
 """
 
 import math

@@ -231,7 +231,7 @@ class Matcher:
     def _several(
         self, row: LayerNode, node: Node, wanted: Sequence[int]
     ) -> tuple[Operator, ...] | None:
-        """The operators that compute a row together, if they can be told."""
+        """The operators that compute a row together, if they can be found."""
         if not self._origins:
             return composites.layer_norm(self.flow, wanted[0]) if node.op == "layer_norm" else None
         made = tuple(op for op in self.flow.operators if self._made_by(row, op))

@@ -101,7 +101,7 @@ def train(
     `state.npz` (to continue from) and `run.json` (recipe, config, status, final accuracy).
 
     A run that is killed and started again ends with the same files, bit for bit where the backend
-    computes on one thread; only `speed.csv` tells of it.
+    computes on one thread; only `speed.csv` shows it.
 
     Args:
         build: Makes the uncompiled network; called once, after the seed is set.

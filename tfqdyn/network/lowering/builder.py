@@ -177,7 +177,7 @@ class Builder:
         return self.node(kind, (value,), name=name, shape=self.shape_of(value), **given)
 
     def affine(self, value: str, scale: Any, offset: Any, name: str | None = None) -> str:
-        """Adds value * scale + offset, scalars or one number a channel, unless it is `value`."""
+        """Adds value * scale + offset, scalars or one number per channel, unless it is `value`."""
         if np.all(np.asarray(scale) == 1) and np.all(np.asarray(offset) == 0):
             self.skipped[name or self._call.name] = "multiplies by 1 and adds 0"
             return value

@@ -78,7 +78,7 @@ def _with_constant(b: Builder, call: Call, op: str, operands: list[Any], value: 
     if constant.size not in (1, b.shape[-1]) or op not in known:
         raise UnsupportedModelError(
             f"layer {call.name!r}: {op} of a tensor and a constant of shape {constant.shape} is "
-            "not supported; one number, or one a channel, is"
+            "not supported; one number, or one per channel, is"
         )
     if op == "minimum":
         cap = np.broadcast_to(constant.reshape(-1), (b.shape[-1],))

@@ -195,7 +195,7 @@ class FileBuilder:
         return Value(made, inputs[0].batched)
 
     def affine(self, value: Value, scale: Any, offset: Any, suffix: str = "") -> Value:
-        """value * scale + offset, scalars or one number a channel; `value` where that changes
+        """value * scale + offset, scalars or one number per channel; `value` where that changes
         nothing."""
         made = self._builder.affine(value.node, scale, offset, f"{self._name}{suffix}")
         return Value(made, value.batched)

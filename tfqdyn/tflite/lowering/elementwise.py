@@ -114,7 +114,7 @@ def _capped(b: FileBuilder, x: Value, cap: NDArray) -> Value:
 
 
 def _per_channel(b: FileBuilder, x: Value, constant: NDArray) -> NDArray[np.float32]:
-    """A constant operand as one number a channel."""
+    """A constant operand as one number per channel."""
     shape = b.shape(x)
     channels = shape[-1] if shape else 1
     if constant.size != 1 and (constant.size != channels or constant.shape[-1] != channels):
