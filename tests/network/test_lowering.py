@@ -172,6 +172,26 @@ def test_merges_and_arithmetic_compute_the_same() -> None:
     outputs_agree(randomize(keras.Model(inputs, k.Concatenate()([x, a, b]))))
 
 
+def test_constants_of_places_and_channels_compute_the_same() -> None:
+    """As positions that a transformer adds, in uint8 too."""
+    rng = np.random.default_rng(0)
+    inputs = keras.Input((5, 4))
+    x = k.Dense(4, name="dense")(inputs) + rng.normal(size=(1, 5, 4)).astype(np.float32)
+    x = k.Dense(4)(keras.ops.multiply(rng.normal(size=(5, 1)).astype(np.float32), x))
+    model = randomize(keras.Model(inputs, x))
+    outputs_agree(model)
+    shapes = [(row.kind, row.output_shape) for row in lower(model).rows]
+    assert shapes == [
+        ("dense", (5, 4)),
+        ("affine", (20,)),
+        ("affine", (20,)),
+        ("dense", (5, 4)),
+    ]
+    other = keras.Model(inputs, x + np.ones((2, 1, 1), np.float32))
+    with pytest.raises(UnsupportedModelError, match=r"a constant of shape \(2, 1, 1\)"):
+        lower(other)
+
+
 def test_a_shared_layer_keeps_its_batch_norms_affine() -> None:
     inputs = keras.Input((6, 6, 3))
     conv, pool = k.Conv2D(4, 1, name="shared"), k.GlobalAveragePooling2D()

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import task_networks
 import tensorflow as tf
 from conftest import SHARED, images, randomize, residual_net
 from test_foreign import plain_int8
@@ -120,6 +121,13 @@ def _resize(method: str, **how: bool) -> Callable[[Any], Any]:
     return lambda x: resize(x, (14, 21), **how)
 
 
+def _normalized(x: Any, epsilon: float) -> Any:
+    """A layer normalization as Keras computes it."""
+    mean, variance = tf.nn.moments(x, -1, keepdims=True)
+    scale = tf.math.rsqrt(variance + epsilon) * _weights(5)
+    return x * scale + (_weights(5) - mean * scale)
+
+
 FUNCTIONS: dict[str, Callable[[], bytes]] = {
     "dilated": _image(
         lambda x: tf.nn.bias_add(
@@ -173,6 +181,21 @@ FUNCTIONS: dict[str, Callable[[], bytes]] = {
         lambda a, b: (a + tf.nn.relu(b), b * 2.0), (1, 5, 5, 2), (1, 5, 5, 2)
     ),
     "gather": _image(lambda x: tf.gather(x, [0, 2], axis=3)),
+    "products": _image(
+        lambda x: tf.matmul(tf.matmul(x, 2.0 * x, transpose_b=True), x, adjoint_a=True), (6, 4)
+    ),
+    "product with a matrix": _image(
+        lambda x: tf.raw_ops.BatchMatMulV2(x=x, y=_weights(3, 4), adj_y=True), (6, 4)
+    ),
+    "normalized": _image(
+        lambda x: _normalized(tf.nn.conv1d(x, _weights(1, 4, 5), 1, "SAME"), 1e-3), (6, 4)
+    ),
+    "constants of places": _image(
+        lambda x: (x + _weights(6, 4)) * _weights(1, 1, 4) - _weights(6, 1), (6, 4)
+    ),
+    "bias of heads": _image(
+        lambda x: tf.reshape(x @ _weights(4, 6), (1, 5, 2, 3)) + _weights(2, 3), (5, 4)
+    ),
     "nearest": _image(_resize("nearest_neighbor")),
     "nearest, corners": _image(_resize("nearest_neighbor", align_corners=True)),
     "bilinear": _image(_resize("bilinear")),
@@ -195,6 +218,30 @@ def test_operators_are_computed_as_the_interpreter_does(name: str) -> None:
             lower_file(content)
         return
     checked(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("products", ["affine", "matmul", "matmul"]),
+        ("product with a matrix", ["dense"]),
+        ("normalized", ["pointwise", "layer_norm"]),
+        ("constants of places", ["affine", "affine", "affine"]),
+        ("bias of heads", ["dense"]),
+    ],
+)
+def test_parts_of_transformers_have_their_rows(name: str, rows: list[str]) -> None:
+    assert [row.kind for row in lower_file(made(name)).rows] == rows
+
+
+def test_a_transformer_of_any_number_of_images_has_the_rows_of_the_keras_model() -> None:
+    """Such a file computes shapes, and tells wrong ones of what is behind them."""
+    model = task_networks.transformer()
+    wanted = graph_of(model, None).rows
+    graph = checked(float_file(model))
+    assert sorted((r.kind, r.output_shape) for r in graph.rows) == sorted(
+        (r.kind, r.output_shape) for r in wanted
+    )
 
 
 def test_every_rule_was_tried() -> None:

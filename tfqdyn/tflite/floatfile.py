@@ -1,6 +1,6 @@
 """A float .tflite file as a model, wherever a Keras model is one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from tfqdyn.network.graph import Graph
 from tfqdyn.tflite import agreement
 from tfqdyn.tflite.file import TfliteModel, parse, read
 from tfqdyn.tflite.lowering import lower
+from tfqdyn.tflite.probing import probe
 
 SUFFIX = ".tflite"
 
@@ -43,7 +44,7 @@ class FloatFile:
             TfliteFileError: the file is not covered, or they differ; see `lowering.lower_file` and
                 `agreement.check`.
         """
-        lowered = lower(self.model, self.name)
+        lowered = lower(_as_run(self.content, self.model), self.name)
         agreement.check(self.content, lowered)
         return lowered.graph
 
@@ -51,6 +52,27 @@ class FloatFile:
     def input_shape(self) -> tuple[int | None, ...]:
         """The first input's shape, as Keras models have it."""
         return (None, *self.model.tensors[self.model.inputs[0]].shape[1:])
+
+
+def _as_run(content: bytes, model: TfliteModel) -> TfliteModel:
+    """A file with its tensors' shapes as they are in a run.
+
+    Where shapes are computed for any number of images, what the file says of them is nothing.
+    """
+    computed = [
+        op
+        for op in model.operators
+        if op.kind == "RESHAPE" and len(op.inputs) > 1 and model.tensors[op.inputs[1]].data is None
+    ]
+    if not computed or any(model.tensors[t].any_size for t in model.inputs):
+        return model
+    (shapes,) = probe(content, [{t: model.tensors[t].shape for t in model.inputs}])
+    tensors = tuple(
+        tensor if tensor.data is not None else replace(tensor, shape=shape)
+        for tensor in model.tensors
+        for shape in ((shapes or {}).get(tensor.index, tensor.shape),)
+    )
+    return replace(model, tensors=tensors)
 
 
 def load(path: Path) -> FloatFile:

@@ -31,6 +31,31 @@ def unsupported_activation(layer: str, activation: str) -> str:
     )
 
 
+def by_channel(shape: tuple[int, ...], constant: NDArray) -> tuple[tuple[int, ...], NDArray] | None:
+    """The shape in which a constant has one number for each channel of a value, and these numbers.
+
+    That is the value's own; or its last axes are one where the constant differs in several of them,
+    as a bias of every head, or an offset of every place of a sequence, does.
+
+    Args:
+        shape: of the value, without the batch axis.
+        constant: as it is broadcast with the value.
+
+    Returns:
+        None where the constant cannot be seen so.
+    """
+    own = constant.shape
+    while own[:1] == (1,):
+        own = own[1:]
+    if not own:
+        return shape, constant.reshape(1)
+    kept, block = shape[: len(shape) - len(own)], shape[len(shape) - len(own) :]
+    if len(own) > len(shape) or any(n not in (1, m) for n, m in zip(own, block, strict=True)):
+        return None
+    numbers = np.broadcast_to(constant.reshape(own), block).reshape(-1)
+    return (*kept, numbers.size), numbers
+
+
 class Builder:
     """Collects nodes, call by call: `begin`, what its rule adds, `end`.
 

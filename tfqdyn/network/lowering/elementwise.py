@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tfqdyn.network.lowering.builder import Builder
+from tfqdyn.network.lowering.builder import Builder, by_channel
 from tfqdyn.network.lowering.linear import array_of
 from tfqdyn.network.trace import Call, Slot, UnsupportedModelError
 
@@ -73,16 +74,32 @@ def merge(op: str) -> Callable[[Builder, Call, tuple[str, ...]], str]:
 def _with_constant(b: Builder, call: Call, op: str, operands: list[Any], value: str) -> str:
     """Arithmetic of a tensor and a constant, as an affine node."""
     first = isinstance(operands[0], Slot)
-    constant = np.asarray(operands[1] if first else operands[0], np.float32)
+    constant = array_of(operands[1] if first else operands[0])
     known = ("add", "subtract", "multiply", "divide", "minimum")
-    if constant.size not in (1, b.shape[-1]) or op not in known:
+    shape = b.shape_of(value)
+    seen = by_channel(shape, constant)
+    if seen is None or op not in known:
         raise UnsupportedModelError(
-            f"layer {call.name!r}: {op} of a tensor and a constant of shape {constant.shape} is "
-            "not supported; one number, or one per channel, is"
+            f"layer {call.name!r}: {op} of a tensor {shape} and a constant of shape "
+            f"{constant.shape} is not supported; one number, or one per channel, or one per "
+            "place and channel, is"
         )
+    flat, constant = seen
+    if flat != shape:
+        value = b.node("reshape", (value,), name=f"{call.name}_flat", shape=flat)
+        value = _affine(b, call, op, value, constant, first)
+        return b.node("reshape", (value,), name=f"{call.name}_axes", shape=shape)
+    return _affine(b, call, op, value, constant, first)
+
+
+def _affine(
+    b: Builder, call: Call, op: str, value: str, constant: NDArray[np.float32], first: bool
+) -> str:
+    """Arithmetic of a tensor (`first`, or second) and a constant, one number or one per channel."""
     if op == "minimum":
-        cap = np.broadcast_to(constant.reshape(-1), (b.shape[-1],))
-        return b.node("cap", (value,), weights={"cap": cap})
+        shape = b.shape_of(value)
+        cap = np.broadcast_to(constant, shape[-1:])
+        return b.node("cap", (value,), shape=shape, weights={"cap": cap})
     if op == "add":
         return b.affine(value, 1.0, constant)
     if op == "subtract":

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfqdyn.network.graph import Graph, needed
 from tfqdyn.tflite.file import INDICES, Operator, TfliteFileError, TfliteModel, parse
-from tfqdyn.tflite.lowering import dilation, elementwise, linear, moving, pooling
+from tfqdyn.tflite.lowering import dilation, elementwise, linear, moving, normalization, pooling
 from tfqdyn.tflite.lowering.affine import without_maps
 from tfqdyn.tflite.lowering.builder import FileBuilder, Rule, UncoveredError
 
@@ -27,6 +27,7 @@ _DAMAGE = (ArithmeticError, IndexError, KeyError, TypeError, ValueError)
 LOWERINGS: Mapping[str, Rule] = {
     "ADD": elementwise.binary("add"),
     "AVERAGE_POOL_2D": pooling.pool("average_pool"),
+    "BATCH_MATMUL": linear.product,
     "CONCATENATION": moving.concatenation,
     "CONV_2D": linear.conv,
     "DEPTHWISE_CONV_2D": linear.depthwise,
@@ -113,7 +114,7 @@ def lower(model: TfliteModel, name: str = "model") -> Lowered:
     _refuse_forms(model)
     builder = FileBuilder(model)
     problems: dict[str, list[str]] = {}
-    for op in dilation.joined(model):
+    for op in normalization.joined(model, dilation.joined(model)):
         if _is_shape(model, op) or _is_constant(builder, op):
             continue
         builder.begin(op)
@@ -161,6 +162,8 @@ def _refuse_forms(model: TfliteModel) -> None:
 
 
 def _rule(op: Operator) -> Rule:
+    if op.kind == normalization.KIND:
+        return normalization.layer_norm
     if op.kind not in LOWERINGS:
         raise UncoveredError("no rule for this operator")
     return LOWERINGS[op.kind]

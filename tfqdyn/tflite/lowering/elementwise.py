@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.network.lowering.builder import by_channel
 from tfqdyn.tflite.file import Operator
 from tfqdyn.tflite.lowering.builder import FileBuilder, Rule, UncoveredError, Value
 
@@ -75,8 +76,11 @@ def binary(kind: str) -> Rule:
             return
         first = b.is_value(op, 0)
         x = b.value(op, 0 if first else 1)
-        constant = _per_channel(b, x, b.floats(op, 1 if first else 0, "an operand"))
-        b.give(op, _with_constant(b, kind, x, constant, first))
+        constant = b.floats(op, 1 if first else 0, "an operand")
+        shape = b.shape(x)
+        flat, constant = _with_channels(b, x, constant)
+        y = _with_constant(b, kind, flat, constant, first)
+        b.give(op, b.reshaped(y, shape, x.batched, "_axes"))
 
     return rule
 
@@ -113,18 +117,21 @@ def _capped(b: FileBuilder, x: Value, cap: NDArray) -> Value:
     return b.node("cap", (x,), b.shape(x), weights={"cap": np.array(cap)})
 
 
-def _per_channel(b: FileBuilder, x: Value, constant: NDArray) -> NDArray[np.float32]:
-    """A constant operand as one number per channel."""
+def _with_channels(b: FileBuilder, x: Value, constant: NDArray) -> tuple[Value, NDArray]:
+    """A value in the shape in which a constant operand is one number per channel, and these numbers."""
     shape = b.shape(x)
-    channels = shape[-1] if shape else 1
-    if constant.size != 1 and (constant.size != channels or constant.shape[-1] != channels):
+    seen = by_channel(shape, constant)
+    if seen is None:
         raise UncoveredError(
             f"a constant of shape {constant.shape} with a value of {shape}; one number, or one "
-            "for each channel, is covered"
+            "per channel, or one per place and channel, is covered"
         )
-    if constant.ndim > len(shape) + x.batched:
-        raise UncoveredError(f"a constant of shape {constant.shape} with a value of {shape}")
-    return np.broadcast_to(constant.reshape(-1), (channels,))
+    flat, numbers = seen
+    numbers = np.broadcast_to(numbers, flat[-1:])
+    before = b.node_of(x)
+    if flat != shape and before.op == "reshape" and b.shape(Value(before.inputs[0])) == flat:
+        return Value(before.inputs[0], x.batched), numbers
+    return b.reshaped(x, flat, x.batched, "_flat"), numbers
 
 
 def _aligned(b: FileBuilder, first: Value, second: Value) -> tuple[Value, Value]:

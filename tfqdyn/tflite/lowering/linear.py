@@ -63,6 +63,42 @@ def dense(b: FileBuilder, op: Operator) -> None:
     b.give(op, Value(y.node, batched))
 
 
+def product(b: FileBuilder, op: Operator) -> None:
+    """BATCH_MATMUL of two values, or of a value and a stored matrix."""
+    x = _adjoint(b, b.value(op, 0), op.options["AdjX"], "_left")
+    if not b.is_value(op, 1):
+        kernel = b.floats(op, 1, "a matrix")
+        if kernel.size != math.prod(kernel.shape[-2:]) or kernel.ndim < 2:
+            raise UncoveredError(f"matrices of shape {kernel.shape}")
+        kernel = kernel.reshape(kernel.shape[-2], kernel.shape[-1])
+        kernel = kernel.T if op.options["AdjY"] else kernel
+        shape = b.shape(x)
+        if not shape or shape[-1] != kernel.shape[0]:
+            raise UncoveredError(f"a matrix of shape {kernel.shape} on {shape}")
+        outputs = kernel.shape[1]
+        weights = {
+            "kernel": np.ascontiguousarray(kernel),
+            "bias": np.zeros(outputs, np.float32),
+        }
+        b.give(op, b.node("dense", (x,), (*shape[:-1], outputs), weights=weights))
+        return
+    y = _adjoint(b, b.value(op, 1), op.options["AdjY"], "_right")
+    one, two = b.shape(x), b.shape(y)
+    alike = x.batched == y.batched and len(one) == len(two) >= 2 and one[:-2] == two[:-2]
+    if not alike or one[-1] != two[-2]:
+        raise UncoveredError(f"matrices of shapes {one} and {two}; expected as many of both")
+    b.give(op, b.node("matmul", (x, y), (*one[:-1], two[-1])))
+
+
+def _adjoint(b: FileBuilder, x: Value, wanted: bool, suffix: str) -> Value:
+    """A value with its last two axes swapped, if that is wanted."""
+    shape = b.shape(x)
+    if not wanted or len(shape) < 2:
+        return x
+    order = (*range(1, len(shape) - 1), len(shape), len(shape) - 1)
+    return b.node("permute", (x,), tuple(shape[k - 1] for k in order), suffix, dims=order)
+
+
 def transposed_conv(b: FileBuilder, op: Operator) -> None:
     x, kernel = b.value(op, 2), _kernel(b, op, 4)
     height, width, channels = b.image_shape(x)
