@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from tfqdyn import filepair
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import Dataset
-from tfqdyn.filepair.analysis import paired
 from tfqdyn.filepair.flow import MOVERS
+from tfqdyn.filepair.pairing import paired
 
 SIZES = {
     "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Small": 32, "EfficientNetB0": 32,

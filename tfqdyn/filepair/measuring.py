@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from tfqdyn.config import AnalysisConfig
 from tfqdyn.datasets import by_input
-from tfqdyn.filepair.outputs import OutputSums, real
 from tfqdyn.filepair.rows import Row
 from tfqdyn.filepair.running import FileRun
 from tfqdyn.filepair.side import Side
 from tfqdyn.filepair.tasks import Plan
 from tfqdyn.measurement.layerstats import HistogramConfig, PairSums, ValueSums
+from tfqdyn.measurement.outputs import OutputSums, real
 from tfqdyn.numerics import loops
 from tfqdyn.numerics.finiteness import NonFiniteError, OverflowedError
 from tfqdyn.quantization.calibration import SiteRange, calibrate
@@ -219,9 +219,10 @@ class Comparison:
         place = len(self.compared.outputs)
         whole: tuple[list[NDArray], list[NDArray]] = ([], [])
         for k, sums in enumerate(self.compared.outputs):
-            output = sums.output
+            output = self._plan.outputs[k]
             x, q = ours[k].astype(np.float64), real(theirs[k], output.params)
-            sums.add(x, q)
+            for one, other in zip(x, q, strict=True):  # one by one: chunks change no digit
+                sums.add(one[None], other[None])
             for values, held in zip((x, q), whole, strict=True):
                 held.append(values.astype(np.float32).reshape(len(indices), *output.shape))
             if self._plan.answers is not None and self._plan.answers.place == k:
@@ -229,8 +230,9 @@ class Comparison:
             if output.logits is not None:
                 x, q = ours[place].astype(np.float64), real(theirs[place], output.logits[2])
                 place += 1
-            if output.scores:
-                sums.add_logits(x, q)
+            if output.classes:
+                for one, other in zip(x, q, strict=True):
+                    sums.add_logits(one, other)
         for gauges, values in zip(self._plan.gauges, whole, strict=True):
             for gauge in gauges:
                 gauge.add(values, indices)

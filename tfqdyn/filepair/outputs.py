@@ -1,4 +1,4 @@
-"""Running sums of the two files' outputs, and what they come to: figures of the whole network."""
+"""The outputs of two files: what each is, right answers, and figures of the whole network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from tfqdyn.datasets import DataError
 from tfqdyn.filepair.matching import Matching
 from tfqdyn.filepair.side import Port, Side
+from tfqdyn.measurement.outputs import OutputSums, results_of
 from tfqdyn.measurement.summary import TOP5_FROM, loss_of
-from tfqdyn.numerics import classification, metrics
+from tfqdyn.numerics import classification
 from tfqdyn.numerics.classification import two_classes
-from tfqdyn.numerics.grid import QuantParams, dequantize
-from tfqdyn.results import OutputResult, Summary, spread
+from tfqdyn.numerics.grid import QuantParams
+from tfqdyn.results import Summary, spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class Output:
         shape: of one sample.
         reference, quantized: the tensors.
         params: the quantized tensor's grid; None for floats.
-        scores: whether its last axis has a score for each class (or one score for one of two).
+        classes: whether its last axis has a score for each class (or one score for one of two).
         logits: tensors in both files whose softmax the scores are, and the second one's grid; None
             where these are the outputs themselves.
         threshold: of a single score, from which on it stands for the second class.
@@ -36,14 +37,19 @@ class Output:
     reference: int
     quantized: int
     params: QuantParams | None
-    scores: bool
+    classes: bool
     logits: tuple[int, int, QuantParams | None] | None = None
     threshold: float = 0.0
 
     @property
-    def classes(self) -> int:
+    def width(self) -> int:
+        """How many scores belong to one answer."""
+        return max(1, self.shape[-1]) if self.shape else 1
+
+    @property
+    def class_count(self) -> int:
         """How many classes the scores tell apart."""
-        return max(2, self.shape[-1] if self.shape else 1)
+        return max(2, self.width)
 
 
 def outputs_of(
@@ -74,7 +80,7 @@ def outputs_of(
                 reference=ours.tensor,
                 quantized=theirs.tensor,
                 params=quantized.tensor(theirs.tensor).params,
-                scores=scores and bool(found.reference.is_numeric(source)),
+                classes=scores and bool(found.reference.is_numeric(source)),
                 logits=_logits(found, source, theirs, reference, quantized),
                 threshold=0.5 if kind == "LOGISTIC" else 0.0,
             )
@@ -131,69 +137,14 @@ def _logits(
     return first, second, quantized.tensor(second).params
 
 
-class OutputSums:
-    """One output's comparison over all samples."""
-
-    def __init__(self, output: Output) -> None:
-        self.output = output
-        self._error = self._signal = self._largest = 0.0
-        self._values = self._answers = self._changed = 0
-        self._distances = np.zeros(3)  # sums over answers of QMSE, QCE and QKL-Div
-
-    def add(self, reference: NDArray, quantized: NDArray) -> None:
-        """Takes in what the two files give, [N, M] real numbers each, sample by sample."""
-        for x, q in zip(reference.astype(np.float64), quantized.astype(np.float64), strict=True):
-            apart = abs(x - q)
-            self._error += float(np.sum(apart**2))
-            self._signal += float(np.sum(x**2))
-            self._largest = max(self._largest, float(apart.max(initial=0.0)))
-            self._values += x.size
-            if self.output.scores:
-                best = [
-                    two_classes(self._rows(v), self.output.threshold).argmax(axis=1) for v in (x, q)
-                ]
-                self._changed += int(np.sum(best[0] != best[1]))
-
-    def add_logits(self, reference: NDArray, quantized: NDArray) -> None:
-        """Takes in the logits of the scores, [N, M] real numbers each."""
-        for sample, other in zip(reference, quantized, strict=True):
-            p, q = (two_classes(self._rows(v)) for v in (sample, other))
-            told = classification.compare_outputs(p, q)
-            self._distances += len(p) * np.array([told.qmse, told.qce, told.qkl_div])
-            self._answers += len(p)
-
-    def _rows(self, sample: NDArray) -> NDArray:
-        """The scores of one sample's answers, [answers, classes]."""
-        return sample.reshape(-1, max(1, self.output.shape[-1] if self.output.shape else 1))
-
-    @property
-    def distances(self) -> tuple[float, float, float]:
-        """(QMSE, QCE, QKL-Div) of the softmax outputs, see `classification.compare_outputs`."""
-        qmse, qce, qkl_div = self._distances / self._answers
-        return float(qmse), float(qce), float(qkl_div)
-
-    def result(self) -> OutputResult:
-        """The record."""
-        scores = self.output.scores
-        return OutputResult(
-            name=self.output.name,
-            shape=self.output.shape,
-            qmse=spread([self._error / max(1, self._values)]),
-            sqnr_db=spread([float(metrics.decibels(self._signal, self._error))]),
-            largest_error=spread([self._largest]),
-            qkl_div=spread([self.distances[2]]) if scores else None,
-            changed_answers=spread([self._changed / self._answers]) if scores else None,
-        )
-
-
 class Answers:
     """Which samples each file answers rightly; labels are classes of the output at `place`."""
 
     def __init__(self, output: Output, labels: NDArray, place: int = 0) -> None:
-        if labels.min() < 0 or labels.max() >= output.classes:
+        if labels.min() < 0 or labels.max() >= output.class_count:
             raise DataError(
-                f"labels must lie in 0..{output.classes - 1} (the output {output.name!r} has "
-                f"{output.classes} classes), received {labels.min()}..{labels.max()}"
+                f"labels must lie in 0..{output.class_count - 1} (the output {output.name!r} has "
+                f"{output.class_count} classes), received {labels.min()}..{labels.max()}"
             )
         self.output, self._labels, self.place = output, labels, place
         self._right: dict[tuple[int, int], list[NDArray]] = {}
@@ -216,11 +167,11 @@ def summary_of(
     sums: Sequence[OutputSums], answers: Answers | None, scored: NDArray[np.int64]
 ) -> Summary:
     """Figures of the whole network; what speaks of classes only where the one output has scores."""
-    scores = [s for s in sums if s.output.scores]
+    scores = [s for s in sums if s.output.classes]
     alone = (
         scores[0] if len(sums) == len(scores) == 1 and len(scores[0].output.shape) <= 1 else None
     )
-    distances = None if alone is None else [spread([d]) for d in alone.distances]
+    distances = None if alone is None else [spread([d]) for d in alone.mean_distances]
     accuracies: Mapping[str, object] = {} if answers is None else _accuracies(answers, scored)
     return Summary(
         **{
@@ -229,7 +180,7 @@ def summary_of(
             "percent_accuracy_decrease": None,
             **dict(zip(("qmse", "qce", "qkl_div"), distances or [None] * 3, strict=True)),
             **accuracies,
-            "outputs": tuple(s.result() for s in sums),
+            "outputs": results_of([sums]),
         }  # pyright: ignore[reportArgumentType]
     )
 
@@ -244,12 +195,7 @@ def _accuracies(answers: Answers, scored: NDArray[np.int64]) -> dict[str, object
         ),
         "loss": loss_of([(first.astype(np.int64) - second)[None]], [scored]),
     }
-    if answers.output.classes >= TOP5_FROM:
+    if answers.output.class_count >= TOP5_FROM:
         found["fp32_top5_accuracy"] = float(answers.right(0, 5).mean())
         found["quantized_top5_accuracy"] = spread([float(answers.right(1, 5).mean())])
     return found
-
-
-def real(values: NDArray, params: QuantParams | None) -> NDArray[np.float64]:
-    """Real numbers of what a tensor holds."""
-    return values.astype(np.float64) if params is None else dequantize(values, params)

@@ -57,7 +57,7 @@ def planned(outputs: Sequence[Output], labels: NDArray | None, config: AnalysisC
     task, place = found
     own = list(outputs)
     if place is not None and task in (CLASSIFICATION, SEGMENTATION):
-        own[place] = replace(own[place], scores=True)
+        own[place] = replace(own[place], classes=True)
     answers = None
     if task == CLASSIFICATION and labels is not None and place is not None:
         answers = Answers(own[place], labels, place)
@@ -71,7 +71,7 @@ def _fits(kind: str, output: Output, labels: NDArray, asked: bool) -> bool:
     whole = labels.dtype.kind in "ui"
     if kind == CLASSIFICATION:
         flat = int(np.prod(output.shape)) == (output.shape[-1] if output.shape else 1)
-        return whole and labels.ndim == 1 and flat and (asked or output.scores)
+        return whole and labels.ndim == 1 and flat and (asked or output.classes)
     if kind == SEGMENTATION:
         return whole and len(output.shape) > 1 and labels.shape[1:] == output.shape[:-1]
     return int(np.prod(labels.shape[1:])) == int(np.prod(output.shape))
@@ -88,7 +88,7 @@ def _gauges(
     if place is not None and labels is not None:
         output = outputs[place]
         if task == SEGMENTATION:
-            found.append(Segmentation(place, labels, output.classes, output.threshold))
+            found.append(Segmentation(place, labels, output.class_count, output.threshold))
         if task == REGRESSION:
             found.append(Regression(place, labels))
     if config.metric:

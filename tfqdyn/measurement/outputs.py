@@ -7,6 +7,7 @@ them, as everywhere (`classification`); a single score stands for one of two cla
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,35 @@ from tfqdyn.results import OutputResult, spread
 
 MOVING = frozenset(("permute", "pad", "crop"))
 """Layout ops behind which values stand elsewhere than before."""
+
+
+class Measurable(Protocol):
+    """What sums need to know of an output, of a network or of a file."""
+
+    @property
+    def name(self) -> str:
+        """What the model or the file calls it."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Without the batch axis."""
+        ...
+
+    @property
+    def classes(self) -> bool:
+        """Whether it is scores of classes."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Of a single score, from which on it stands for the second class."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many scores belong to one answer."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -82,13 +112,22 @@ def _logits(graph: Graph, output: Output, row: Node) -> str | None:
 
 
 class OutputSums:
-    """One output of one quantized network against fp32, over all images."""
+    """One output of one quantized network against fp32, over all images.
 
-    def __init__(self, output: Output) -> None:
+    Attributes:
+        output: which.
+        error, signal, largest, values: sums over all numbers of (fp32 - quantized)^2 and of
+            fp32^2, the largest |fp32 - quantized|, and how many numbers there were.
+        answers, changed: how many answers scores of classes gave, and how many of them change.
+        distances, compared: sums over answers of (QMSE, QCE, QKL-Div), see
+            `classification.compare_outputs`, and how many answers were compared so.
+    """
+
+    def __init__(self, output: Measurable) -> None:
         self.output = output
         self.error = self.signal = self.largest = 0.0
-        self.values = self.answers = self.changed = 0
-        self.divergence, self.compared = 0.0, 0
+        self.values = self.answers = self.changed = self.compared = 0
+        self.distances = np.zeros(3)
 
     def add(self, reference: NDArray, quantized: NDArray) -> None:
         """Takes in the values of some images, [N, ...] real numbers each."""
@@ -106,7 +145,7 @@ class OutputSums:
     def merge(self, other: "OutputSums") -> "OutputSums":
         """The sums over both sets of images."""
         merged = OutputSums(self.output)
-        for name in ("error", "signal", "values", "answers", "changed", "divergence", "compared"):
+        for name in ("error", "signal", "values", "answers", "changed", "distances", "compared"):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         merged.largest = max(self.largest, other.largest)
         return merged
@@ -121,8 +160,15 @@ class OutputSums:
             two_classes(np.asarray(values, np.float64).reshape(-1, self.output.width))
             for values in (reference, quantized)
         )
+        told = classification.compare_outputs(p, q)
         self.compared += len(p)
-        self.divergence += len(p) * classification.compare_outputs(p, q).qkl_div
+        self.distances += len(p) * np.array([told.qmse, told.qce, told.qkl_div])
+
+    @property
+    def mean_distances(self) -> tuple[float, float, float]:
+        """(QMSE, QCE, QKL-Div) over all answers that were compared; there must be some."""
+        qmse, qce, qkl_div = self.distances / self.compared
+        return float(qmse), float(qce), float(qkl_div)
 
 
 def real(codes: NDArray, params: QuantParams | None) -> NDArray[np.float64]:
@@ -143,7 +189,7 @@ def results_of(trials: Sequence[Sequence[OutputSums]]) -> tuple[OutputResult, ..
         if output.classes:
             changed = spread([s.changed / s.answers for s in sums])
         if sums[0].compared:
-            divergence = spread([s.divergence / s.compared for s in sums])
+            divergence = spread([s.mean_distances[2] for s in sums])
         found.append(
             OutputResult(
                 name=output.name,
