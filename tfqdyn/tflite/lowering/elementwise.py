@@ -118,7 +118,7 @@ def _capped(b: FileBuilder, x: Value, cap: NDArray) -> Value:
 
 
 def _with_channels(b: FileBuilder, x: Value, constant: NDArray) -> tuple[Value, NDArray]:
-    """A value in the shape in which a constant operand is one number per channel, and these numbers."""
+    """A value in the shape in which a constant has one number per channel, and these numbers."""
     shape = b.shape(x)
     seen = by_channel(shape, constant)
     if seen is None:
