@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import task_networks as nets
@@ -76,6 +77,10 @@ def test_the_task_is_guessed_from_the_shapes(rng: np.random.Generator) -> None:
     assert task_of(nets.autoencoder(), maps % 2) == "segmentation"
     assert task_of(nets.detector(), rng.normal(size=(12, 16, 4))) == "regression:boxes"
     assert task_of(nets.spotter(), np.arange(12) % 5) == "classification"
+    vector = keras.Input((6,))
+    echo = keras.Model(vector, keras.layers.Dense(6)(keras.layers.Dense(2)(vector)))
+    with pytest.raises(DataError, match=r"no task fits labels \(12,\).*--task=none to leave"):
+        task_of(echo, np.arange(12) % 3)
 
 
 def test_a_task_that_does_not_fit_is_refused_with_what_would(rng: np.random.Generator) -> None:
@@ -109,6 +114,7 @@ def test_a_segmenter_is_measured_with_its_labels() -> None:
 
 
 METRIC = """
+import keras
 import numpy as np
 
 def psnr(outputs, labels):

@@ -82,18 +82,26 @@ def settled(graph: Graph, dataset: Dataset, config: AnalysisConfig) -> AnalysisC
 def _guess(
     graph: Graph, outputs: Sequence[Output], dataset: Dataset, kind: str, places: Sequence[int]
 ) -> tuple[str, int] | None:
-    """The task that fits labels and outputs, and the output's position; None where none does."""
+    """The task that fits labels and outputs, and the output's position; None where none does.
+
+    What has the shape of an input, and does not end in scores, is taken for an autoencoder's output
+    and not for scores of classes, unless these are asked for.
+    """
     labels = dataset.y_test
     fits = {
         CLASSIFICATION: _is_classification,
         SEGMENTATION: _is_segmentation,
         REGRESSION: _is_regression,
     }
+    inputs = [*graph.input_shapes.values()]
     ends = [graph.by_name[graph.makers[output.node]].traits.scores for output in outputs]
     for tried in [kind] if kind else (CLASSIFICATION, SEGMENTATION, REGRESSION):
         ranked = sorted(places, key=lambda place: not ends[place] and tried != REGRESSION)
         for place in ranked:
             alone = len(outputs) == 1
+            echo = outputs[place].shape in inputs and not ends[place] and not kind
+            if echo and tried == CLASSIFICATION:
+                continue
             if labels is None or fits[tried](outputs[place], labels, alone and not kind):
                 shaped = outputs[place].flat if tried == CLASSIFICATION else True
                 if shaped:

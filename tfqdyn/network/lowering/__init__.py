@@ -251,5 +251,9 @@ SUPPORTED = frozenset((*LOWERINGS, *IDENTITIES, *AUGMENTATIONS))
 
 
 def supported_layers() -> str:
-    """The sentence that ends errors about layers: what is supported."""
-    return f"supported layers: {', '.join(sorted(SUPPORTED))}"
+    """The sentences that end errors about layers: what is supported, and what does without."""
+    return (
+        f"supported layers: {', '.join(sorted(SUPPORTED))}\n"
+        "two .tflite files of the network are compared whatever its layers are: the float one "
+        "with --model, the quantized one with --tflite"
+    )
