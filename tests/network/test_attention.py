@@ -154,3 +154,16 @@ def test_attention_comes_back_from_a_file(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(2, 7, 6)).astype(np.float32)
     np.testing.assert_array_equal(found(values), model(values))
     outputs_agree(found, scheme=None)
+
+
+def test_a_rebuilt_network_comes_back_from_a_file(tmp_path: Path) -> None:
+    """As remedies write it; activations with parameters of their own, too."""
+    x: Any = keras.Input((7, 6))
+    inputs = x
+    x = k.Add()([x, k.MultiHeadAttention(2, 4)(x, x)])
+    x = ops.gelu(k.Dense(6, activation="gelu")(ops.gelu(x, approximate=True)), approximate=False)
+    model = randomize(keras.Model(inputs, k.Conv1D(3, 2, padding="causal")(k.ELU(0.5)(x))))
+    to_keras(lower(model, None)).save(tmp_path / "m.keras")
+    found = modelfile.load(tmp_path / "m.keras")
+    values = np.random.default_rng(0).normal(size=(2, 7, 6)).astype(np.float32)
+    np.testing.assert_allclose(found(values), model(values), rtol=1e-4, atol=1e-5)

@@ -49,6 +49,21 @@ def test_symmetric_parameters_by_hand() -> None:
     assert quantize(weights, params).reshape(2, 4).tolist() == [[127, 0, 0, -127], [0, 0, 0, 1]]
 
 
+def test_layers_of_one_kernel_have_a_bias_each() -> None:
+    """A file holds the kernel that both have only once."""
+    k = keras.layers
+    x = inputs = keras.Input((6, 6, 3), name="images")
+    x = k.Conv2D(3, 3, name="conv")(x)
+    x = k.ReLU(name="one")(0.5 * x + np.array([0.1, 0.2, 0.3], np.float32))
+    x = k.LeakyReLU(0.1, name="two")(k.Rescaling(0.5, 0.0, name="first")(x))
+    x = k.Rescaling(0.5, [0.4, 0.5, 0.6], name="second")(x)
+    graph = fold_batchnorm(lower(keras.Model(inputs, k.Flatten()(x)), None)).graph
+    ranges = {name: (-1.0, 2.0) for name in (*graph.inputs, *(row.name for row in graph.rows))}
+    found = to_tflite(graph, ranges, scheme="int8")
+    kernels = {pair.row.name: pair.kernel for pair in found.pairs}
+    assert kernels["first"] == kernels["second"]
+
+
 def test_with_extrema_it_is_tensorflows_file() -> None:
     """A chain of layers: the same scales, weights and biases, so the same codes at every layer."""
     graph, _, ours = converted()

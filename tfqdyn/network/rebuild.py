@@ -1,8 +1,8 @@
 """`Graph` -> Keras model: a network as standard layers, to run in fp32, to train or to save."""
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -126,9 +126,12 @@ def _matmul(node: Node, library: Any) -> Callable[[Any], Any]:
 
 
 def _activation(node: Node, library: Any) -> Any:
+    """A layer; an operation where parameters are not Keras' own, for no file holds such a layer."""
     function = library.activations.get(node.op)
-    activation = partial(function, **node.config) if node.config else function
-    return library.layers.Activation(activation, name=name_of(node))
+    own = inspect.signature(function).parameters
+    if all(own[role].default == value for role, value in node.config.items()):
+        return library.layers.Activation(function, name=name_of(node))
+    return lambda x: function(x, **node.config)
 
 
 def _cap(node: Node, library: Any) -> Callable[[Any], Any]:

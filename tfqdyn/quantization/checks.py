@@ -219,7 +219,7 @@ def check_channels(graph: Graph, pairs: Sequence[LayerPair], model: TfliteModel)
         node = graph.by_name[pair.row.name]
         own = symmetric(np.abs(node.kernel).max(axis=(0, 1, 2)), axis=3).scale
         raised, wanted = np.zeros(own.shape, bool), node.weights["bias"].astype(np.float64)
-        for bias in _biases(model, pair.kernel):
+        for bias in _biases(model, pair):
             half = (0.5 + TIE) * (0.0 if bias is None else bias.scale) + ULP * np.abs(wanted)
             if not (np.abs((0.0 if bias is None else bias.values) - wanted) <= half).all():
                 problems.append(f"layer {node.name!r}: biases are not those of the network")
@@ -240,11 +240,13 @@ class _Bias:
     scale: NDArray[np.float64]
 
 
-def _biases(model: TfliteModel, kernel: int | None) -> Iterator[_Bias | None]:
-    """The bias of every operator that multiplies with a kernel; None for zeros left out."""
-    for op in model.operators:
-        if kernel not in op.inputs:
-            continue
+def _biases(model: TfliteModel, pair: LayerPair) -> Iterator[_Bias | None]:
+    """The bias of every operator that computes a layer; None for zeros left out.
+
+    Layers with the same kernel have it once in a file, each with a bias of its own.
+    """
+    users = [op for op in model.operators if pair.kernel in op.inputs]
+    for op in [op for op in users if pair.tensor in op.outputs] or users:
         place = 3 if op.kind == "TRANSPOSE_CONV" else 2
         index = op.inputs[place] if len(op.inputs) > place else -1
         if index < 0:
