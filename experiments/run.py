@@ -119,7 +119,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"--seeds must be whole numbers from 0; not {', '.join(bad)}.")
     threads.fix()
     accelerators.share()
-    from experiments.engine import cluster
+    from tfqdyn.distributed import cluster
 
     try:
         if FLAGS.executor == "ray":

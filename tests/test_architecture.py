@@ -26,6 +26,7 @@ RANKS = {
     "tfqdyn.measurement": 4,
     "tfqdyn.modelsource": 4,
     "tfqdyn.report": 4,
+    "tfqdyn.distributed": 5,
     "tfqdyn.filepair": 5,
     "tfqdyn.pipeline": 5,
     "tfqdyn.callbacks": 6,

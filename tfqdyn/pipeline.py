@@ -14,12 +14,12 @@ from tfqdyn.config import DEFAULTS, AnalysisConfig
 from tfqdyn.console import Progress, if_watched, silent
 from tfqdyn.datasets import Dataset
 from tfqdyn.measurement import sampling, sanity
-from tfqdyn.measurement.asdeployed import answered
 from tfqdyn.measurement.assembly import checked, data_of
 from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.measured import Trial
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.runs import Part, assemble
+from tfqdyn.measurement.scoring import Executor, Scorer, Scoring
 from tfqdyn.measurement.tasks import plan_of, settled
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.quantization.conversion import adopt, check_layers
@@ -29,7 +29,11 @@ from tfqdyn.results import RunResult
 
 
 def analyze(
-    model: Any, dataset: Any, config: AnalysisConfig = DEFAULTS, progress: Progress = if_watched
+    model: Any,
+    dataset: Any,
+    config: AnalysisConfig = DEFAULTS,
+    progress: Progress = if_watched,
+    executor: Executor | None = None,
 ) -> RunResult:
     """What 8-bit inference does to a trained Keras network, layer by layer.
 
@@ -39,6 +43,8 @@ def analyze(
             labels or without; calibration draws from `x_train` where there is one.
         config: see `AnalysisConfig`.
         progress: wraps the long loops; by default a bar in a terminal or a notebook.
+        executor: who scores the images: this process, or workers (`distributed.RayExecutor`).
+            Every figure is the same.
 
     Raises:
         UnsupportedModelError, DataError, ValueError: before any slow work.
@@ -48,7 +54,7 @@ def analyze(
     graph, dataset, config = checked(model, dataset, config, config.rounding)
     folded = fold_batchnorm(graph)
     config, notes = sanity.settled(folded, dataset, config)
-    result = analyze_folded(folded, dataset, config, progress)
+    result = analyze_folded(folded, dataset, config, progress, executor)
     return replace(result, notes=(*notes, *result.notes))
 
 
@@ -57,13 +63,14 @@ def analyze_folded(
     dataset: Dataset,
     config: AnalysisConfig = DEFAULTS,
     progress: Progress = if_watched,
+    executor: Executor | None = None,
 ) -> RunResult:
     """`analyze` for a network that is folded already, by `fold_batchnorm` or by a remedy."""
     config = settled(folded.graph, dataset, config).with_trials_that_differ
     draws = sampling.calibration_draws(dataset, config)
     scored = sampling.scored_images(dataset, config)
     networks = [folded] * config.trials
-    part = measure_draws(networks, dataset, draws, scored, config, progress)
+    part = measure_draws(networks, dataset, draws, scored, config, progress, executor=executor)
     result = assemble([part], dataset, config)
     return sanity.warned(result, folded, dataset, config)
 
@@ -74,6 +81,7 @@ def analyze_file(
     dataset: Any,
     config: AnalysisConfig = DEFAULTS,
     progress: Progress = if_watched,
+    executor: Executor | None = None,
 ) -> RunResult:
     """`analyze` for a .tflite file that somebody made of the model, with whatever tool.
 
@@ -92,7 +100,7 @@ def analyze_file(
     given.rehearse(sampling.images_at_once(folded.graph, config))
     draws = sampling.calibration_draws(dataset, config)
     scored = sampling.scored_images(dataset, config)
-    part = measure_draws([folded], dataset, draws, scored, config, progress, given)
+    part = measure_draws([folded], dataset, draws, scored, config, progress, given, executor)
     result = assemble([part], dataset, config)
     notes = (*notes, *result.notes)
     result = replace(result, config={**result.config, "scheme": "tflite"}, notes=notes)
@@ -107,6 +115,7 @@ def measure_draws(
     config: AnalysisConfig,
     progress: Progress = silent,
     given: Deployed | None = None,
+    executor: Executor | None = None,
 ) -> Part:
     """Calibrates and deploys every trial's network, and measures all on the same images.
 
@@ -116,6 +125,7 @@ def measure_draws(
         draws: for every trial the indices of its calibration images in `calibration_images`.
         scored: indices of the scored images in `x_test`.
         given: what is deployed, if it is there already; of one trial.
+        executor: who scores the images; None for this process.
     """
     kept = [{*config.float_layers, *folded.float_layers} for folded in networks]
     check_layers(networks[0].graph, set().union(*kept))
@@ -130,12 +140,14 @@ def measure_draws(
             trials.append(Trial(folded, [sites[row.name] for row in deployed.rows], deployed))
             if config.own_error:
                 cut.append(OwnTrial.of(folded.deployed, sites, kept[k], config.scheme))
-        plan = plan_of(networks[0].graph, dataset, config)
-        measured = bench.comparison(trials, plan)(dataset.x_test, scored)
-        own = bench.own_comparison(cut)(dataset.x_test, scored)
-    graph = networks[0].graph
-    classifies = plan.main is not None and len(graph.inputs) == len(graph.outputs) == 1
-    made = [trial.deployed.file for trial in trials if classifies]
-    files = [file for file in made if file is not None]
-    answers = answered(files, dataset, scored, config, apart=given is not None)
-    return Part(measured, own, draws, answers)
+        graph = networks[0].graph
+        plan = plan_of(graph, dataset, config)
+        classifies = plan.main is not None and len(graph.inputs) == len(graph.outputs) == 1
+        made = [trial.deployed.file for trial in trials if classifies]
+        files = [file for file in made if file is not None]
+        scoring = Scoring(graph, dataset, config, trials, cut, files, apart=given is not None)
+        if executor is not None:
+            found = executor(scoring, scored, progress)
+        else:
+            found = Scorer(scoring, bench)(scored)
+    return Part(found.measured, found.own, draws, found.answered)

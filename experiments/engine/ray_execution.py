@@ -6,11 +6,14 @@ module only tells it what each job uses and needs. A task finishes its job in th
 task go on where the dead one stopped.
 """
 
+import os
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from experiments.engine.cluster import Resources, checked_nodes, connected
+from experiments.engine import accelerators, threads
 from experiments.engine.execution import (
     LEFT_OUT,
     Report,
@@ -19,8 +22,14 @@ from experiments.engine.execution import (
     to_stderr,
     unfinished,
 )
+from experiments.engine.provenance import COMMIT, commit
 from experiments.engine.store import Job, Store, key_of
+from tfqdyn.distributed.cluster import Resources, checked_nodes, connected
 
+SENT = ("models", "experiments", "tfqdyn")
+"""Packages that workers get."""
+PASSED = ("KERAS_BACKEND", "TFQDYN_DATA_DIR")
+"""Environment variables that workers get from the caller, besides those of `threads`."""
 RETRIES = 3
 """How often the task of a worker that died is done again."""
 SLOW_FILES = 120.0
@@ -50,12 +59,22 @@ def run_on_ray(
     todo = unfinished(jobs, store)
     if not todo:
         return
-    with connected(address):
-        nodes = checked_nodes(store.root)
+    root = Path(__file__).parents[2]
+    with connected(address, [root / name for name in SENT], _variables()):
+        store.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=store.root, prefix=".shared-") as file:
+            nodes = checked_nodes([Path(file.name)])
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         report(f"Ray: {len(todo)} jobs; nodes: {len(nodes)}, CPUs: {cpus:g}, GPUs: {gpus:g}")
         failed = _finish(todo, store, nodes, report)
     raise_failures(failed, len(todo))
+
+
+def _variables() -> dict[str, str]:
+    """The workers' environment."""
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    told = {COMMIT: found} if (found := commit()) else {}
+    return threads.fix() | accelerators.share() | passed | told
 
 
 def share(job: Job, nodes: Sequence[Resources]) -> tuple[float, float]:

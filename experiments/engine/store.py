@@ -13,18 +13,17 @@ import json
 import platform
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import tfqdyn
 from experiments.engine.provenance import commit
+from tfqdyn.distributed.cluster import packages
 from tfqdyn.files import wholefiles
 from tfqdyn.results import plain
 
 DONE = "done.json"
 DIGITS = 12
-PACKAGES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
 @runtime_checkable
@@ -168,4 +167,4 @@ class Store:
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that decide the figures."""
     found = {"python": platform.python_version(), "tfqdyn": tfqdyn.__version__}
-    return found | {name: metadata.version(name) for name in PACKAGES}
+    return found | packages()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def run(given: Given) -> Outcome:
     """Analyzes a model, or a .tflite file of it."""
     of_files = given["tflite"] and Path(given["model"]).suffix == ".tflite"
+    if of_files and given["executor"] != "local":
+        raise UsageError("two .tflite files are compared in this process: leave --executor out")
     result = _files(given) if of_files else _model(given)
     from tfqdyn import report, results
     from tfqdyn.show import causes, figures, tables
@@ -59,14 +61,15 @@ def _files(given: Given) -> "RunResult":
 
 def _model(given: Given) -> "RunResult":
     """The analysis of a model, converted here or by another tool."""
+    executor = inputs.executor_of(given)
     model, dataset, config = inputs.read(given)
     from tfqdyn import pipeline
     from tfqdyn.tflite.file import read
 
     if not given["tflite"]:
-        return pipeline.analyze(model, dataset, config, progress_bar)
+        return pipeline.analyze(model, dataset, config, progress_bar, executor)
     content = read(Path(given["tflite"]))
-    return pipeline.analyze_file(model, content, dataset, config, progress_bar)
+    return pipeline.analyze_file(model, content, dataset, config, progress_bar, executor)
 
 
 COMMAND = Command(
@@ -85,6 +88,7 @@ file that it was made from, whatever its operators are. --scheme=simulated with 
     "tfqdyn analyze --model=net.keras --data=images.npz --preprocessing=tf --out=runs/net",
     (
         *inputs.ANALYSIS,
+        *inputs.WORKERS,
         Flag("tflite", str, None, "A .tflite file of the model, made by any tool: it is analyzed "
              "as it is.", inputs.FILES, "FILE"),
     ),

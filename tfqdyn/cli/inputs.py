@@ -13,6 +13,7 @@ from tfqdyn.console import quiet_tensorflow, stage
 
 if TYPE_CHECKING:
     from tfqdyn.datasets import Dataset
+    from tfqdyn.distributed.executor import RayExecutor
 
 FILES = "Input and output"
 OUT = Flag(
@@ -28,8 +29,8 @@ MODEL = Flag(
 DATA = Flag(
     "data", str, None,
     "An .npz file with x_test (and y_test, x_train, y_train, if any), or one array per input by "
-    "the input's name; a folder with one subfolder per class, or of images without labels; "
-    "'cifar10' or 'digits'.",
+    "the input's name; a folder with one subfolder per class, or of images without labels; a "
+    "TFRecord or Parquet file, or a folder of such files or of .npz files; 'cifar10' or 'digits'.",
     FILES, "SOURCE", required=True,
 )  # fmt: skip
 
@@ -40,6 +41,16 @@ IMPORT = Flag(
     "folder too. Their code is run.",
     FILES, "MODULE,...",
 )  # fmt: skip
+RAY = "ray"
+WORKERS = (
+    Flag("executor", str, "local", "Who scores the images: 'local', this process, or 'ray', "
+         "workers of Ray: every figure is the same.", "Workers", "NAME"),
+    Flag("workers", int, None, "With --executor=ray: how many; by default one fewer than CPUs.",
+         "Workers"),
+    Flag("ray_address", str, None, "With --executor=ray: a running cluster (auto, HOST:6379, "
+         "ray://HOST:10001); by default a Ray on this machine.", "Workers", "ADDRESS"),
+)  # fmt: skip
+"""Who scores the images."""
 
 
 def _kind(setting: dataclasses.Field) -> type:
@@ -80,6 +91,30 @@ def config_of(given: Given, **changed: Any) -> AnalysisConfig:
         return AnalysisConfig(**{**values, **changed})
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def executor_of(given: Given) -> "RayExecutor | None":
+    """Who scores the images; None for this process.
+
+    Raises:
+        UsageError: no such executor, flags that do not go together, or no Ray.
+    """
+    if given["executor"] not in ("local", RAY):
+        raise UsageError(f"--executor must be local or ray, received {given['executor']!r}")
+    if given["executor"] != RAY:
+        for name in ("workers", "ray_address"):
+            if given[name] is not None:
+                raise UsageError(f"--{name} is for --executor=ray")
+        return None
+    start_tensorflow(given)
+    from tfqdyn.distributed import cluster
+    from tfqdyn.distributed.executor import RayExecutor
+
+    try:
+        cluster.check_installed()
+        return RayExecutor(given["workers"], given["ray_address"])
+    except (cluster.ClusterError, ValueError) as error:
+        raise UsageError(f"--executor=ray: {error}") from error
 
 
 def start_tensorflow(given: Given) -> None:

@@ -1,4 +1,4 @@
-"""Where data come from: `.npz` archives, folders of images, and two data sets by name."""
+"""Where data come from: archives, folders of images, files of records, two data sets by name."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.datasets import shards
 from tfqdyn.datasets.given import with_class_numbers
 from tfqdyn.datasets.records import Dataset, Inputs
 from tfqdyn.files.archives import ZIP_ERRORS, StoredArray, arrays_in, images_of, names_in
@@ -26,6 +27,8 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
             network with several inputs an array NAME for each (and NAME_train, if there is),
             NAME being the input's, instead of x_test; a folder with one subfolder per class
             (named 0, 1, ... or in alphabetical order), or a folder of images without labels;
+            a TFRecord file of `tf.train.Example`, a Parquet file, or a folder of such files or of
+            `.npz` files, those called train* being x_train (`shards`);
             "cifar10" (from $TFQDYN_DATA_DIR/cifar10.npz, else Keras' download); or "digits".
         image_size: (height, width) that a folder's photographs are cropped and resized to, and
             that an archive's images must have.
@@ -36,14 +39,16 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     if source in _NAMED:
         return _NAMED[source]()
     path = Path(source)
+    if shards.holds(path):
+        return shards.load(path, image_size)
     if path.is_dir():
         return _from_folder(path, image_size)
     if path.suffix == ".npz" and path.is_file():
         return with_class_numbers(_from_npz(path, image_size))
     problem = "does not exist" if not path.exists() else "is neither an .npz file nor a folder"
     raise DataError(
-        f"data {source!r} {problem}; give an .npz file, a folder of class subfolders, or one of "
-        f"{sorted(_NAMED)}"
+        f"data {source!r} {problem}; give an .npz, .tfrecord or .parquet file, a folder of class "
+        f"subfolders or of such files, or one of {sorted(_NAMED)}"
     )
 
 

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +39,35 @@ class FolderImages(FileArray):
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The photographs at some positions, [len(positions), H, W, 3]."""
-        return np.stack([self._decoded(self.files[position]) for position in positions])
+        return np.stack(
+            [
+                decoded(self.files[position], self.size, self.files[position])
+                for position in positions
+            ]
+        )
 
-    def _decoded(self, file: Path) -> NDArray[np.uint8]:
-        from PIL import Image, ImageOps  # only folders need it
 
-        height, width = self.size
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image = Image.open(file, formats=FORMATS)
-            with image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-            fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
-        except Exception as error:  # decoders raise whatever the damage leads them to
-            raise DataError(f"{file} is not a readable image: {error}") from error
-        return np.asarray(fitted)
+def decoded(source: Any, size: tuple[int, int], name: object) -> NDArray[np.uint8]:
+    """One photograph, [H, W, 3]: upright, centre-cropped to the aspect of a size, then resized.
+
+    Args:
+        source: a file, or a stream of its bytes.
+        size: (height, width).
+        name: of the photograph, for errors.
+
+    Raises:
+        DataError: it is none of `FORMATS`, damaged, or of more than 89 million pixels.
+    """
+    from PIL import Image, ImageOps  # only photographs need it
+
+    height, width = size
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(source, formats=FORMATS)
+        with image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
+    except Exception as error:  # decoders raise whatever the damage leads them to
+        raise DataError(f"{name} is not a readable image: {error}") from error
+    return np.asarray(fitted)

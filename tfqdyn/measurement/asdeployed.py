@@ -7,7 +7,7 @@ images once more, as it is deployed. `tfqdyn kernels` says which operators diffe
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,12 @@ class Answered:
     model: TfliteModel
     scores: NDArray[np.float64] | None
     refused: str = ""
+
+    def merge(self, other: "Answered") -> "Answered":
+        """The answers to the images of both, one after the other."""
+        if self.scores is None or other.scores is None:
+            return replace(self, scores=None, refused=self.refused or other.refused)
+        return replace(self, scores=np.concatenate([self.scores, other.scores]))
 
 
 def answered(

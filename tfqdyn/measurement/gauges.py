@@ -10,6 +10,7 @@ References
     `r2_score`.
 """
 
+import copy
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -24,6 +25,10 @@ IGNORED = 255
 """The label of places that do not count in segmentation, where there are fewer classes."""
 
 
+_NONE = np.empty(0)
+"""Labels of what travels without them."""
+
+
 class Gauge(Protocol):
     """A metric of one network's outputs."""
 
@@ -33,6 +38,10 @@ class Gauge(Protocol):
 
     def merge(self, other: Any) -> "Gauge":
         """The metric over both sets of images."""
+        ...
+
+    def without_labels(self) -> "Gauge":
+        """The same without labels, to travel: what it took in, to be merged into one with them."""
         ...
 
     def figures(self) -> dict[str, float]:
@@ -69,6 +78,12 @@ class Segmentation:
         merged = Segmentation(self._place, self._labels, len(self.counts), self._threshold)
         merged.counts = self.counts + other.counts
         return merged
+
+    def without_labels(self) -> "Segmentation":
+        """Only what it took in."""
+        light = copy.copy(self)
+        light._labels = _NONE
+        return light
 
     def figures(self) -> dict[str, float]:
         """`mean_iou` and `pixel_accuracy`; NaN where no place counts."""
@@ -114,10 +129,15 @@ class Regression:
     def merge(self, other: "Regression") -> "Regression":
         """The sums of both."""
         merged = Regression(self._place, self._labels)
-        assert self._sums is not None
-        assert other._sums is not None
-        merged._sums = self._sums + other._sums
+        held = [sums for sums in (self._sums, other._sums) if sums is not None]
+        merged._sums = sum(held[1:], held[0]) if held else None
         return merged
+
+    def without_labels(self) -> "Regression":
+        """Only what it took in."""
+        light = copy.copy(self)
+        light._labels = _NONE
+        return light
 
     def figures(self) -> dict[str, float]:
         """`mae` and `r2`."""
@@ -178,6 +198,12 @@ class Own:
         merged._held = [a + b for a, b in zip(self._held, other._held, strict=True)]
         merged._indices = self._indices + other._indices
         return merged
+
+    def without_labels(self) -> "Own":
+        """Only what it took in."""
+        light = copy.copy(self)
+        light._labels = None
+        return light
 
     def figures(self) -> dict[str, float]:
         """What the function gives.

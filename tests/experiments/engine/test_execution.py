@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from experiments.engine import cluster, execution, processes, ray_execution
+from experiments.engine import execution, processes, ray_execution
 from experiments.engine.store import Store, described, key_of
 from experiments.engine.threads import THREADS, VARIABLES
+from tfqdyn.distributed import cluster
 from tfqdyn.files.wholefiles import LOCK
 
 ROOT = Path(__file__).parents[3]

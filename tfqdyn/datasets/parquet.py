@@ -1,0 +1,137 @@
+"""Parquet files: a column of samples and a column of class numbers, as data sets are shared today.
+
+Samples are photographs (bytes, or a struct of `bytes` and `path`, as Hugging Face keeps them) or
+lists of numbers. They are read one row group at a time when indexed; labels are read at once.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.files.filearray import FileArray
+from tfqdyn.files.imagefiles import DataError, decoded
+
+INPUTS = ("image", "img", "x", "input", "inputs")
+"""Columns that samples are looked for in, in this order."""
+LABELS = ("label", "labels", "fine_label", "class", "y")
+"""The same for labels."""
+
+
+class ParquetImages(FileArray):
+    """The samples of one file: photographs, decoded when indexed, or arrays of numbers.
+
+    The row group that was read last is kept.
+
+    Args:
+        path: the file.
+        size: (height, width) that photographs are cropped and resized to.
+
+    Raises:
+        DataError: no Parquet file, no column of `INPUTS`, no rows, photographs without a size; when
+            indexed, a damaged sample.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int] | None) -> None:
+        self._path, self._size = path, size
+        with _opened(path) as file:
+            self._column = _named(INPUTS, file.schema_arrow.names, path)
+            groups = range(file.metadata.num_row_groups)
+            self._ends = np.cumsum([file.metadata.row_group(k).num_rows for k in groups])
+        if not len(self._ends) or not self._ends[-1]:
+            raise DataError(f"{path} holds no rows")
+        self._held: tuple[int, list[Any]] | None = None
+        first = self._sample(0)
+        self.dtype, self.shape = first.dtype, (int(self._ends[-1]), *first.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}  # rows do not travel, the path does
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._path,)
+
+    def read(self, positions: NDArray[np.int64]) -> NDArray:
+        """The samples at some positions, [len(positions), ...]."""
+        found = [self._sample(int(position)) for position in positions]
+        for position, sample in zip(positions, found, strict=True):
+            if sample.shape != self.shape[1:]:
+                raise DataError(
+                    f"row {position} of {self._path} has shape {sample.shape}, the first one "
+                    f"{self.shape[1:]}"
+                )
+        return np.stack(found)
+
+    def _sample(self, position: int) -> NDArray:
+        name = f"row {position} of {self._path}"
+        value = self._row(position)
+        if isinstance(value, dict):
+            value = value.get("bytes")
+        if isinstance(value, bytes):
+            if self._size is None:
+                raise DataError(
+                    f"{self._path} holds photographs: give the image_size to resize them to"
+                )
+            return decoded(io.BytesIO(value), self._size, name)
+        try:
+            found = np.array(value, np.float32)
+        except (TypeError, ValueError):
+            found = np.empty(0, np.float32)
+        if not found.ndim or not found.size:
+            raise DataError(
+                f"{self._column} of {name} should be a photograph's bytes or a list of numbers, "
+                f"it is {type(value).__name__}"
+            )
+        return found
+
+    def _row(self, position: int) -> Any:
+        group = int(np.searchsorted(self._ends, position, side="right"))
+        if self._held is None or self._held[0] != group:
+            with _opened(self._path) as file:
+                column = file.read_row_group(group, columns=[self._column]).column(self._column)
+            self._held = (group, column)
+        begin = int(self._ends[group - 1]) if group else 0
+        return self._held[1][position - begin].as_py()
+
+
+def labels_in(path: Path) -> NDArray[np.int64] | None:
+    """The class numbers of a file, [N]; None where no column of `LABELS` is there.
+
+    Raises:
+        DataError: no Parquet file, or a label that is no whole number.
+    """
+    with _opened(path) as file:
+        name = next((name for name in LABELS if name in file.schema_arrow.names), None)
+        if name is None:
+            return None
+        column = file.read(columns=[name]).column(name)
+    found = np.asarray(column.to_numpy())
+    if found.dtype.kind not in "ui":
+        raise DataError(f"{name} of {path} should hold whole numbers, it holds {column.type}")
+    return found.astype(np.int64)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise DataError(
+            f'{path} needs pyarrow to be read: pip install "tfqdyn[parquet]"'
+        ) from error
+    try:
+        return parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+
+
+def _named(names: tuple[str, ...], held: list[str], path: Path) -> str:
+    found = next((name for name in names if name in held), None)
+    if found is None:
+        raise DataError(
+            f"{path} should hold its samples in a column {', '.join(names)}; its columns are "
+            f"{', '.join(held) or 'none'}"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""An analysis by many workers: Ray, on this machine or on a cluster."""

@@ -1,0 +1,205 @@
+"""Scored images on Ray: a pool of actors that hold the networks, one partial result per block.
+
+Ray Data hands out numbers of blocks (`sampling.blocks`). An actor reads the block's images itself,
+from the caller's files or from arrays in Ray's store, and gives what they come to; the caller
+merges in the order of the blocks. That is what one process does by itself, so figures are equal to
+the last digit whatever the number of workers, on machines of one kind. A block whose worker dies is
+scored again by another.
+"""
+
+import logging
+import math
+import os
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tfqdyn.console import Progress, quiet_tensorflow
+from tfqdyn.datasets import Dataset, Inputs
+from tfqdyn.distributed import cluster
+from tfqdyn.measurement import sampling
+from tfqdyn.measurement.bench import Bench
+from tfqdyn.measurement.measured import Measured
+from tfqdyn.measurement.scoring import Scored, Scorer, Scoring
+from tfqdyn.measurement.tasks import plan_of
+
+PASSED = ("KERAS_BACKEND", "PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL", "TFQDYN_DATA_DIR")
+"""Environment variables that workers get from the caller, besides the number of threads."""
+
+
+@dataclass(frozen=True)
+class RayExecutor:
+    """Scores images by actors of Ray; see `measurement.scoring.Executor`.
+
+    Attributes:
+        workers: actors; None for one fewer than there are CPUs.
+        address: of a running cluster, as `ray.init` takes it; None for a Ray on this machine.
+    """
+
+    workers: int | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers must be at least 1, received {self.workers}")
+
+    def __call__(self, scoring: Scoring, scored: NDArray[np.int64], progress: Progress) -> Scored:
+        """Scores the images of some indices.
+
+        Raises:
+            ClusterError: no Ray, no cluster, or nodes that cannot do the work.
+            ValueError: what a block's images raise; of several blocks, the first.
+        """
+        blocks = sampling.blocks(scored)
+        room = cluster.OBJECT_STORE + 2 * _bytes_of(scoring)
+        with cluster.connected(self.address, variables=_variables(), object_store=room):
+            nodes = cluster.checked_nodes(_files_of(scoring.dataset))
+            cpus = sum(node.get("CPU", 0) for node in nodes)
+            workers = min(self.workers or max(1, math.floor(cpus) - 1), len(blocks))
+            found = _scored(scoring, blocks, workers, share(cpus, workers))
+            parts = _in_order(progress(found, "score blocks", len(blocks)))
+            return _whole(parts, scoring)
+
+
+def share(cpus: float, workers: int) -> float:
+    """CPUs to ask for, for each worker: all but one, which a pool must leave, in equal shares.
+
+    Args:
+        cpus: that there are.
+        workers: at least one.
+    """
+    each = (cpus - 1) / workers if cpus > 1 else cpus / (2 * workers)
+    return float(math.floor(each)) if each >= 1 else each
+
+
+def _scored(
+    scoring: Scoring, blocks: Sequence[NDArray[np.int64]], workers: int, cpus: float
+) -> Iterator[tuple[int, Any]]:
+    """Numbers of blocks and what they came to, as they come."""
+    import ray
+    from ray import cloudpickle
+    from ray.data import ActorPoolStrategy, DataContext
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # what fails is raised
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # a reference in bytes holds what it refers to until Ray ends: a worker may begin anew
+    reference = ray.put((scoring, list(blocks)))
+    told = cloudpickle.dumps(reference)  # pyright: ignore[reportPrivateImportUsage]
+    numbers = ray.data.range(len(blocks), override_num_blocks=len(blocks))
+    found = numbers.map_batches(
+        _Worker,
+        batch_size=1,
+        compute=ActorPoolStrategy(size=workers),
+        fn_constructor_args=(told,),
+        num_cpus=cpus,
+    )
+    for row in found.iter_rows():
+        yield int(row["id"]), pickle.loads(row["found"])  # made by our own workers
+
+
+class _Worker:
+    """An actor: what it scores, and how."""
+
+    def __init__(self, told: bytes) -> None:
+        import ray
+        from ray import cloudpickle
+
+        quiet_tensorflow()
+        scoring, self._blocks = ray.get(cloudpickle.loads(told))  # pyright: ignore
+        self._score = Scorer(scoring, Bench(scoring.graph, scoring.config))
+
+    def __call__(self, batch: Mapping[str, NDArray]) -> dict[str, Any]:
+        """What one block came to, or what it raised, in bytes."""
+        (number,) = batch["id"]
+        try:
+            found: Any = _light(self._score(self._blocks[int(number)]))
+        except ValueError as error:  # what an analysis in one process would have told
+            found = ValueError(str(error))
+        return {"id": batch["id"], "found": [pickle.dumps(found)]}
+
+
+def _light(scored: Scored) -> Scored:
+    """Without what the caller has: networks, the plan, and labels."""
+    measured: Any = scored.measured
+    gauges = [[gauge.without_labels() for gauge in of] for of in measured.gauges]
+    answers = [replace(answer, model=None) for answer in scored.answered]
+    return Scored(replace(measured, trials=(), plan=None, gauges=gauges), scored.own, answers)
+
+
+def _in_order(found: Iterable[tuple[int, Any]]) -> Iterator[Scored]:
+    """Parts in the order of their blocks; no more of them are kept than came early.
+
+    Raises:
+        ValueError: the first block, in order, that raised.
+    """
+    early: dict[int, Any] = {}
+    due = 0
+    for number, part in found:
+        early[number] = part
+        while due in early:
+            part = early.pop(due)
+            if isinstance(part, ValueError):
+                raise part
+            yield part
+            due += 1
+
+
+def _whole(parts: Iterator[Scored], scoring: Scoring) -> Scored:
+    """All parts merged, with what workers left out."""
+    whole = next(parts)
+    for part in parts:
+        whole = whole.merge(part)
+    plan = plan_of(scoring.graph, scoring.dataset, scoring.config)
+    measured: Measured = replace(whole.measured, trials=scoring.trials, plan=plan)
+    gauges = [
+        [fresh.merge(gauge) for fresh, gauge in zip(plan.gauges(), of, strict=True)]
+        for of in measured.gauges
+    ]
+    models = scoring.models()
+    answers = [replace(a, model=m) for a, m in zip(whole.answered, models, strict=True)]
+    return Scored(replace(measured, gauges=gauges), whole.own, answers)
+
+
+def _variables() -> dict[str, str]:
+    """The workers' environment, with the caller's threads: rounding depends on their number."""
+    import tensorflow as tf
+
+    found = {name: os.environ[name] for name in PASSED if name in os.environ}
+    threads = {
+        "TF_NUM_INTRAOP_THREADS": tf.config.threading.get_intra_op_parallelism_threads(),
+        "TF_NUM_INTEROP_THREADS": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+    cores = str(os.cpu_count())
+    told = {name: str(number) if number else os.environ.get(name, cores)
+            for name, number in threads.items()}  # fmt: skip
+    return found | told | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", cores)}
+
+
+def _arrays(dataset: Dataset) -> list[Any]:
+    held = [dataset.x_test, dataset.x_train]
+    return [
+        array
+        for split in held
+        if split is not None
+        for array in (split.arrays.values() if isinstance(split, Inputs) else [split])
+    ]
+
+
+def _files_of(dataset: Dataset) -> list[Path]:
+    """The files that the data stay in."""
+    found = (file for array in _arrays(dataset) for file in getattr(array, "files", ()))
+    return list(dict.fromkeys(file.absolute() for file in found))
+
+
+def _bytes_of(scoring: Scoring) -> int:
+    """About how much travels to the workers: arrays in memory, and the networks of all trials."""
+    arrays = sum(getattr(array, "nbytes", 0) for array in _arrays(scoring.dataset))
+    weights = sum(w.nbytes for node in scoring.graph for w in node.weights.values())
+    return arrays + 4 * weights * len(scoring.trials)
