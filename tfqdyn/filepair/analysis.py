@@ -25,6 +25,7 @@ from tfqdyn.filepair.pairing import Pair, paired
 from tfqdyn.filepair.rows import kernel_stats
 from tfqdyn.filepair.tasks import NONE, Plan, metrics_of, planned
 from tfqdyn.measurement import assembly, sampling
+from tfqdyn.measurement.layerrows import Kernels, RowTrials, layer_result, scale_and_zero
 from tfqdyn.network.folding import ORIGINAL
 from tfqdyn.quantization.calibration import SiteRange
 from tfqdyn.results import DataRecord, InputRecord, LayerResult, ModelRecord, RunResult
@@ -146,16 +147,13 @@ def _layers(
         if row.node.has_kernel:
             stats = kernel_stats(pair.reference.flow, row.step, config.bins)
         found.append(
-            assembly.layer_result(
+            layer_result(
                 row.node,
                 ORIGINAL,
-                [sites[i]],
-                [compared.pairs[i]],
+                RowTrials([sites[i]], [compared.pairs[i]], [scale_and_zero(row.params)]),
                 compared.values[i],
-                None if stats is None else (stats, stats),
-                None,
+                None if stats is None else Kernels(stats, stats),
                 row.held,
-                [assembly.scale_and_zero(row.params)],
             )
         )
     return tuple(found)
