@@ -153,8 +153,8 @@ def test_samples_of_other_shapes_are_told(tmp_path: Path) -> None:
 
 
 def test_parquet_files_of_photographs(tmp_path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     def save(name: str, chosen: range) -> None:
         images = [{"bytes": png(PHOTOGRAPHS[k]), "path": None} for k in chosen]
@@ -191,9 +191,8 @@ def test_parquet_files_of_photographs(tmp_path: Path) -> None:
 def test_parquet_files_that_are_no_data_are_refused(
     columns: dict[str, Any] | None, message: str, tmp_path: Path
 ) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "a.parquet"
     if columns is not None:
         parquet.write_table(pa.table(columns), file)
