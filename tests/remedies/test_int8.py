@@ -11,12 +11,15 @@ import pytest
 from conftest import images, residual_net
 
 from tfqdyn.config import AnalysisConfig
+from tfqdyn.datasets import Dataset
 from tfqdyn.network.folding import fold_batchnorm
 from tfqdyn.network.lowering import lower
 from tfqdyn.network.trace import UnsupportedModelError
 from tfqdyn.numerics.grid import quantize
+from tfqdyn.quantization.checks import ConversionError, check_channels
+from tfqdyn.quantization.conversion import to_tflite
 from tfqdyn.quantization.fakequant import kernel_params
-from tfqdyn.remedies import REMEDIES, diagnose, remedy
+from tfqdyn.remedies import REMEDIES, CalibrationImages, diagnose, remedy
 from tfqdyn.remedies.adaround import adaround
 from tfqdyn.remedies.analytic import bias_correction_analytic
 from tfqdyn.remedies.mixed_precision import mixed_precision
@@ -141,3 +144,27 @@ def test_what_is_refused() -> None:
         remedy(model, images(12), ("weight_clipping",), config)
     with pytest.raises(ValueError, match="remedies are for schemes uint8 and int8"):
         remedy(model, images(12), ("weight_clipping",), replace(config, scheme="int16x8"))
+
+
+def test_layers_of_one_kernel_keep_biases_of_their_own() -> None:
+    """The converter stores the equal kernels of two hard sigmoids once; their biases differ."""
+    keras.utils.set_random_seed(3)
+    x = inputs = keras.Input((12, 12, 3))
+    for name in ("first", "second"):
+        x = keras.layers.Conv2D(8, 3, padding="same", name=name)(x)
+        x = keras.layers.Activation("hard_silu", name=f"{name}_swish")(x)
+    x = keras.layers.Dense(4, name="logits")(keras.layers.GlobalAveragePooling2D()(x))
+    config = replace(faulty_networks.CONFIG, scheme="int8", calibration_size=24)
+    data = Dataset("images", faulty_networks.photographs(36))
+    done = remedy(keras.Model(inputs, x), data, ["bias_correction"], config)
+    assert [stage.name for stage in done.stages] == ["0_none", "1_bias_correction"]
+    folded = done.stages[1].folded[0]
+    images = CalibrationImages(data.x_test, np.arange(24), config)
+    found = to_tflite(folded.deployed, images.ranges(folded), (), "int8")
+    kernels = [pair.kernel for pair in found.pairs if "sigmoid" in pair.row.name]
+    assert len(set(kernels)) < len(kernels)
+    node = folded.deployed.by_name["second"]
+    moved = replace(node, weights={**node.weights, "bias": node.weights["bias"] + np.float32(1)})
+    changed = faulty_networks.with_node(folded, moved).graph
+    with pytest.raises(ConversionError, match=r"layer 'second': biases are not those"):
+        check_channels(changed, found.pairs, found.model)
