@@ -57,17 +57,20 @@ def table(
             {
                 "network": network.name,
                 **traits(network),
-                **(
-                    {**outcome(analysis, store), **provenance(analysis, scope, store)}
-                    if store.done(analysis)
-                    else {"status": PENDING, "seed": analysis.training.initial.seed}
-                ),
+                **outcome_or_pending(analysis, scope, store),
                 **published(network),
             }
             for network, analysis in analyses(scope)
         ]
 
     return Artifact(name, source, title, jobs, rows, columns=columns)
+
+
+def outcome_or_pending(analysis: Analysis, scope: Scope, store: Store) -> dict[str, Any]:
+    """`outcome` and `provenance` of an analysis; `status` and `seed` of one that is not done."""
+    if not store.done(analysis):
+        return {"status": PENDING, "seed": analysis.training.initial.seed}
+    return {**outcome(analysis, store), **provenance(analysis, scope, store)}
 
 
 def outcome(analysis: Analysis, store: Store) -> dict[str, Any]:

@@ -91,15 +91,22 @@ def rows(scope: Scope, store: Store) -> Sequence[Row]:
     for network, engine, analysis in _analyses(scope):
         published = table_1.published(network)
         found.append({
-            "network": network, "engine": engine, **outcomes.outcome(analysis, store),
+            "network": network, "engine": engine,
+            **outcomes.outcome_or_pending(analysis, scope, store),
             **{name: published[name] for name in _PUBLISHED},
-            **outcomes.provenance(analysis, scope, store),
         })  # fmt: skip
     for arch, engine, one in _of_subjects(scope):
-        row = missing_row(arch, one) if isinstance(one, Missing) else subject_columns(one, store)
+        row = missing_row(arch, one) if isinstance(one, Missing) else _columns(one, store)
         published = table_2.published(row["network"])
         found.append({**row, "engine": engine, **{name: published[name] for name in _PUBLISHED}})
     return found
+
+
+def _columns(one: SubjectAnalysis, store: Store) -> dict[str, Any]:
+    """`subject_columns`; `network` and `status` of an analysis that is not done."""
+    if not store.done(one):
+        return {"network": one.subject.name, "status": outcomes.PENDING}
+    return subject_columns(one, store)
 
 
 _PUBLISHED = ("published_uint8_accuracy", "published_qkl_div", "published_percent_decrease")
@@ -143,16 +150,18 @@ def switch_rows(scope: Scope, store: Store) -> Sequence[Row]:
     found = switched(scope)
     if isinstance(found, Missing):
         return [missing_row("mobilenet_v1", found)]
-    columns = {name: subject_columns(analysis, store) for name, analysis in found.items()}
-    every, none = columns["all"]["loss"], columns["none"]["loss"]
+    columns = {name: _columns(analysis, store) for name, analysis in found.items()}
+    every, none = (columns[name].get("loss") for name in ("all", "none"))
 
-    def points(name: str, loss: float) -> float | None:
+    def points(name: str, loss: float | None) -> float | None:
+        if loss is None or every is None or none is None:
+            return None
         if name.startswith("all but "):
             return every - loss
         return loss - none if name.endswith(" alone") else None
 
     return [
-        {"deviations": name, **row, "points_of_switch": points(name, row["loss"])}
+        {"deviations": name, **row, "points_of_switch": points(name, row.get("loss"))}
         for name, row in columns.items()
     ]
 
