@@ -105,7 +105,7 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "flat.npz", x_test=np.zeros(3), y_test=np.zeros(3, int))
     np.savez(tmp_path / "real.npz", x_test=np.zeros((3, 8, 8, 1)), y_test=np.full(3, np.nan))
     for name, message in {
-        "missing.npz": "does not exist; give an .npz file",
+        "missing.npz": "does not exist; give an .npz, .tfrecord or .parquet file",
         "broken.npz": "not a readable .npz archive",
         "empty": "one subfolder of images per class, or images without labels; it holds none",
         "odd.npz": r"a of .* must be images \[N, H, W, C\], or vectors or other arrays",

@@ -43,23 +43,30 @@ def analyzed(who: RayExecutor | None) -> Any:
 
 
 def test_workers_share_all_cpus_but_one() -> None:
-    assert share(2, 1) == 1
-    assert share(2, 2) == 0.5
-    assert share(16, 3) == 5
-    assert share(16, 4) == 3
-    assert share(8, 8) == 7 / 8
-    assert share(1, 2) == 0.25
+    assert share([2], 1) == 1
+    assert share([2], 2) == 0.5
+    assert share([16], 3) == 5
+    assert share([16], 4) == 3
+    assert share([8], 8) == 7 / 8
+    assert share([1], 2) == 0.25
+    assert share([4, 4, 4, 4], 2) == 4, "no node has seven"
+    assert share([4, 4, 4, 4], 1) == 4
 
 
 def test_parts_are_merged_in_the_order_of_blocks() -> None:
     arrived = [(2, "c"), (0, "a"), (1, "b"), (3, "d")]
-    assert list(executor._in_order(arrived)) == ["a", "b", "c", "d"]
+    assert list(executor._in_order(arrived, 4)) == ["a", "b", "c", "d"]
 
 
 def test_the_first_block_that_fails_is_the_one_that_is_raised() -> None:
     arrived = [(3, ValueError("late")), (1, ValueError("early")), (0, "a"), (2, "c")]
     with pytest.raises(ValueError, match="early"):
-        list(executor._in_order(arrived))
+        list(executor._in_order(arrived, 4))
+
+
+def test_a_block_that_never_comes_is_told() -> None:
+    with pytest.raises(cluster.ClusterError, match="block 1 of 3 was never scored"):
+        list(executor._in_order([(0, "a"), (2, "c")], 3))
 
 
 def actors() -> set[int]:
@@ -127,6 +134,7 @@ def test_an_address_without_a_cluster_is_refused() -> None:
         ({"executor": "spark"}, "--executor must be local or ray, received 'spark'"),
         ({"workers": 2}, "--workers is for --executor=ray"),
         ({"ray_address": "auto"}, "--ray_address is for --executor=ray"),
+        ({"executor": "ray", "ray_address": "ray://a:1"}, "a Ray client's address"),
         ({"executor": "ray", "workers": 0}, "workers must be at least 1, received 0"),
     ],
 )

@@ -47,8 +47,8 @@ WORKERS = (
          "workers of Ray: every figure is the same.", "Workers", "NAME"),
     Flag("workers", int, None, "With --executor=ray: how many; by default one fewer than CPUs.",
          "Workers"),
-    Flag("ray_address", str, None, "With --executor=ray: a running cluster (auto, HOST:6379, "
-         "ray://HOST:10001); by default a Ray on this machine.", "Workers", "ADDRESS"),
+    Flag("ray_address", str, None, "With --executor=ray: a running cluster (auto, or "
+         "HOST:6379); by default a Ray on this machine.", "Workers", "ADDRESS"),
 )  # fmt: skip
 """Who scores the images."""
 

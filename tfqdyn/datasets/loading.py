@@ -38,7 +38,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     """
     if source in _NAMED:
         return _NAMED[source]()
-    path = Path(source)
+    path = Path(source).absolute()  # workers elsewhere have another current folder
     if shards.holds(path):
         return shards.load(path, image_size)
     if path.is_dir():

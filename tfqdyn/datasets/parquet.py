@@ -5,12 +5,15 @@ lists of numbers. They are read one row group at a time when indexed; labels are
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.files import memory
 from tfqdyn.files.filearray import FileArray
 from tfqdyn.files.imagefiles import DataError, decoded
 
@@ -42,9 +45,10 @@ class ParquetImages(FileArray):
             self._ends = np.cumsum([file.metadata.row_group(k).num_rows for k in groups])
         if not len(self._ends) or not self._ends[-1]:
             raise DataError(f"{path} holds no rows")
-        self._held: tuple[int, list[Any]] | None = None
+        self._held: tuple[int, Any] | None = None
         first = self._sample(0)
         self.dtype, self.shape = first.dtype, (int(self._ends[-1]), *first.shape)
+        self._held = None  # of many files, only those in use keep rows
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": None}  # rows do not travel, the path does
@@ -89,12 +93,14 @@ class ParquetImages(FileArray):
 
     def _row(self, position: int) -> Any:
         group = int(np.searchsorted(self._ends, position, side="right"))
-        if self._held is None or self._held[0] != group:
+        held = self._held  # threads may replace it meanwhile
+        if held is None or held[0] != group:
             with _opened(self._path) as file:
+                _check_size(self._path, file.metadata.row_group(group).total_byte_size)
                 column = file.read_row_group(group, columns=[self._column]).column(self._column)
-            self._held = (group, column)
+            held = self._held = (group, column)
         begin = int(self._ends[group - 1]) if group else 0
-        return self._held[1][position - begin].as_py()
+        return held[1][position - begin].as_py()
 
 
 def labels_in(path: Path) -> NDArray[np.int64] | None:
@@ -107,23 +113,38 @@ def labels_in(path: Path) -> NDArray[np.int64] | None:
         name = next((name for name in LABELS if name in file.schema_arrow.names), None)
         if name is None:
             return None
+        _check_size(path, 8 * file.metadata.num_rows)
         column = file.read(columns=[name]).column(name)
-    found = np.asarray(column.to_numpy())
+        found = np.asarray(column.to_numpy())
     if found.dtype.kind not in "ui":
         raise DataError(f"{name} of {path} should hold whole numbers, it holds {column.type}")
     return found.astype(np.int64)
 
 
-def _opened(path: Path) -> Any:
+def _check_size(path: Path, size: int) -> None:
+    """Refuses what a file says would not fit into memory."""
+    if not size <= memory.total() // 2:
+        raise DataError(
+            f"{path} has rows that take {memory.words(size)} at once, more than half of the memory "
+            f"here ({memory.words(memory.total())}); write it with smaller row groups"
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file; what it raises while it is read is said of the file."""
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise DataError(
             f'{path} needs pyarrow to be read: pip install "tfqdyn[parquet]"'
         ) from error
     try:
-        return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        with parquet.ParquetFile(path) as file:
+            yield file
+    except DataError:
+        raise
+    except (ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
 

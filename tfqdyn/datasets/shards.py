@@ -6,15 +6,17 @@ where there are others, all others x_test.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tfqdyn.datasets import parquet
 from tfqdyn.datasets.records import Dataset
-from tfqdyn.files.archives import ZIP_ERRORS, ArchivedImages, arrays_in, images_of
+from tfqdyn.files.archives import ZIP_ERRORS, arrays_in, images_of
 from tfqdyn.files.filearray import FileArray
 from tfqdyn.files.imagefiles import DataError
 from tfqdyn.files.joined import Joined
@@ -22,7 +24,8 @@ from tfqdyn.files.quoting import brief
 
 Size = tuple[int, int] | None
 Shard = tuple[FileArray, NDArray | None, tuple[str, ...]]
-"""Samples, labels, and remarks."""
+"""Samples, labels, and of samples of several files the names of the labels' features."""
+IMAGENET_CLASSES = 1000
 FROM_ONE = "image/class/label"
 """The feature of TFRecord files that ImageNet's conversion counts from 1: 0 is the background."""
 _NUMBERED = re.compile(r"-\d{5}-of-\d{5}$")
@@ -45,19 +48,25 @@ def _from_archive(path: Path, size: Size) -> Shard:
         stored, held = arrays_in(path, ["x_test", "y_test"])
         if "x_test" not in stored:
             raise DataError(f"{path} must hold x_test, it holds {sorted(held)}")
+        x = stored["x_test"]
+        if x.start is None or x.fortran_order or len(x.shape) < 2:
+            raise DataError(
+                f"x_test of {path} must be [N, ...] numbers that can be read sample by sample; it "
+                f"is {x.dtype} {x.shape}, compressed or in Fortran order: write the files of a "
+                "folder with np.savez, not np.savez_compressed"
+            )
         labels = stored["y_test"].read() if "y_test" in stored else None
-        images = images_of(stored["x_test"])
+        images: Any = images_of(x)
     except DataError:
         raise
     except ZIP_ERRORS as error:
         raise DataError(f"{path} is not a readable .npz archive: {brief(error)}") from error
-    if not isinstance(images, ArchivedImages):
-        raise DataError(
-            f"x_test of {path} is compressed, and would be read whole: write the files of a folder "
-            "with np.savez, not np.savez_compressed"
-        )
     if labels is not None and labels.shape[1:] == (1,):
         labels = labels.reshape(-1)
+    if labels is not None and labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError(f"y_test of {path} holds labels that are NaN or infinite")
+    if labels is not None and labels.dtype.kind in "ui":
+        labels = labels.astype(np.int64)
     return images, labels, ()
 
 
@@ -111,12 +120,11 @@ def load(path: Path, image_size: Size) -> Dataset:
     (reader,) = kinds
     train = [file for file in files if file.name.startswith("train")]
     test = [file for file in files if file not in train] or train
-    x_test, y_test, notes = _joined(test, reader, image_size)
+    x_test, y_test, features = _joined(test, reader, image_size)
     if test is train or not train:
-        return Dataset(path.stem, x_test, y_test, notes=notes)
+        return _from_zero(Dataset(path.stem, x_test, y_test), features)
     x_train, y_train, more = _joined(train, reader, image_size)
-    said = tuple(dict.fromkeys((*notes, *more)))
-    return Dataset(path.stem, x_test, y_test, x_train, y_train, notes=said)
+    return _from_zero(Dataset(path.stem, x_test, y_test, x_train, y_train), {*features, *more})
 
 
 def _joined(files: Sequence[Path], reader: Callable[[Path, Size], Shard], size: Size) -> Shard:
@@ -133,11 +141,27 @@ def _joined(files: Sequence[Path], reader: Callable[[Path, Size], Shard], size: 
     found = images[0] if len(images) == 1 else Joined(images, files)
     if not labeled:
         return found, None, ()
-    labels, notes = np.concatenate(labeled), ()
-    if all(getattr(image, "label", "") == FROM_ONE for image in images) and labels.min() >= 1:
-        labels = labels - 1
-        notes = (
-            f"Labels ({FROM_ONE}) count from 1, as ImageNet's TFRecord files do, whose "
-            "class 0 is the background: they were taken less 1.",
-        )
-    return found, labels, notes
+    features = tuple({str(getattr(image, "label", "")) for image in images})
+    return found, np.concatenate(labeled), features
+
+
+def _from_zero(dataset: Dataset, features: Collection[str]) -> Dataset:
+    """The data set with labels from 0 where they count from 1, by ImageNet's feature and classes.
+
+    Args:
+        dataset: with labels as they are stored.
+        features: that they are stored under; "" of other files.
+    """
+    known = [y for y in (dataset.y_test, dataset.y_train) if y is not None]
+    lowest, highest = (f(int(f(y)) for y in known) if known else 0 for f in (min, max))
+    if set(features) != {FROM_ONE} or lowest < 1 or highest != IMAGENET_CLASSES:
+        return dataset
+    less = {
+        name: None if y is None else y - 1
+        for name, y in (("y_test", dataset.y_test), ("y_train", dataset.y_train))
+    }
+    note = (
+        f"Labels ({FROM_ONE}) count from 1, as ImageNet's TFRecord files do, whose class 0 is the "
+        "background: they were taken less 1."
+    )
+    return replace(dataset, **less, notes=(note,))

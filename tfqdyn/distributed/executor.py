@@ -31,6 +31,9 @@ from tfqdyn.measurement.tasks import plan_of
 PASSED = ("KERAS_BACKEND", "PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL", "TFQDYN_DATA_DIR")
 """Environment variables that workers get from the caller, besides the number of threads."""
 
+RETRIES = 3
+"""How often a worker that died begins anew, and a block is scored again."""
+
 
 @dataclass(frozen=True)
 class RayExecutor:
@@ -47,6 +50,11 @@ class RayExecutor:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be at least 1, received {self.workers}")
+        if self.address and self.address.startswith("ray://"):
+            raise ValueError(
+                f"a Ray client's address ({self.address}) does not do: run the command on a node "
+                "of the cluster, with auto or HOST:6379"
+            )
 
     def __call__(self, scoring: Scoring, scored: NDArray[np.int64], progress: Progress) -> Scored:
         """Scores the images of some indices.
@@ -59,21 +67,25 @@ class RayExecutor:
         room = cluster.OBJECT_STORE + 2 * _bytes_of(scoring)
         with cluster.connected(self.address, variables=_variables(), object_store=room):
             nodes = cluster.checked_nodes(_files_of(scoring.dataset))
-            cpus = sum(node.get("CPU", 0) for node in nodes)
-            workers = min(self.workers or max(1, math.floor(cpus) - 1), len(blocks))
+            cpus = [node.get("CPU", 0.0) for node in nodes]
+            workers = min(self.workers or max(1, math.floor(sum(cpus)) - 1), len(blocks))
             found = _scored(scoring, blocks, workers, share(cpus, workers))
-            parts = _in_order(progress(found, "score blocks", len(blocks)))
+            parts = _in_order(progress(found, "score blocks", len(blocks)), len(blocks))
             return _whole(parts, scoring)
 
 
-def share(cpus: float, workers: int) -> float:
+def share(nodes: Sequence[float], workers: int) -> float:
     """CPUs to ask for, for each worker: all but one, which a pool must leave, in equal shares.
 
+    No more than the largest node has, less one if there is no other: a worker runs on one node.
+
     Args:
-        cpus: that there are.
+        nodes: how many CPUs each has.
         workers: at least one.
     """
+    cpus = sum(nodes)
     each = (cpus - 1) / workers if cpus > 1 else cpus / (2 * workers)
+    each = min(each, max(nodes))
     return float(math.floor(each)) if each >= 1 else each
 
 
@@ -99,6 +111,7 @@ def _scored(
         compute=ActorPoolStrategy(size=workers),
         fn_constructor_args=(told,),
         num_cpus=cpus,
+        ray_remote_args_fn=lambda: {"max_restarts": RETRIES, "max_task_retries": RETRIES},
     )
     for row in found.iter_rows():
         yield int(row["id"]), pickle.loads(row["found"])  # made by our own workers
@@ -133,11 +146,12 @@ def _light(scored: Scored) -> Scored:
     return Scored(replace(measured, trials=(), plan=None, gauges=gauges), scored.own, answers)
 
 
-def _in_order(found: Iterable[tuple[int, Any]]) -> Iterator[Scored]:
+def _in_order(found: Iterable[tuple[int, Any]], blocks: int) -> Iterator[Scored]:
     """Parts in the order of their blocks; no more of them are kept than came early.
 
     Raises:
         ValueError: the first block, in order, that raised.
+        ClusterError: some blocks never came.
     """
     early: dict[int, Any] = {}
     due = 0
@@ -149,6 +163,8 @@ def _in_order(found: Iterable[tuple[int, Any]]) -> Iterator[Scored]:
                 raise part
             yield part
             due += 1
+    if due != blocks:
+        raise cluster.ClusterError(f"block {due} of {blocks} was never scored")
 
 
 def _whole(parts: Iterator[Scored], scoring: Scoring) -> Scored:

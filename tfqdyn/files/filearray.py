@@ -1,6 +1,8 @@
 """Arrays whose samples stay in files until they are indexed, as NumPy arrays are."""
 
+import math
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +39,30 @@ class FileArray(ABC):
             return np.empty((0, *self.shape[1:]), self.dtype)
         return self.read(chosen)
 
+    def reshape(self, *shape: int) -> "FileArray":
+        """The same numbers in another shape with as many samples."""
+        if shape[0] != self.shape[0] or math.prod(shape) != math.prod(self.shape):
+            raise ValueError(f"cannot take {self.shape} as {shape}")
+        return Reshaped(self, shape)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
         if copy is False:
             raise ValueError("the samples are in files: an array of them is a copy")
         array = self[:]
         return array if dtype is None else array.astype(dtype)
+
+
+class Reshaped(FileArray):
+    """The samples of an array in another shape; as many of them."""
+
+    def __init__(self, array: FileArray, shape: tuple[int, ...]) -> None:
+        self._array, self.shape, self.dtype = array, tuple(shape), array.dtype
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Where the samples are."""
+        return tuple(getattr(self._array, "files", ()))
+
+    def read(self, positions: NDArray[np.int64]) -> NDArray:
+        """The samples at some positions, [len(positions), ...]."""
+        return self._array.read(positions).reshape(len(positions), *self.shape[1:])

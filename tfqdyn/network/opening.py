@@ -80,7 +80,14 @@ def opened(
     except Exception as error:  # whatever the user's code raises
         raise OpeningError(f"{type(error).__name__}: {brief(error)}") from error
     if all(None not in tensor.shape[1:] for tensor in inputs):
-        _check(model, lambda values: on(values, layer))
+        try:
+            _check(model, lambda values: on(values, layer))
+        except OpeningError:
+            raise
+        except Exception as error:  # whatever the user's code raises, or gives
+            raise OpeningError(
+                f"it could not be tried: {type(error).__name__}: {brief(error)}"
+            ) from error
     return model
 
 

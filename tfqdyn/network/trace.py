@@ -78,8 +78,13 @@ class Call:
         own = type(self.layer)
         for base in own.__mro__:
             if base.__module__.split(".")[0] in ("keras", "tf_keras"):
-                return base.__name__ if base.call is own.call else own.__name__
+                same = all(getattr(base, n, None) is getattr(own, n, None) for n in _COMPUTING)
+                return base.__name__ if same else own.__name__
         return own.__name__
+
+
+_COMPUTING = ("call", "_compute_attention", "_masked_softmax", "_calculate_scores", "_apply_scores")
+"""Methods of Keras' layers that a subclass computes something else by."""
 
 
 @dataclass(frozen=True, eq=False)

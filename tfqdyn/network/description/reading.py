@@ -107,7 +107,7 @@ class _Reader:
         number = entry.get("shared_object_id")
         layer = Layer(name, kind, shared=number if isinstance(number, int) else None)
         known = entry.get("registered_name") or kind
-        if known in self._registered:
+        if isinstance(known, str) and known in self._registered:
             config = mapping(config, f"the config of {name!r}")
             return replace(
                 layer, module="", arguments=self._arguments(config, name, kind), registered=known

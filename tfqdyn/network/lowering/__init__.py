@@ -136,6 +136,7 @@ def _lower_call(b: Builder, call: Call, inputs: tuple[str, ...]) -> str:
             f"followed: {call.problem}; write it with keras.layers and keras.ops, or export the "
             "model (model.export('folder')) and analyze that folder"
         )
+    attention.refuse_masks(call)
     if getattr(layer, "data_format", None) == "channels_first":
         raise UnsupportedModelError(f"layer {call.name!r} ({kind}) is channels_first; use NHWC")
     linear = kind == "Activation" and getattr(layer.activation, "__name__", "") == "linear"

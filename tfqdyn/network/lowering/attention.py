@@ -147,14 +147,35 @@ def _arrays(layer: Any) -> tuple[NDArray[np.float32], NDArray[np.float32] | None
     return array_of(layer.kernel), None if layer.bias is None else array_of(layer.bias)
 
 
-def _refuse_masks(call: Call) -> Mapping[str, Any]:
-    """A call's arguments by name, if none of them asks for more than attention."""
+def refuse_masks(call: Call) -> None:
+    """Refuses any layer that is called with a mask, which no rule knows.
+
+    Raises:
+        UnsupportedModelError: it is.
+    """
+    called = getattr(call.layer, "call", None)
+    if called is None or "mask" not in inspect.signature(called).parameters:
+        return
+    if _bound(call).get("mask") is not None:
+        raise UnsupportedModelError(
+            f"layer {call.name!r} ({call.kind}) with a mask is not supported"
+        )
+
+
+def _bound(call: Call) -> Mapping[str, Any]:
+    """A call's arguments by name."""
     count = len(call.arguments) - len(call.keywords)
     named = dict(zip(call.keywords, call.arguments[count:], strict=True))
-    bound = inspect.signature(call.layer.call).bind_partial(*call.arguments[:count], **named)
+    signature = inspect.signature(call.layer.call)
+    return signature.bind_partial(*call.arguments[:count], **named).arguments
+
+
+def _refuse_masks(call: Call) -> Mapping[str, Any]:
+    """A call's arguments by name, if none of them asks for more than attention."""
+    bound = _bound(call)
     asked = [
         name
-        for name, value in bound.arguments.items()
+        for name, value in bound.items()
         if name not in _PLAIN and value is not None and value is not False
     ]
     if asked:
@@ -162,7 +183,7 @@ def _refuse_masks(call: Call) -> Mapping[str, Any]:
             f"layer {call.name!r} ({call.kind}) with {', '.join(asked)} is not supported; without "
             "masks, and without giving its scores, it is"
         )
-    return bound.arguments
+    return bound
 
 
 def product(b: Builder, equation: str, x: str, y: str, name: str) -> str:

@@ -55,6 +55,8 @@ def layer_norm(b: FileBuilder, op: Operator) -> None:
 
 
 def _over_channels(model: TfliteModel, op: Operator) -> bool:
+    if len(op.inputs) < 2 or min(op.inputs[:2]) < 0:
+        return False
     axes = model.tensors[op.inputs[1]].data
     rank = len(model.tensors[op.inputs[0]].shape)
     return axes is not None and [int(axis) % max(rank, 1) for axis in axes.reshape(-1)] == [
