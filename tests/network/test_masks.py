@@ -24,7 +24,7 @@ def softmax(x: Any) -> Any:
 @pytest.mark.parametrize("layer", [softmax, pooled])
 def test_masks_are_refused(layer: Callable[[Any], Any]) -> None:
     x = keras.Input((4, 4))
-    with pytest.raises(UnsupportedModelError, match="mask|not supported"):
+    with pytest.raises(UnsupportedModelError, match=r"mask|not supported"):
         lower(keras.Model(x, layer(x)))
 
 
