@@ -36,7 +36,7 @@ setup(
         "numba>=0.61",
         "numpy>=2.0",
         "pillow>=10.0",
-        "protobuf>=5.28",
+        "protobuf>=5.28.3",
         "rich>=13.0",
         "scikit-learn>=1.4.2",
         "scipy>=1.13",
