@@ -49,7 +49,8 @@ class Builder:
         for call in network.calls:
             if call.number == 0:
                 first = value(outputs_in([call.args, call.kwargs])[0])
-                self._take(kinds[call.layer], tuple(first.shape))
+                read = _channels_read(call, value)
+                self._take(kinds[call.layer], tuple(first.shape), read)
             args, kwargs = with_outputs(call.args, value), with_outputs(call.kwargs, value)
             returned = made[call.layer](*args, **kwargs)
             several = isinstance(returned, (list, tuple))
@@ -97,10 +98,21 @@ class Builder:
             self._shared[layer.shared] = made
         return made
 
-    def _take(self, layer: Layer, shape: tuple[int | None, ...]) -> None:
-        """Before a layer is built for inputs of a shape: that the file holds its weights."""
+    def _take(
+        self,
+        layer: Layer,
+        shape: tuple[int | None, ...],
+        read: Mapping[str, int] | None = None,
+    ) -> None:
+        """Before a layer is built for inputs of a shape: that the file holds its weights.
+
+        Args:
+            layer: which.
+            shape: of its first input.
+            read: channels of its arguments by name, see `_channels_read`.
+        """
         rule = None if layer.registered else WEIGHTS.get(layer.kind)
-        needed = rule(layer.arguments, shape) if rule else 0
+        needed = rule({**layer.arguments, **(read or {})}, shape) if rule else 0
         self._room -= needed
         if self._room < 0:
             raise ModelFileError(
@@ -154,13 +166,26 @@ def _einsum_dense(arguments: Mapping[str, Any], shape: Shape) -> int:
     return math.prod(sizes.get(letter) or 1 for letter in right)
 
 
+_READ = ("query", "value", "key")
+"""What attention is called with, in this order."""
+
+
+def _channels_read(call: Any, value: Callable[[Output], Any]) -> dict[str, int]:
+    """Channels of what a call reads as attention does, by "channels of ROLE"."""
+    named = dict(zip(_READ, call.args)) | {k: v for k, v in call.kwargs.items() if k in _READ}
+    shapes = {role: value(o).shape for role, o in named.items() if isinstance(o, Output)}
+    return {f"channels of {role}": shape[-1] or 1 for role, shape in shapes.items() if shape}
+
+
 def _attention(arguments: Mapping[str, Any], shape: Shape) -> int:
-    """The kernels of query and output, and of a key and a value of one channel at least."""
+    """The kernels of query, key, value and output; less where key and value are not known."""
     heads, key = _size(arguments, "num_heads"), _size(arguments, "key_dim")
     value = _size(arguments, "value_dim") if arguments.get("value_dim") else key
     given = arguments.get("output_shape")
     out = _size(arguments, "output_shape") if given else shape[-1] or 1
-    return heads * (key * (shape[-1] or 1) + value * out + key + value)
+    of_value = arguments.get("channels of value", 1)
+    of_key = arguments.get("channels of key", of_value)
+    return heads * (key * (shape[-1] or 1) + value * out + key * of_key + value * of_value)
 
 
 def _layer_norm(arguments: Mapping[str, Any], shape: Shape) -> int:
