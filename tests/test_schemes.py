@@ -222,7 +222,7 @@ def test_int8_on_ranges_of_ours_takes_products_of_two_values() -> None:
     assert [row.name for row in found.layers] == PLAIN
     assert {row.dtype for row in found.layers} == {"int8"}
     assert min(row.sqnr_db.mean for row in found.layers) > 20
-    assert min(row.own.sqnr_db.mean for row in found.layers if row.own) > 25
+    assert min(row.own.sqnr_db.mean for row in found.layers if row.own) > 20
     with pytest.raises(UnsupportedModelError, match=r"'int8' with a calibrator.*\nlayer_norm"):
         pipeline.analyze(task_networks.transformer(), PATCHES, config)
 
