@@ -19,7 +19,7 @@ from tfqdyn.measurement.bench import Bench, learned
 from tfqdyn.measurement.measured import Trial
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.runs import Part, assemble
-from tfqdyn.measurement.scoring import Executor, Scorer, Scoring
+from tfqdyn.measurement.scoring import Executor, Scoring, score
 from tfqdyn.measurement.tasks import plan_of, settled
 from tfqdyn.network.folding import Folded, fold_batchnorm
 from tfqdyn.quantization.conversion import adopt, check_layers
@@ -149,5 +149,5 @@ def measure_draws(
         if executor is not None:
             found = executor(scoring, scored, progress)
         else:
-            found = Scorer(scoring, bench)(scored)
+            found = score(scoring, bench, scored)
     return Part(found.measured, found.own, draws, found.answered)

@@ -47,10 +47,12 @@ def test_workers_share_all_cpus_but_one() -> None:
     assert share([2], 2) == 0.5
     assert share([16], 3) == 5
     assert share([16], 4) == 3
-    assert share([8], 8) == 7 / 8
+    assert share([8], 8) == 1 / 2
     assert share([1], 2) == 0.25
     assert share([4, 4, 4, 4], 2) == 4, "no node has seven"
     assert share([4, 4, 4, 4], 1) == 4
+    assert share([3, 1, 1, 1], 2) == 1, "two that have two CPUs each do not fit"
+    assert share([1, 1, 1, 1], 5) == 1 / 2
 
 
 def test_parts_are_merged_in_the_order_of_blocks() -> None:

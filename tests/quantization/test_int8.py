@@ -56,7 +56,7 @@ def test_layers_of_one_kernel_have_a_bias_each() -> None:
     x = k.Conv2D(3, 3, name="conv")(x)
     x = k.ReLU(name="one")(0.5 * x + np.array([0.1, 0.2, 0.3], np.float32))
     x = k.LeakyReLU(0.1, name="two")(k.Rescaling(0.5, 0.0, name="first")(x))
-    x = k.Rescaling(0.5, [0.4, 0.5, 0.6], name="second")(x)
+    x = k.Rescaling(0.5, 0.4, name="second")(x)
     graph = fold_batchnorm(lower(keras.Model(inputs, k.Flatten()(x)), None)).graph
     ranges = {name: (-1.0, 2.0) for name in (*graph.inputs, *(row.name for row in graph.rows))}
     found = to_tflite(graph, ranges, scheme="int8")

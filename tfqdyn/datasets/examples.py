@@ -12,7 +12,6 @@ References
 """
 
 import functools
-import io
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
@@ -23,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tfqdyn.files.filearray import FileArray
-from tfqdyn.files.imagefiles import DataError, decoded
+from tfqdyn.datasets.samples import RecordSamples
+from tfqdyn.files.imagefiles import DataError
 from tfqdyn.numerics.compilation import EXACT, compiled
 
 INPUTS = ("image/encoded", "image", "image_raw", "x", "input")
@@ -54,57 +53,39 @@ class Records:
     label: str
 
 
-class ExampleImages(FileArray):
-    """The samples of one file: photographs, decoded when indexed, or arrays of numbers.
+class ExampleSamples(RecordSamples):
+    """The samples of one file.
 
     Args:
         records: of the file.
         size: (height, width) that photographs are cropped and resized to.
 
     Raises:
-        DataError: photographs without a size; here and when indexed, for a damaged sample.
+        DataError: see `RecordSamples`.
     """
 
-    def __init__(self, records: Records, size: tuple[int, int] | None) -> None:
-        self._records, self._size = records, size
-        first = self._values(0)
-        self.dtype, self.shape = first.dtype, (len(records.places), *first.shape)
+    UNIT = "record"
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self._records.path,)
+    def __init__(self, records: Records, size: tuple[int, int] | None) -> None:
+        self._records = records
+        super().__init__(records.path, size, len(records.places))
 
     @property
     def label(self) -> str:
         """The name of the labels' feature; "" without."""
         return self._records.label
 
-    def read(self, positions: NDArray[np.int64]) -> NDArray:
-        """The samples at some positions, [len(positions), ...]."""
-        found = [self._values(int(position)) for position in positions]
-        for position, sample in zip(positions, found, strict=True):
-            if sample.shape != self.shape[1:]:
-                raise DataError(
-                    f"record {position} of {self._records.path} has shape {sample.shape}, the "
-                    f"first one {self.shape[1:]}"
-                )
-        return np.stack(found)
-
-    def _values(self, position: int) -> NDArray:
-        path, name = self._records.path, f"record {position} of {self._records.path}"
+    def value(self, position: int) -> bytes | NDArray:
+        """The feature with the sample."""
         start, length = map(int, self._records.places[position])
-        with path.open("rb") as stream:
+        with self._path.open("rb") as stream:
             stream.seek(start)
-            feature = _features(stream.read(length), name)[self._records.inputs]
+            data = stream.read(length)
+        feature = _features(data, self.name_of(position))[self._records.inputs]
         kind = feature.WhichOneof("kind")
-        if kind == "float_list":
-            return np.array(feature.float_list.value, np.float32)
-        if kind == "int64_list":
-            return np.array(feature.int64_list.value, np.float32)
-        if self._size is None:
-            raise DataError(f"{path} holds photographs: give the image_size to resize them to")
-        return decoded(io.BytesIO(feature.bytes_list.value[0]), self._size, name)
+        if kind == "bytes_list":
+            return feature.bytes_list.value[0]
+        return np.array(getattr(feature, kind).value, np.float32)
 
 
 def read_records(path: Path) -> Records:

@@ -4,7 +4,6 @@ Samples are photographs (bytes, or a struct of `bytes` and `path`, as Hugging Fa
 lists of numbers. They are read one row group at a time when indexed; labels are read at once.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tfqdyn.datasets.samples import RecordSamples
 from tfqdyn.files import memory
-from tfqdyn.files.filearray import FileArray
-from tfqdyn.files.imagefiles import DataError, decoded
+from tfqdyn.files.imagefiles import DataError
 
 INPUTS = ("image", "img", "x", "input", "inputs")
 """Columns that samples are looked for in, in this order."""
@@ -23,71 +22,49 @@ LABELS = ("label", "labels", "fine_label", "class", "y")
 """The same for labels."""
 
 
-class ParquetImages(FileArray):
-    """The samples of one file: photographs, decoded when indexed, or arrays of numbers.
-
-    The row group that was read last is kept.
+class ParquetSamples(RecordSamples):
+    """The samples of one file; the row group that was read last is kept.
 
     Args:
         path: the file.
         size: (height, width) that photographs are cropped and resized to.
 
     Raises:
-        DataError: no Parquet file, no column of `INPUTS`, no rows, photographs without a size; when
-            indexed, a damaged sample.
+        DataError: no Parquet file, no column of `INPUTS`, no rows; and see `RecordSamples`.
     """
 
+    UNIT = "row"
+
     def __init__(self, path: Path, size: tuple[int, int] | None) -> None:
-        self._path, self._size = path, size
+        self._held: tuple[int, Any] | None = None
         with _opened(path) as file:
             self._column = _named(INPUTS, file.schema_arrow.names, path)
             groups = range(file.metadata.num_row_groups)
             self._ends = np.cumsum([file.metadata.row_group(k).num_rows for k in groups])
         if not len(self._ends) or not self._ends[-1]:
             raise DataError(f"{path} holds no rows")
-        self._held: tuple[int, Any] | None = None
-        first = self._sample(0)
-        self.dtype, self.shape = first.dtype, (int(self._ends[-1]), *first.shape)
+        _check_size(path, 8 * int(self._ends[-1]))  # of the samples' positions alone
+        super().__init__(path, size, int(self._ends[-1]))
         self._held = None  # of many files, only those in use keep rows
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": None}  # rows do not travel, the path does
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self._path,)
-
-    def read(self, positions: NDArray[np.int64]) -> NDArray:
-        """The samples at some positions, [len(positions), ...]."""
-        found = [self._sample(int(position)) for position in positions]
-        for position, sample in zip(positions, found, strict=True):
-            if sample.shape != self.shape[1:]:
-                raise DataError(
-                    f"row {position} of {self._path} has shape {sample.shape}, the first one "
-                    f"{self.shape[1:]}"
-                )
-        return np.stack(found)
-
-    def _sample(self, position: int) -> NDArray:
-        name = f"row {position} of {self._path}"
+    def value(self, position: int) -> bytes | NDArray:
+        """What the column of the samples holds in a row."""
         value = self._row(position)
         if isinstance(value, dict):
             value = value.get("bytes")
         if isinstance(value, bytes):
-            if self._size is None:
-                raise DataError(
-                    f"{self._path} holds photographs: give the image_size to resize them to"
-                )
-            return decoded(io.BytesIO(value), self._size, name)
+            return value
         try:
             found = np.array(value, np.float32)
         except (TypeError, ValueError):
             found = np.empty(0, np.float32)
         if not found.ndim or not found.size:
             raise DataError(
-                f"{self._column} of {name} should be a photograph's bytes or a list of numbers, "
-                f"it is {type(value).__name__}"
+                f"{self._column} of {self.name_of(position)} should be a photograph's bytes or a "
+                f"list of numbers, it is {type(value).__name__}"
             )
         return found
 

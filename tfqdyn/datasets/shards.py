@@ -36,11 +36,11 @@ def _from_examples(path: Path, size: Size) -> Shard:
     from tfqdyn.datasets import examples  # loads Numba
 
     records = examples.read_records(path)
-    return examples.ExampleImages(records, size), records.labels, ()
+    return examples.ExampleSamples(records, size), records.labels, ()
 
 
 def _from_parquet(path: Path, size: Size) -> Shard:
-    return parquet.ParquetImages(path, size), parquet.labels_in(path), ()
+    return parquet.ParquetSamples(path, size), parquet.labels_in(path), ()
 
 
 def _from_archive(path: Path, size: Size) -> Shard:
@@ -152,14 +152,14 @@ def _from_zero(dataset: Dataset, features: Collection[str]) -> Dataset:
         dataset: with labels as they are stored.
         features: that they are stored under; "" of other files.
     """
-    known = [y for y in (dataset.y_test, dataset.y_train) if y is not None]
-    lowest, highest = (f(int(f(y)) for y in known) if known else 0 for f in (min, max))
-    if set(features) != {FROM_ONE} or lowest < 1 or highest != IMAGENET_CLASSES:
+    named = {"y_test": dataset.y_test, "y_train": dataset.y_train}
+    known = {name: y for name, y in named.items() if y is not None}
+    if set(features) != {FROM_ONE} or not known:
         return dataset
-    less = {
-        name: None if y is None else y - 1
-        for name, y in (("y_test", dataset.y_test), ("y_train", dataset.y_train))
-    }
+    lowest, highest = min(y.min() for y in known.values()), max(y.max() for y in known.values())
+    if lowest < 1 or highest != IMAGENET_CLASSES:
+        return dataset
+    less = {name: y - 1 for name, y in known.items()}
     note = (
         f"Labels ({FROM_ONE}) count from 1, as ImageNet's TFRecord files do, whose class 0 is the "
         "background: they were taken less 1."

@@ -13,6 +13,8 @@ import os
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,7 @@ from tfqdyn.distributed import cluster
 from tfqdyn.measurement import sampling
 from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.measured import Measured
-from tfqdyn.measurement.scoring import Scored, Scorer, Scoring
-from tfqdyn.measurement.tasks import plan_of
+from tfqdyn.measurement.scoring import Scored, Scoring
 
 PASSED = ("KERAS_BACKEND", "PYTHONPATH", "TF_CPP_MIN_LOG_LEVEL", "TFQDYN_DATA_DIR")
 """Environment variables that workers get from the caller, besides the number of threads."""
@@ -75,18 +76,21 @@ class RayExecutor:
 
 
 def share(nodes: Sequence[float], workers: int) -> float:
-    """CPUs to ask for, for each worker: all but one, which a pool must leave, in equal shares.
+    """CPUs to ask for, for each worker: as many as fit, all but one, which a pool must leave.
 
-    No more than the largest node has, less one if there is no other: a worker runs on one node.
+    A worker runs on one node: of nodes of three, one and one CPUs, two workers get one each.
 
     Args:
         nodes: how many CPUs each has.
         workers: at least one.
     """
     cpus = sum(nodes)
-    each = (cpus - 1) / workers if cpus > 1 else cpus / (2 * workers)
-    each = min(each, max(nodes))
-    return float(math.floor(each)) if each >= 1 else each
+    room = max(cpus - 1, cpus / 2)
+    sizes = chain(
+        map(Fraction, range(int(room // workers), 0, -1)), (Fraction(1, k) for k in count(2))
+    )
+    fitting = (s for s in sizes if workers * s <= room and sum(n // s for n in nodes) >= workers)
+    return float(next(fitting))
 
 
 def _scored(
@@ -125,14 +129,20 @@ class _Worker:
         from ray import cloudpickle
 
         quiet_tensorflow()
-        scoring, self._blocks = ray.get(cloudpickle.loads(told))  # pyright: ignore
-        self._score = Scorer(scoring, Bench(scoring.graph, scoring.config))
+        held: Any = ray.get(cloudpickle.loads(told))  # pyright: ignore[reportPrivateImportUsage]
+        self._scoring: Scoring = held[0]
+        self._blocks: Sequence[NDArray[np.int64]] = held[1]
+        bench = Bench(self._scoring.graph, self._scoring.config)
+        self._compare = bench.comparison(self._scoring.trials, self._scoring.plan())
+        self._own = bench.own_comparison(self._scoring.cut)
 
     def __call__(self, batch: Mapping[str, NDArray]) -> dict[str, Any]:
         """What one block came to, or what it raised, in bytes."""
         (number,) = batch["id"]
+        block, images = self._blocks[int(number)], self._scoring.dataset.x_test
         try:
-            found: Any = _light(self._score(self._blocks[int(number)]))
+            measured, own = self._compare(images, block), self._own(images, block)
+            found: Any = _light(Scored(measured, own, self._scoring.answers(block)))
         except ValueError as error:  # what an analysis in one process would have told
             found = ValueError(str(error))
         return {"id": batch["id"], "found": [pickle.dumps(found)]}
@@ -172,7 +182,7 @@ def _whole(parts: Iterator[Scored], scoring: Scoring) -> Scored:
     whole = next(parts)
     for part in parts:
         whole = whole.merge(part)
-    plan = plan_of(scoring.graph, scoring.dataset, scoring.config)
+    plan = scoring.plan()
     measured: Measured = replace(whole.measured, trials=scoring.trials, plan=plan)
     gauges = [
         [fresh.merge(gauge) for fresh, gauge in zip(plan.gauges(), of, strict=True)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from tfqdyn.measurement.bench import Bench
 from tfqdyn.measurement.measured import Measured, Trial
 from tfqdyn.measurement.ownerror import OwnTrial
 from tfqdyn.measurement.ownsums import OwnSums, merged
-from tfqdyn.measurement.tasks import plan_of
+from tfqdyn.measurement.tasks import Plan, plan_of
 from tfqdyn.network.graph import Graph
 from tfqdyn.tflite.file import TfliteModel, parse
 
@@ -41,6 +40,10 @@ class Scoring:
     cut: Sequence[OwnTrial]
     files: Sequence[bytes]
     apart: bool
+
+    def plan(self) -> Plan:
+        """What is measured of the outputs."""
+        return plan_of(self.graph, self.dataset, self.config)
 
     def models(self) -> list[TfliteModel]:
         """Every file, parsed."""
@@ -79,22 +82,9 @@ Executor = Callable[[Scoring, NDArray[np.int64], Progress], Scored]
 """Scores the images of some indices, block by block (`sampling.blocks`)."""
 
 
-class Scorer:
-    """Scores the images of some indices; made once, it serves any number of blocks.
-
-    Args:
-        scoring: what is scored.
-        bench: of its graph and configuration.
-    """
-
-    def __init__(self, scoring: Scoring, bench: Bench) -> None:
-        self._scoring = scoring
-        plan = plan_of(scoring.graph, scoring.dataset, scoring.config)
-        self._compare: Callable[..., Measured] = bench.comparison(scoring.trials, plan)
-        self._own: Callable[..., Any] = bench.own_comparison(scoring.cut)
-
-    def __call__(self, scored: NDArray[np.int64]) -> Scored:
-        """What the images come to."""
-        images = self._scoring.dataset.x_test
-        measured, own = self._compare(images, scored), self._own(images, scored)
-        return Scored(measured, own, self._scoring.answers(scored))
+def score(scoring: Scoring, bench: Bench, scored: NDArray[np.int64]) -> Scored:
+    """Scores the images of some indices here; the interpreters of one step go before the next."""
+    images = scoring.dataset.x_test
+    measured = bench.comparison(scoring.trials, scoring.plan())(images, scored)
+    own = bench.own_comparison(scoring.cut)(images, scored)
+    return Scored(measured, own, scoring.answers(scored))
